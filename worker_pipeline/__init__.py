@@ -1,0 +1,7 @@
+"""Pipelines of ROS 2 worker processes: N lifecycle nodes a stage, replaced when they die."""
+
+from worker_pipeline.context import ContextBuffer
+from worker_pipeline.parameter import Parameter, ParameterError
+from worker_pipeline.stage import EndOfStream, Stage
+
+__all__ = ['ContextBuffer', 'EndOfStream', 'Parameter', 'ParameterError', 'Stage']

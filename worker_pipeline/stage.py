@@ -1,0 +1,95 @@
+"""The class a user writes: one step of the pipeline.
+
+A stage is a plain class. It is built in a worker process of its own, so it may hold a model, a
+device or a file; it never touches ROS. The worker node calls its hooks, one at a time and all from
+the same thread, the worker process's main thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from worker_pipeline.context import ContextBuffer
+from worker_pipeline.parameter import check_parameters
+
+
+class EndOfStream(Exception):
+    """Raised by a source's ``process``: there is nothing more to come."""
+
+
+class Stage:
+    """One step of a pipeline: one input type, one output type, one method.
+
+    Class attributes, to be set by a subclass:
+
+    ``input_type``, ``output_type``
+        ROS message classes whose first field is a ``std_msgs/Header``, or ``Header`` itself.
+        A source's ``input_type`` is ``sensor_msgs/TimeReference``: ``header.stamp`` is the time of
+        capture asked for, ``time_ref`` the time since the stream began, ``source`` is ``tick``.
+    ``parameters``
+        The stage's own parameters: name to default value, or to a
+        :class:`~worker_pipeline.Parameter` that also says unit, range and meaning.
+    ``contexts``
+        Broadcast inputs: name to message class. Read as ``self.context[name].nearest(stamp)``.
+
+    Set on the instance before any hook is called:
+
+    ``params``
+        Name to value of every parameter in ``parameters``.
+    ``context``
+        Name to :class:`~worker_pipeline.ContextBuffer`.
+    ``logger``
+        A standard library logger; what it logs at INFO and above appears in the worker's ROS log.
+    """
+
+    input_type: ClassVar[Any] = None
+    output_type: ClassVar[Any] = None
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    contexts: ClassVar[Mapping[str, Any]] = {}
+
+    # Class-level fallbacks, so that a subclass may define __init__ without calling ours.
+    params: Mapping[str, Any] = {}
+    context: Mapping[str, ContextBuffer] = {}
+    logger: logging.Logger = logging.getLogger('worker_pipeline.stage')
+
+    def bind(
+        self,
+        params: Mapping[str, Any] | None = None,
+        context: Mapping[str, ContextBuffer] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> Stage:
+        """Give the stage its parameters and contexts; the worker does this, and so does a test.
+
+        ``params`` may name only some of ``parameters``; the rest keep their defaults. Contexts that
+        are not given become empty buffers. Returns ``self``. Raises
+        :class:`~worker_pipeline.ParameterError` naming every unknown, mistyped or forbidden value.
+        """
+        self.params = check_parameters(type(self).parameters, params or {})
+        given = context or {}
+        self.context = {name: given.get(name) or ContextBuffer() for name in type(self).contexts}
+        if logger is not None:
+            self.logger = logger
+        return self
+
+    def configure(self) -> None:
+        """Load what is needed (a model, a device). Raising here fails the worker's configuration."""
+
+    def activate(self) -> None:
+        """Items may come from now on."""
+
+    def process(self, item: Any) -> Any:
+        """Turn one input message into one output message, or None for "nothing here".
+
+        The worker sets the output's ``header.stamp`` to the input's; ``frame_id`` is the stage's
+        affair. An exception counts as one failed attempt at this item. A source raises
+        :class:`EndOfStream` when there is nothing more to come.
+        """
+        raise NotImplementedError
+
+    def deactivate(self) -> None:
+        """No items come until the next ``activate``."""
+
+    def cleanup(self) -> None:
+        """Let go of what ``configure`` took."""
