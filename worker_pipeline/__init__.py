@@ -2,6 +2,16 @@
 
 from worker_pipeline.context import ContextBuffer
 from worker_pipeline.parameter import Parameter, ParameterError
+from worker_pipeline.pool import FixedWorkerPool, RefreshingWorkerPool, WorkerPool
 from worker_pipeline.stage import EndOfStream, Stage
 
-__all__ = ['ContextBuffer', 'EndOfStream', 'Parameter', 'ParameterError', 'Stage']
+__all__ = [
+    'ContextBuffer',
+    'EndOfStream',
+    'FixedWorkerPool',
+    'Parameter',
+    'ParameterError',
+    'RefreshingWorkerPool',
+    'Stage',
+    'WorkerPool',
+]

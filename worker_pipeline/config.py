@@ -1,0 +1,374 @@
+"""The configuration of a pipeline: what the parameters of the node ``manager`` may say.
+
+``load`` reads the flat names and values that ROS gives (``detect_target.workers``: 2) and checks
+them as a whole; ``check_links`` then checks what only the stages' classes can tell. Both collect
+every problem before they raise, so that one start shows all that is to be mended.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from worker_pipeline.core.ledger import Overflow
+from worker_pipeline.parameter import Parameter, nearest, type_name
+
+TICK_TYPE = 'sensor_msgs/msg/TimeReference'
+
+
+class ConfigurationError(ValueError):
+    """A configuration that nothing may be started with. ``problems`` has one line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__('\n'.join(problems))
+        self.problems = list(problems)
+
+
+# Every key of the contract: its default, what is allowed, what it means. The defaults' types are
+# the keys' types.
+PIPELINE_KEYS: dict[str, Parameter] = {
+    'heartbeat_period': Parameter(0.1, 'how often a worker is heard', 's', minimum=0.01),
+    'heartbeat_timeout': Parameter(
+        1.0, 'without a heartbeat for this long a worker hangs, and is replaced', 's', minimum=0.05
+    ),
+    'restart_backoff_max': Parameter(
+        10.0, 'the longest wait before a restart; the first is immediate', 's', minimum=0.0
+    ),
+    'restart_limit': Parameter(
+        5, 'more restarts than this within restart_window: the slot is failed', minimum=0
+    ),
+    'restart_window': Parameter(30.0, 'restarts older than this are forgotten', 's', minimum=0.1),
+    'spares': Parameter(1, 'processes kept ready to become any worker', minimum=0),
+    'orphan_timeout': Parameter(
+        30.0, 'a worker without a manager ends itself after this', 's', minimum=0.0
+    ),
+    'shutdown_timeout': Parameter(
+        10.0, 'how long SIGINT or SIGTERM waits for items to be finished', 's', minimum=0.0
+    ),
+    # What is promised by a key and not built yet is refused, never taken in silence.
+    'journal': Parameter(
+        False, 'accepted items survive a crash of the manager (not available yet)', choices=(False,)
+    ),
+    'exit_when_done': Parameter(
+        False, 'end when every source is exhausted and everything is drained'
+    ),
+}
+STAGE_KEYS: dict[str, Parameter] = {
+    'plugin': Parameter('', 'the class that does the work: module:Class'),
+    'input': Parameter('', 'a stage, or an absolute topic; or a list of them'),
+    'period': Parameter(0.0, 'sources: one item is asked for every period', 's', minimum=0.0),
+    'workers': Parameter(1, 'how many workers', minimum=1),
+    'standby': Parameter(
+        0, 'configured workers kept in reserve (not available yet)', choices=(0,)
+    ),
+    'concurrency': Parameter(2, 'how many items one worker may hold at once', minimum=1),
+    'queue_size': Parameter(10, 'how many items may wait', minimum=1),
+    'overflow': Parameter(
+        'drop_oldest', 'what a full queue does', choices=tuple(each.value for each in Overflow)
+    ),
+    'ordered': Parameter(True, 'whether items leave in the order they came'),
+    'task_timeout': Parameter(5.0, 'how long one item may take', 's', minimum=0.01),
+    'startup_timeout': Parameter(30.0, 'from process start to active', 's', minimum=0.1),
+    'max_attempts': Parameter(2, 'how many workers an item may cost', minimum=1),
+}
+# Tables within a stage's section; their own keys are the user's.
+STAGE_TABLES = ('context', 'params')
+# Parameters that every ROS node has of its own.
+ROS_KEYS = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
+
+NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*\Z')
+TOPIC = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+\Z')
+PLUGIN = re.compile(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z')
+RESERVED = frozenset({'manager', 'heartbeats', 'quarantine', 'stages', *PIPELINE_KEYS, *ROS_KEYS})
+
+
+@attrs.frozen
+class StageConfig:
+    """One stage, as configured. The fields are the contract's keys; times in seconds."""
+
+    name: str
+    plugin: str
+    inputs: tuple[str, ...]
+    period: float
+    workers: int
+    standby: int
+    concurrency: int
+    queue_size: int
+    overflow: Overflow
+    ordered: bool
+    task_timeout: float
+    startup_timeout: float
+    max_attempts: int
+    context: Mapping[str, str]
+    params: Mapping[str, Any]
+
+
+@attrs.frozen
+class PipelineConfig:
+    """A whole pipeline, as configured. The fields are the contract's keys; times in seconds."""
+
+    stages: Mapping[str, StageConfig]
+    heartbeat_period: float
+    heartbeat_timeout: float
+    restart_backoff_max: float
+    restart_limit: int
+    restart_window: float
+    spares: int
+    orphan_timeout: float
+    shutdown_timeout: float
+    journal: bool
+    exit_when_done: bool
+
+    def followers(self, name: str) -> list[str]:
+        """The stages that take this stage's output as their input."""
+        return [each.name for each in self.stages.values() if name in each.inputs]
+
+
+@attrs.frozen
+class PluginDescription:
+    """What the class of a stage says of itself; told by a process that imported it.
+
+    Message types are written ``std_msgs/msg/Header``. ``problems`` says what is wrong with the
+    class or with its parameters, ready to be shown behind the stage's name.
+    """
+
+    input_type: str = ''
+    output_type: str = ''
+    contexts: Mapping[str, str] = attrs.field(factory=dict)
+    problems: Sequence[str] = ()
+
+
+def load(parameters: Mapping[str, Any]) -> PipelineConfig:
+    """The configuration that ROS parameters describe.
+
+    ``parameters`` maps full names (``detect_target.params.confidence``) to values. Raises
+    :class:`ConfigurationError` with every problem found: the key, what was found, what is allowed.
+    """
+    return _Reader(parameters).read()
+
+
+class _Reader:
+    """Reads one set of parameters, collecting problems on the way."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.parameters = parameters
+        self.problems: list[str] = []
+
+    def read(self) -> PipelineConfig:
+        names = self._stage_names()
+        pipeline: dict[str, Any] = {}
+        sections: dict[str, dict[str, Any]] = {name: {} for name in names}
+        for key, value in self.parameters.items():
+            head, dot, rest = key.partition('.')
+            if key == 'stages' or head in ROS_KEYS:
+                continue
+            if dot and head in sections:
+                sections[head][rest] = value
+            elif dot and names:
+                self._problem(f'{key}: {head!r} is not in stages; {nearest(head, names)}')
+            elif key in PIPELINE_KEYS:
+                pipeline[key] = self._checked(key, PIPELINE_KEYS[key], value)
+            elif not dot:
+                self._problem(f'{key}: unknown key; {nearest(key, [*PIPELINE_KEYS, "stages"])}')
+        stages = {name: self._stage(name, section) for name, section in sections.items()}
+        self._check_order(stages)
+        values = {name: spec.default for name, spec in PIPELINE_KEYS.items()} | pipeline
+        if values['heartbeat_timeout'] <= values['heartbeat_period']:
+            self._problem(
+                f'heartbeat_timeout: found {values["heartbeat_timeout"]!r}; allowed: a float of '
+                f'more than heartbeat_period, {values["heartbeat_period"]!r} [s]'
+            )
+        if self.problems:
+            raise ConfigurationError(self.problems)
+        return PipelineConfig(stages=stages, **values)
+
+    def _problem(self, text: str) -> None:
+        self.problems.append(text)
+
+    def _checked(self, key: str, spec: Parameter, value: Any) -> Any:
+        try:
+            return spec.check(value)
+        except (ValueError, TypeError):
+            self._problem(
+                f'{key}: found {value!r} ({type_name(value)}); allowed: {spec.allowed()}'
+            )
+            return spec.default
+
+    def _stage_names(self) -> list[str]:
+        found = self.parameters.get('stages')
+        allowed = 'a list of one or more stage names'
+        if found is None:
+            self._problem(f'stages: not given; allowed: {allowed}')
+            return []
+        if isinstance(found, str) or not hasattr(found, '__iter__'):
+            self._problem(f'stages: found {found!r} ({type_name(found)}); allowed: {allowed}')
+            return []
+        names: list[str] = []
+        for name in found:
+            if not isinstance(name, str) or not NAME.match(name):
+                self._problem(
+                    f'stages: found {name!r}; allowed: names of letters, digits and underscores '
+                    'that begin with a letter'
+                )
+            elif name in RESERVED:
+                self._problem(f'stages: found {name!r}; allowed: a name that is not taken already')
+            elif name in names:
+                self._problem(f'stages: found {name!r} twice; allowed: each name once')
+            else:
+                names.append(name)
+        if not names and not self.problems:
+            self._problem(f'stages: found an empty list; allowed: {allowed}')
+        return names
+
+    def _stage(self, name: str, section: Mapping[str, Any]) -> StageConfig:
+        values: dict[str, Any] = {}
+        tables: dict[str, dict[str, Any]] = {table: {} for table in STAGE_TABLES}
+        inputs: tuple[str, ...] = ()
+        for key, value in section.items():
+            head, dot, rest = key.partition('.')
+            full = f'{name}.{key}'
+            if dot and head in tables:
+                tables[head][rest] = value
+            elif key == 'input':
+                inputs = self._inputs(full, value)
+            elif key in STAGE_KEYS:
+                values[key] = self._checked(full, STAGE_KEYS[key], value)
+            else:
+                known = [*STAGE_KEYS, *STAGE_TABLES]
+                self._problem(f'{full}: unknown key; {nearest(key, known)}')
+        context = {
+            key: source
+            for key, source in tables['context'].items()
+            if self._is_source_of_items(f'{name}.context.{key}', source)
+        }
+        settings = {key: spec.default for key, spec in STAGE_KEYS.items()} | values
+        self._check_plugin(name, settings['plugin'], given='plugin' in values)
+        settings['overflow'] = Overflow(settings['overflow'])
+        if settings['overflow'] is Overflow.BLOCK:
+            outside = [each for each in inputs if each.startswith('/')]
+            if outside or not inputs:
+                found = f'block with input {", ".join(outside) or "none"}'
+                self._problem(
+                    f'{name}.overflow: found {found}; allowed: drop_oldest, or block where every '
+                    'input is a stage'
+                )
+        del settings['input']
+        return StageConfig(
+            name=name, inputs=inputs, context=context, params=tables['params'], **settings
+        )
+
+    def _inputs(self, key: str, value: Any) -> tuple[str, ...]:
+        listed = [value] if isinstance(value, str) else value
+        if not hasattr(listed, '__iter__') or isinstance(listed, bytes):
+            self._problem(
+                f'{key}: found {value!r} ({type_name(value)}); '
+                'allowed: a stage, an absolute topic, or a list of them'
+            )
+            return ()
+        inputs = [each for each in listed if self._is_source_of_items(key, each)]
+        for each in sorted({each for each in inputs if inputs.count(each) > 1}):
+            self._problem(f'{key}: found {each!r} twice; allowed: each input once')
+        return tuple(inputs)
+
+    def _is_source_of_items(self, key: str, found: Any) -> bool:
+        stages = [each for each in self.parameters.get('stages') or () if isinstance(each, str)]
+        if isinstance(found, str) and (found in stages or TOPIC.match(found)):
+            return True
+        hint = ''
+        if isinstance(found, str) and found and not found.startswith('/'):
+            hint = f'; {nearest(found, stages)}'
+        self._problem(f'{key}: found {found!r}; allowed: a stage or an absolute topic{hint}')
+        return False
+
+    def _check_plugin(self, name: str, plugin: str, *, given: bool) -> None:
+        if not given:
+            self._problem(f'{name}.plugin: not given; allowed: module:Class on the Python path')
+        elif not PLUGIN.match(plugin):
+            self._problem(
+                f'{name}.plugin: found {plugin!r}; allowed: module:Class on the Python path'
+            )
+
+    def _check_order(self, stages: Mapping[str, StageConfig]) -> None:
+        links = {
+            name: [each for each in stage.inputs if each in stages]
+            for name, stage in stages.items()
+        }
+        try:
+            graphlib.TopologicalSorter(links).prepare()
+        except graphlib.CycleError as error:
+            cycle = ' -> '.join(error.args[1])
+            self._problem(
+                f'{error.args[1][-1]}.input: found a cycle, {cycle}; '
+                'allowed: stages that do not feed themselves'
+            )
+
+
+def check_links(config: PipelineConfig, plugins: Mapping[str, PluginDescription]) -> None:
+    """Check what the stages' classes say against the configuration and one another.
+
+    ``plugins`` maps every stage to what its class says. Raises :class:`ConfigurationError` with
+    every problem found.
+    """
+    problems: list[str] = []
+    for name, stage in config.stages.items():
+        plugin = plugins[name]
+        if plugin.problems:
+            problems += [f'{name}.{text}' for text in plugin.problems]
+            continue
+        for source in stage.inputs:
+            upstream = plugins.get(source)
+            if upstream and not upstream.problems and upstream.output_type != plugin.input_type:
+                problems.append(
+                    f'{name}.input: found {source}, whose output is {upstream.output_type}; '
+                    f'allowed: {plugin.input_type}, the input of {stage.plugin}'
+                )
+        if stage.period and not is_source(stage, plugin):
+            problems.append(
+                f'{name}.period: found {stage.period!r}; allowed: 0.0, as only a source has a '
+                f'period (no input, and input_type {TICK_TYPE})'
+            )
+        problems += _context_problems(stage, plugin, plugins)
+    if config.exit_when_done and not problems:
+        if not any(is_source(each, plugins[each.name]) for each in config.stages.values()):
+            problems.append(
+                'exit_when_done: found True without any source; '
+                'allowed: False, as nothing could ever be exhausted'
+            )
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def is_source(stage: StageConfig, plugin: PluginDescription) -> bool:
+    """Whether the manager asks this stage for items: it has no input, and takes ticks."""
+    return not stage.inputs and plugin.input_type == TICK_TYPE
+
+
+def _context_problems(
+    stage: StageConfig, plugin: PluginDescription, plugins: Mapping[str, PluginDescription]
+) -> list[str]:
+    problems = []
+    for name in stage.context:
+        if name not in plugin.contexts:
+            problems.append(
+                f'{stage.name}.context.{name}: unknown context; '
+                f'{nearest(name, list(plugin.contexts))}'
+            )
+    for name, wanted in plugin.contexts.items():
+        source = stage.context.get(name)
+        if source is None:
+            problems.append(
+                f'{stage.name}.context.{name}: not given; '
+                f'allowed: a stage or an absolute topic of {wanted}'
+            )
+        elif source in plugins and not plugins[source].problems:
+            found = plugins[source].output_type
+            if found != wanted:
+                problems.append(
+                    f'{stage.name}.context.{name}: found {source}, whose output is {found}; '
+                    f'allowed: {wanted}'
+                )
+    return problems

@@ -1,0 +1,34 @@
+"""Latency and rate of a stage, over a bounded number of its last items."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class LatencyWindow:
+    """The last items' times from acceptance to delivery, in seconds."""
+
+    def __init__(self, items: int = 1000) -> None:
+        self._seconds: deque[float] = deque(maxlen=items)
+        self._total = 0
+        self._rate_from = (0.0, 0)
+
+    def add(self, seconds: float) -> None:
+        """Book one delivery."""
+        self._seconds.append(seconds)
+        self._total += 1
+
+    def percentile(self, percent: float) -> float:
+        """The given percentile in seconds, by the nearest-rank method; 0.0 when there is none."""
+        if not self._seconds:
+            return 0.0
+        ordered = sorted(self._seconds)
+        rank = -(-len(ordered) * percent // 100)  # ceiling
+        return ordered[max(0, int(rank) - 1)]
+
+    def rate(self, now: float) -> float:
+        """Deliveries per second since the last call."""
+        since, before = self._rate_from
+        self._rate_from = (now, self._total)
+        elapsed = now - since
+        return (self._total - before) / elapsed if elapsed > 0 else 0.0

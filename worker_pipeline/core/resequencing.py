@@ -1,0 +1,51 @@
+"""Restoring order: results come in any order and leave in the order of their places."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+T = TypeVar('T')
+
+
+class Resequencer(Generic[T]):
+    """Hands out places and releases what was finished, place by place.
+
+    Every place that was taken must be finished once; a place with nothing to release is finished
+    with an empty list. What it holds back is bounded by whoever limits the places open at a time.
+    """
+
+    def __init__(self) -> None:
+        self._next_place = 0
+        self._next_release = 0
+        self._held: dict[int, list[T]] = {}
+
+    @property
+    def held(self) -> int:
+        """How many finished places wait for an earlier one."""
+        return len(self._held)
+
+    def take_place(self) -> int:
+        """The next place in the order."""
+        place = self._next_place
+        self._next_place += 1
+        return place
+
+    def finish(self, place: int, results: list[T]) -> list[T]:
+        """Finish a place; return all that may leave now, in order.
+
+        Raises ValueError for a place that was never taken or is finished already.
+        """
+        if not self._next_release <= place < self._next_place or place in self._held:
+            raise ValueError(
+                f'place {place} is not open; open are {self._next_release} to '
+                f'{self._next_place - 1} but for {sorted(self._held)}'
+            )
+        if place != self._next_release:
+            self._held[place] = results
+            return []
+        self._next_release += 1
+        released = results
+        while self._next_release in self._held:
+            released = released + self._held.pop(self._next_release)
+            self._next_release += 1
+        return released

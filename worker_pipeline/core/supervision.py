@@ -1,0 +1,375 @@
+"""The supervision of one slot: from what is seen of its worker to what is done about it.
+
+A table of phases, events in the past tense, actions in the imperative:
+
+    EMPTY ----goal set----> STARTING --link verified, at its goal--> READY
+      ^                        |                                      |  ^
+      |                        | exits, is late, reports an error     |  | activated again
+      |                        v                                      v  |
+    STOPPING               ENDING / BACKOFF <---exits, silent---    CORDONED
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple, Union
+
+from worker_pipeline.core.restart_policy import RestartPolicy
+
+
+class Phase(enum.Enum):
+    """Where the slot stands."""
+
+    EMPTY = 'empty'  # no process, and none wanted
+    STARTING = 'starting'  # a process was asked for; it is not yet known to do its work
+    READY = 'ready'  # heard, answering, and in the lifecycle state that is wanted
+    CORDONED = 'cordoned'  # somebody took it out by hand; it is left alone until activated
+    ENDING = 'ending'  # killed; its exit is awaited before the slot is filled anew
+    BACKOFF = 'backoff'  # its process is gone; the next start waits
+    STOPPING = 'stopping'  # asked to shut down for good
+
+
+class Goal(enum.Enum):
+    """What the slot's worker should be."""
+
+    GONE = 'gone'
+    INACTIVE = 'inactive'
+    ACTIVE = 'active'
+
+
+MOVES: dict[Phase, frozenset[Phase]] = {
+    Phase.EMPTY: frozenset({Phase.STARTING}),
+    Phase.STARTING: frozenset({Phase.READY, Phase.ENDING, Phase.BACKOFF, Phase.STOPPING}),
+    Phase.READY: frozenset({Phase.CORDONED, Phase.ENDING, Phase.BACKOFF, Phase.STOPPING}),
+    Phase.CORDONED: frozenset({Phase.READY, Phase.ENDING, Phase.BACKOFF, Phase.STOPPING}),
+    Phase.ENDING: frozenset({Phase.BACKOFF, Phase.STOPPING}),
+    Phase.BACKOFF: frozenset({Phase.STARTING, Phase.EMPTY}),
+    Phase.STOPPING: frozenset({Phase.EMPTY}),
+}
+
+
+class IllegalMoveError(RuntimeError):
+    """A move that is not in the table: an error in this module, never in a user's stage."""
+
+
+# -- events ------------------------------------------------------------------------------------
+
+
+class ProcessStarted(NamedTuple):
+    """A process was forked for the slot."""
+
+    pid: int
+
+
+class ProcessExited(NamedTuple):
+    """The slot's process is gone for certain; ``pid`` is None when it could not be started."""
+
+    pid: int | None
+    reason: str
+
+
+class StateReported(NamedTuple):
+    """A heartbeat told the worker's lifecycle state."""
+
+    pid: int
+    state: str
+
+
+class LinkVerified(NamedTuple):
+    """A probe went to the worker and came back by every way an answer can take."""
+
+    pid: int
+
+
+class WorkOverdue(NamedTuple):
+    """The item in work has taken longer than it may."""
+
+    reason: str
+
+
+Event = Union[ProcessStarted, ProcessExited, StateReported, LinkVerified, WorkOverdue]
+
+# -- actions -----------------------------------------------------------------------------------
+
+
+class StartProcess(NamedTuple):
+    """Fork a worker and have it drive itself to this lifecycle state."""
+
+    target: str
+
+
+class RequestTransition(NamedTuple):
+    """Ask the worker, through its lifecycle service, for a transition."""
+
+    label: str
+
+
+class TerminateProcess(NamedTuple):
+    """SIGTERM."""
+
+    pid: int
+
+
+class KillProcess(NamedTuple):
+    """SIGKILL: also ends a stopped process."""
+
+    pid: int
+    reason: str
+
+
+class JoinPool(NamedTuple):
+    """The worker may be given work from now on."""
+
+
+class LeavePool(NamedTuple):
+    """The worker may be given no more work; what it holds it will still answer."""
+
+
+class ReleaseItems(NamedTuple):
+    """The worker is gone: what it held goes to others."""
+
+    reason: str
+    suspect: bool  # whether the item in work may have been the cause
+
+
+Action = Union[
+    StartProcess,
+    RequestTransition,
+    TerminateProcess,
+    KillProcess,
+    JoinPool,
+    LeavePool,
+    ReleaseItems,
+]
+
+# The transition that leads from a lifecycle state towards a goal.
+TOWARDS: dict[tuple[str, Goal], str] = {
+    ('unconfigured', Goal.INACTIVE): 'configure',
+    ('unconfigured', Goal.ACTIVE): 'configure',
+    ('inactive', Goal.ACTIVE): 'activate',
+    ('active', Goal.INACTIVE): 'deactivate',
+}
+BEYOND_HELP = frozenset({'finalized', 'errorprocessing'})
+
+
+class Timing(NamedTuple):
+    """The times, in seconds, that supervision goes by."""
+
+    heartbeat_timeout: float = 1.0
+    startup_timeout: float = 30.0
+    request_retry: float = 0.5
+    terminate_grace: float = 0.5
+
+
+class Supervision:
+    """Supervises one slot. Takes events and the time, returns what to do, does nothing itself."""
+
+    def __init__(self, policy: RestartPolicy, timing: Timing) -> None:
+        self.policy = policy
+        self.timing = timing
+        self.phase = Phase.EMPTY
+        self.goal = Goal.GONE
+        self.pid: int | None = None
+        self.state = ''  # the lifecycle state last reported, '' before the first report
+        self.restarts = 0
+        self.started_at = 0.0
+        self.last_exit = ''
+        self._linked = False
+        self._pooled = False
+        self._heard_at = 0.0
+        self._requested_at = float('-inf')
+        self._due_at = 0.0  # STARTING, STOPPING: escalation; BACKOFF: the next start
+        self._terminated = False
+
+    # -- what people are told ------------------------------------------------------------------
+
+    def reported_state(self, now: float) -> str:
+        """The state for diagnostics: the lifecycle state, or a word for what stands in for it."""
+        if self.phase is Phase.STOPPING:
+            return self.state or 'starting'
+        if self.phase is Phase.EMPTY:
+            return 'finalized'
+        if self.phase in (Phase.READY, Phase.CORDONED):
+            return self.state
+        if self.policy.failing(now):
+            return 'failed'
+        return 'replacing' if self.restarts or self.phase is not Phase.STARTING else 'starting'
+
+    @property
+    def at_goal(self) -> bool:
+        """Whether the slot is as it should be."""
+        if self.goal is Goal.GONE:
+            return self.phase is Phase.EMPTY
+        return self.phase is Phase.READY and self.state == self.goal.value
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def set_goal(self, goal: Goal, now: float, *, grace: float = 1.0) -> list[Action]:
+        """Say what the worker should be. ``grace``: seconds a shutdown may take before SIGTERM."""
+        self.goal = goal
+        if goal is not Goal.GONE:
+            if self.phase is Phase.EMPTY:
+                return self._start(now)
+            return self._reconcile(now)
+        if self.phase is Phase.EMPTY:
+            return []
+        if self.phase is Phase.BACKOFF:
+            self._move(Phase.EMPTY)
+            return []
+        if self.phase is Phase.STOPPING:
+            return []
+        already_killed = self.phase is Phase.ENDING
+        self._move(Phase.STOPPING)
+        self._due_at = now + grace
+        # A process that was killed already needs no second signal, only its exit.
+        self._terminated = already_killed
+        actions = self._leave_pool()
+        if self.state in ('unconfigured', 'inactive', 'active'):
+            self._requested_at = now
+            actions.append(RequestTransition('shutdown'))
+        return actions
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """Take one event; return what to do."""
+        if isinstance(event, ProcessStarted):
+            self.pid = event.pid
+            return []
+        if isinstance(event, WorkOverdue):
+            if self.phase in (Phase.READY, Phase.CORDONED):
+                return self._kill(event.reason)
+            return []
+        if event.pid != self.pid:
+            return []  # about a process that this slot has left behind
+        if isinstance(event, ProcessExited):
+            return self._exited(event.reason, now)
+        if isinstance(event, LinkVerified):
+            self._linked = True
+            return self._reconcile(now)
+        self._heard_at = now
+        self.state = event.state
+        return self._reconcile(now)
+
+    def tick(self, now: float) -> list[Action]:
+        """Let time pass: what is late, silent or due."""
+        if self.phase is Phase.STARTING:
+            if now >= self._due_at and self.pid is not None:
+                return self._kill(f'not ready within {self.timing.startup_timeout:g} s')
+            return self._reconcile(now)
+        if self.phase in (Phase.READY, Phase.CORDONED):
+            silence = now - self._heard_at
+            if silence > self.timing.heartbeat_timeout:
+                return self._kill(f'no heartbeat for {silence:.2f} s')
+            return self._reconcile(now)
+        if self.phase is Phase.BACKOFF and now >= self._due_at:
+            return self._start(now)
+        if self.phase is Phase.STOPPING and self.pid is not None:
+            return self._press(now)
+        return []
+
+    # -- within ----------------------------------------------------------------------------------
+
+    def _move(self, phase: Phase) -> None:
+        if phase not in MOVES[self.phase]:
+            raise IllegalMoveError(f'{self.phase.name} -> {phase.name}')
+        self.phase = phase
+
+    def _start(self, now: float) -> list[Action]:
+        # EMPTY -> STARTING, BACKOFF -> STARTING
+        self._move(Phase.STARTING)
+        self.pid = None
+        self.state = ''
+        self._linked = False
+        self.started_at = now
+        self._requested_at = float('-inf')
+        self._due_at = now + self.timing.startup_timeout
+        return [StartProcess(self.goal.value)]
+
+    def _reconcile(self, now: float) -> list[Action]:
+        """Compare what is with what should be."""
+        if self.phase not in (Phase.STARTING, Phase.READY, Phase.CORDONED) or not self.state:
+            return []
+        if self.state in BEYOND_HELP:
+            return self._kill(f'lifecycle state is {self.state}')
+        if self.phase is Phase.STARTING:
+            if self.state == self.goal.value and self._linked:
+                self._move(Phase.READY)  # STARTING -> READY
+                return self._join_pool()
+            return self._request(now)
+        if self.phase is Phase.CORDONED:
+            if self.state == 'active' and self.goal is Goal.ACTIVE:
+                self._move(Phase.READY)  # CORDONED -> READY
+                return self._join_pool()
+            return []
+        if self._pooled and self.state != 'active':
+            # READY -> CORDONED: in the pool and no longer active, and it was not we who asked.
+            self._move(Phase.CORDONED)
+            return self._leave_pool()
+        if self.goal is Goal.INACTIVE:
+            return [*self._leave_pool(), *self._request(now)]
+        if self.state == 'active':
+            return self._join_pool()
+        return self._request(now)
+
+    def _request(self, now: float) -> list[Action]:
+        label = TOWARDS.get((self.state, self.goal))
+        if label is None or now - self._requested_at < self.timing.request_retry:
+            return []
+        self._requested_at = now
+        return [RequestTransition(label)]
+
+    def _exited(self, reason: str, now: float) -> list[Action]:
+        was = self.phase
+        self.pid = None
+        self.last_exit = reason
+        actions = self._leave_pool()
+        # An idle worker's death suspects nobody: the ledger knows what was in work.
+        actions.append(ReleaseItems(reason, suspect=was is not Phase.STOPPING))
+        if self.goal is Goal.GONE:
+            if was is not Phase.STOPPING:
+                self._move(Phase.STOPPING)
+            self._move(Phase.EMPTY)  # STOPPING -> EMPTY
+            return actions
+        # STARTING, READY, CORDONED, ENDING -> BACKOFF, and on to STARTING where no wait is due
+        if was is Phase.STOPPING:
+            self._move(Phase.EMPTY)
+        else:
+            self._move(Phase.BACKOFF)
+            self.restarts += 1
+            self._due_at = now + self.policy.delay(now)
+            if self._due_at > now:
+                return actions
+        return actions + self._start(now)
+
+    def _kill(self, reason: str) -> list[Action]:
+        assert self.pid is not None, 'only a slot with a process can be killed'
+        self._move(Phase.ENDING)
+        return [*self._leave_pool(), KillProcess(self.pid, reason)]
+
+    def _press(self, now: float) -> list[Action]:
+        """STOPPING: ask again, then SIGTERM, then SIGKILL."""
+        assert self.pid is not None
+        if now < self._due_at:
+            if (
+                self.state in ('unconfigured', 'inactive', 'active')
+                and now - self._requested_at >= self.timing.request_retry
+            ):
+                self._requested_at = now
+                return [RequestTransition('shutdown')]
+            return []
+        self._due_at = now + self.timing.terminate_grace
+        if not self._terminated:
+            self._terminated = True
+            return [TerminateProcess(self.pid)]
+        return [KillProcess(self.pid, 'did not end in time')]
+
+    def _join_pool(self) -> list[Action]:
+        if self._pooled or self.state != 'active':
+            return []
+        self._pooled = True
+        return [JoinPool()]
+
+    def _leave_pool(self) -> list[Action]:
+        if not self._pooled:
+            return []
+        self._pooled = False
+        return [LeavePool()]
