@@ -1,0 +1,41 @@
+# make run    flies the reference mission
+# make test   runs the tests
+# make lint   ruff and mypy
+# Each sets up .venv first, where that was not done yet (make setup).
+
+PYTHON ?= python3
+# With no ROS 2 sourced: whose wheels, kilted or jazzy.
+ROS_WHEELS ?= kilted
+# More for pytest, as in make test PYTEST_ARGS='-k ledger'.
+PYTEST_ARGS ?=
+
+VENV_PYTHON := .venv/bin/python
+MAKEFLAGS += --no-print-directory
+
+# Started by a program that runs in another environment made of ROS 2 wheels, we have inherited the
+# search path for its libraries, and its note that the path is set.
+ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
+endif
+
+.PHONY: setup run test lint clean
+
+setup:
+	@$(PYTHON) requirements/install.py --ros-wheels $(ROS_WHEELS)
+	@$(VENV_PYTHON) -m worker_pipeline.simulation.fetch_imagery assets >/dev/null
+
+run: setup
+	@$(VENV_PYTHON) -m worker_pipeline.mission
+
+test: setup
+	@$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: setup
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m ruff format --check .
+	@$(VENV_PYTHON) -m mypy
+
+clean:
+	rm -rf .venv out assets build install log
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
