@@ -10,7 +10,6 @@ ROS_WHEELS ?= kilted
 PYTEST_ARGS ?=
 
 VENV_PYTHON := .venv/bin/python
-MAKEFLAGS += --no-print-directory
 
 # Started by a program that runs in another environment made of ROS 2 wheels, we have inherited the
 # search path for its libraries, and its note that the path is set.

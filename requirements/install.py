@@ -86,7 +86,7 @@ def sourced_ros() -> str | None:
     if spec is None:
         raise SetupError(
             f'ROS_DISTRO is {distribution}, but {sys.executable} (Python '
-            f'{platform.python_version()}) does not find rclpy. Name the interpreter of this ROS 2, '
+            f'{platform.python_version()}) does not find rclpy. Name its interpreter, '
             'as in make PYTHON=/usr/bin/python3, or use a shell without ROS sourced.'
         )
     return f'ROS 2 {distribution} ({spec.origin})'
