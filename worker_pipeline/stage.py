@@ -68,7 +68,11 @@ class Stage:
         """
         self.params = check_parameters(type(self).parameters, params or {})
         given = context or {}
-        self.context = {name: given.get(name) or ContextBuffer() for name in type(self).contexts}
+        self.context = {
+            # An empty buffer is false, and still the one that will be filled.
+            name: given[name] if name in given else ContextBuffer()
+            for name in type(self).contexts
+        }
         if logger is not None:
             self.logger = logger
         return self
