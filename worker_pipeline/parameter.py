@@ -72,7 +72,10 @@ class Parameter:
 
 def _as_type_of(model: Any, value: Any) -> Any:
     if isinstance(model, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError from None
     # type() rather than isinstance(): a bool is an int to Python, and not to a user.
     if type(value) is not type(model):
         raise ValueError
