@@ -235,6 +235,11 @@ class _Reader:
                 tables[head][rest] = value
             elif key == 'input':
                 inputs = self._inputs(full, value)
+            elif key in STAGE_TABLES:
+                self._problem(
+                    f'{full}: found {value!r} ({type_name(value)}); allowed: a table of names, '
+                    f'as in {full}.name'
+                )
             elif key in STAGE_KEYS:
                 values[key] = self._checked(full, STAGE_KEYS[key], value)
             else:
