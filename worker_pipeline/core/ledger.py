@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from worker_pipeline.core.item import Item, ItemKey
@@ -197,10 +197,17 @@ class Ledger:
         ``fresh=False`` gives redeliveries only: their outputs are already reckoned with
         downstream, so they may go on where new items may not.
         """
-        if self._returned:
-            item = self._returned.pop(0)
+        # A worker may still be busy with an item that another one's answer has finished. Until it
+        # answers, an item of the same stamp (from another input) goes to others: its answers
+        # could not be told apart.
+        busy_with: Mapping[int, Item] = self._held.get(worker, {})
+        first = self._waiting[0].key.stamp if self._waiting else None
+        again = next((each for each in self._returned if each.key.stamp not in busy_with), None)
+        if again is not None:
+            item = again
+            self._returned.remove(item)
             self.counters.redelivered += 1
-        elif fresh and self._waiting and self._waiting[0].key.stamp not in self._open:
+        elif fresh and first is not None and first not in self._open and first not in busy_with:
             item = self._waiting.popleft()
             if self.ordered:
                 item.place = self._order.take_place()
