@@ -178,6 +178,7 @@ class Supervision:
         self._pooled = False
         self._heard_at = 0.0
         self._requested_at = float('-inf')
+        self._deactivating = False  # asked for, and not yet seen to have happened
         self._due_at = 0.0  # STARTING, STOPPING: escalation; BACKOFF: the next start
         self._terminated = False
 
@@ -281,6 +282,7 @@ class Supervision:
         self._linked = False
         self.started_at = now
         self._requested_at = float('-inf')
+        self._deactivating = False
         self._due_at = now + self.timing.startup_timeout
         return [StartProcess(self.goal.value)]
 
@@ -290,6 +292,9 @@ class Supervision:
             return []
         if self.state in BEYOND_HELP:
             return self._kill(f'lifecycle state is {self.state}')
+        asked_to = self._deactivating
+        if self.state != 'active':
+            self._deactivating = False
         if self.phase is Phase.STARTING:
             if self.state == self.goal.value and self._linked:
                 self._move(Phase.READY)  # STARTING -> READY
@@ -301,6 +306,9 @@ class Supervision:
                 return self._join_pool()
             return []
         if self._pooled and self.state != 'active':
+            if asked_to:
+                # We asked, and changed our mind before it happened: nobody took it out by hand.
+                return [*self._leave_pool(), *self._request(now)]
             # READY -> CORDONED: in the pool and no longer active, and it was not we who asked.
             self._move(Phase.CORDONED)
             return self._leave_pool()
@@ -315,10 +323,13 @@ class Supervision:
         if label is None or now - self._requested_at < self.timing.request_retry:
             return []
         self._requested_at = now
+        self._deactivating = label == 'deactivate'
         return [RequestTransition(label)]
 
     def _exited(self, reason: str, now: float) -> list[Action]:
         was = self.phase
+        if was in (Phase.EMPTY, Phase.BACKOFF):
+            return []  # told twice of a process that could not be started
         self.pid = None
         self.last_exit = reason
         actions = self._leave_pool()
