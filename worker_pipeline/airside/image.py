@@ -1,0 +1,48 @@
+"""``sensor_msgs/Image`` (bgr8) and numpy arrays, at the price of one copy one way and none back."""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+BGR8 = 'bgr8'
+_CHANNELS = 3
+
+
+def to_message(pixels: Pixels, frame_id: str) -> Any:
+    """Pixels (H, W, 3), BGR, to an Image with an empty stamp."""
+    if pixels.ndim != 3 or pixels.shape[2] != _CHANNELS or pixels.dtype != np.uint8:
+        raise ValueError(f'found {pixels.dtype} of {pixels.shape}; allowed: uint8 of (H, W, 3)')
+    height, width, _ = pixels.shape
+    message = Image(height=height, width=width, encoding=BGR8, step=width * _CHANNELS)
+    message.header.frame_id = frame_id
+    # An array.array is taken as it is by the message's setter, while bytes or a list are walked
+    # through byte by byte (seconds for one image).
+    data = array.array('B')
+    data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
+    message.data = data
+    return message
+
+
+def from_message(message: Any) -> Pixels:
+    """The pixels (H, W, 3), BGR, of an Image: a view on the message's own data.
+
+    ValueError if the encoding is not bgr8, or if there are fewer bytes than the size says.
+    """
+    if message.encoding != BGR8:
+        raise ValueError(f'encoding: found {message.encoding!r}; allowed: {BGR8!r}')
+    height, width, step = message.height, message.width, message.step
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if not height or not width or step < width * _CHANNELS or len(data) < height * step:
+        raise ValueError(
+            f'image: found {len(data)} bytes for {width}x{height} pixels in rows of {step};'
+            f' allowed: at least {height} rows of at least {width * _CHANNELS}, and not none'
+        )
+    rows = data[: height * step].reshape(height, step)
+    return rows[:, : width * _CHANNELS].reshape(height, width, _CHANNELS)

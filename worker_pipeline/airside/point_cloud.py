@@ -1,0 +1,89 @@
+"""``sensor_msgs/PointCloud2`` and numpy structured arrays: a point is a record with named fields.
+
+(The package that ships with ROS 2 for this, sensor_msgs_py, is not among the wheels.)
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import PointCloud2, PointField
+
+Records = npt.NDArray[np.void]
+
+_DATATYPES = {
+    PointField.INT8: 'i1',
+    PointField.UINT8: 'u1',
+    PointField.INT16: 'i2',
+    PointField.UINT16: 'u2',
+    PointField.INT32: 'i4',
+    PointField.UINT32: 'u4',
+    PointField.FLOAT32: 'f4',
+    PointField.FLOAT64: 'f8',
+}
+_CODES = {name: code for code, name in _DATATYPES.items()}
+
+
+def to_message(records: Records, frame_id: str) -> Any:
+    """Records (N,) to a PointCloud2 of N points, with an empty stamp.
+
+    ValueError if a field's type has no PointField equivalent.
+    """
+    dtype = records.dtype
+    if records.ndim != 1 or dtype.names is None:
+        raise ValueError(f'found {dtype} of {records.shape}; allowed: one row of records')
+    message = PointCloud2(
+        height=1,
+        width=len(records),
+        is_bigendian=sys.byteorder == 'big',
+        point_step=dtype.itemsize,
+        row_step=dtype.itemsize * len(records),
+        is_dense=True,
+    )
+    message.header.frame_id = frame_id
+    message.fields = [_field(dtype, name) for name in dtype.names]
+    message.data = array.array('B', records.tobytes())
+    return message
+
+
+def from_message(message: Any) -> Records:
+    """The points (N,) of a PointCloud2 as records: a view on the message's own data.
+
+    ValueError if the fields or the size make no sense.
+    """
+    order = '>' if message.is_bigendian else '<'
+    fields = list(message.fields)
+    unknown = [f'{field.name} ({field.datatype})' for field in fields if not _known(field)]
+    if unknown:
+        raise ValueError(f'fields: found {", ".join(unknown)}; allowed: scalars of a known type')
+    dtype = np.dtype(
+        {
+            'names': [field.name for field in fields],
+            'formats': [order + _DATATYPES[field.datatype] for field in fields],
+            'offsets': [field.offset for field in fields],
+            'itemsize': message.point_step,
+        }
+    )
+    count = message.width * message.height
+    if len(message.data) < count * message.point_step:
+        raise ValueError(f'data: found {len(message.data)} bytes; allowed: {count} points')
+    if count == 0:
+        return np.empty(0, dtype)
+    return np.frombuffer(message.data, dtype=dtype, count=count)
+
+
+def _known(field: Any) -> bool:
+    return field.datatype in _DATATYPES and field.count in (0, 1)
+
+
+def _field(dtype: np.dtype[np.void], name: str) -> Any:
+    assert dtype.fields is not None
+    kind, offset = dtype.fields[name][:2]
+    code = _CODES.get(kind.str[1:])
+    if code is None:
+        raise ValueError(f'{name}: found {kind}; allowed: {", ".join(sorted(_CODES))}')
+    return PointField(name=name, offset=offset, datatype=code, count=1)

@@ -1,0 +1,43 @@
+"""The records that travel as point clouds: what was seen, where it lies, what is known of it.
+
+A label is a marker's number, or :data:`NO_LABEL` for a pad that carries none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+NO_LABEL = -1
+
+# Seen in an image. x1 y1 x2 y2: the box around it; u v: its centre, the point that is located (the
+# centre of the box is not it, under perspective); all in pixels.
+DETECTION = np.dtype(
+    [
+        ('x1', 'f4'),
+        ('y1', 'f4'),
+        ('x2', 'f4'),
+        ('y2', 'f4'),
+        ('u', 'f4'),
+        ('v', 'f4'),
+        ('label', 'i4'),
+        ('confidence', 'f4'),
+    ]
+)
+
+# Placed on the ground. x y z: m, ENU (float32 is a tenth of a millimetre at a kilometre);
+# latitude longitude: degrees, WGS 84.
+LOCATION = np.dtype(
+    [
+        ('x', 'f4'),
+        ('y', 'f4'),
+        ('z', 'f4'),
+        ('label', 'i4'),
+        ('latitude', 'f8'),
+        ('longitude', 'f8'),
+        ('confidence', 'f4'),
+    ]
+)
+
+# Gathered from many locations. variance: m^2, of one sighting about the estimate, the mean of
+# east and north; count: sightings.
+TARGET = np.dtype([*LOCATION.descr, ('variance', 'f4'), ('count', 'u4')])
