@@ -1,0 +1,1 @@
+"""What touches the operating system and the wire: processes, plugins, serialised bytes, DDS."""

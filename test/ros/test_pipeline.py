@@ -1,0 +1,219 @@
+"""A pipeline of real processes, from end to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from support.observing import header, number_of
+from support.waiting import wait_for
+
+
+def stage(name: str, **settings):
+    """A stage's section."""
+    return {'plugin': f'support.stages:{name}', **settings}
+
+
+def test_echo_answers_what_is_fed_to_its_input(start, observer):
+    """The contract's example: items in by `<stage>/input`, answers out by `<stage>/output`."""
+    start({'stages': ['echo'], 'echo': stage('Echo', workers=2, queue_size=100)})
+    answers = observer.collect('echo/output')
+    feed = observer.feeder('echo/input')
+    observer.wait_until_active('echo', 2)
+    for number in range(100):
+        feed.publish(header(number))
+    wait_for(lambda: len(answers) == 100, '100 answers', seen=lambda: len(answers))
+    assert [number_of(each) for each in answers] == list(range(100))
+    assert [each.frame_id for each in answers] == [str(number) for number in range(100)]
+
+
+def test_a_busy_worker_killed_among_three_loses_doubles_and_disorders_nothing(start, observer):
+    """SIGKILL in the middle of 500 items: each is answered once, in order, and the slot refilled."""
+    start({'stages': ['work'], 'work': stage('Work', workers=3, queue_size=1000)})
+    answers = observer.collect('work/output')
+    feed = observer.feeder('work/input')
+    observer.wait_until_active('work', 3)
+    victim = observer.pid_of('work/worker_1')
+    bystanders = {observer.pid_of(f'work/worker_{index}') for index in (0, 2)}
+    for number in range(500):
+        feed.publish(header(number))
+    wait_for(lambda: len(answers) > 100, 'some answers before the kill')
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: len(answers) >= 500, '500 answers', seen=lambda: len(answers))
+    assert [number_of(each) for each in answers] == list(range(500))
+    observer.wait_until_active('work', 3)
+    values = wait_for(
+        lambda: observer.count('work', 'completed') == 500 and observer.values('work/worker_1'),
+        'diagnostics of the finished work',
+    )
+    assert values['restarts'] == '1'
+    assert int(values['pid']) != victim
+    assert {observer.pid_of(f'work/worker_{index}') for index in (0, 2)} == bystanders
+    assert observer.values('work/worker_0')['restarts'] == '0'
+    assert observer.count('work', 'redelivered') >= 1
+    assert observer.count('work', 'dropped') == observer.count('work', 'quarantined') == 0
+
+
+def test_the_replacement_does_its_share_under_the_name_and_parameters_of_the_dead(start, observer):
+    """Same node name, topics and parameters, driven back to active; only the pid is another."""
+    start(
+        {
+            'stages': ['work'],
+            'work': stage('Work', workers=1, queue_size=1000, params={'mark': 'ours'}),
+        }
+    )
+    answers = observer.collect('work/output')
+    feed = observer.feeder('work/input')
+    observer.wait_until_active('work', 1)
+    first = observer.pid_of('work/worker_0')
+    os.kill(first, signal.SIGKILL)
+    feed.publish(header(1))
+    answer = wait_for(lambda: answers, 'an answer of the replacement')[0]
+    number, pid, mark = answer.frame_id.split()
+    assert (number, mark) == ('1', 'ours')
+    assert int(pid) != first
+    assert observer.state_of('work/worker_0') == 'active'
+
+
+def test_items_without_an_output_leave_no_gap_behind_them(start, observer):
+    """A stage that has nothing to say of an item holds nothing back."""
+    start({'stages': ['sparse'], 'sparse': stage('Sparse', workers=2, queue_size=100)})
+    answers = observer.collect('sparse/output')
+    feed = observer.feeder('sparse/input')
+    observer.wait_until_active('sparse', 2)
+    for number in range(30):
+        feed.publish(header(number))
+    wait_for(lambda: observer.count('sparse', 'completed') == 30, '30 completed items')
+    assert [number_of(each) for each in answers] == list(range(0, 30, 3))
+
+
+def test_a_source_ends_the_run_when_it_is_exhausted_and_all_is_drained(start, observer):
+    """`EndOfStream` with `exit_when_done`: every item passes every stage, and the exit code is 0."""
+    manager = start(
+        {
+            'stages': ['count', 'work'],
+            'exit_when_done': True,
+            'count': stage('Counting', params={'items': 50}),
+            'work': stage('Work', input='count', overflow='block', queue_size=4, workers=2),
+        }
+    )
+    answers = observer.collect('work/output')
+    assert manager.wait(40.0) == 0, manager.output
+    assert observer.count('count', 'completed') == 50
+    assert observer.count('work', 'accepted') == observer.count('work', 'completed') == 50
+    assert observer.count('work', 'dropped') == 0
+    stamps = [(each.stamp.sec, each.stamp.nanosec) for each in answers]
+    # The observer may have been found only after the first items had passed.
+    assert stamps == sorted(stamps)
+    assert manager.relatives() == []
+
+
+def test_a_period_asks_a_source_at_its_pace(start, observer):
+    """`period` seconds lie between the times of capture that are asked for."""
+    manager = start(
+        {
+            'stages': ['count'],
+            'exit_when_done': True,
+            'count': stage('Counting', period=0.1, params={'items': 15}),
+        }
+    )
+    answers = observer.collect('count/output')
+    assert manager.wait(40.0) == 0, manager.output
+    since = [float(each.frame_id.split()[1]) for each in answers]
+    assert all(each.frame_id.startswith('tick ') for each in answers)
+    steps = [after - before for before, after in zip(since, since[1:])]
+    assert len(steps) >= 5
+    assert 0.05 < sorted(steps)[len(steps) // 2] < 0.2
+
+
+def test_one_output_feeds_two_stages_and_two_inputs_feed_one(start, observer):
+    """Fan-out and fan-in: one item by two ways is two items, also when both have its stamp."""
+    start(
+        {
+            'stages': ['head', 'left', 'right', 'join', 'tail'],
+            'head': stage('Echo', queue_size=100),
+            'left': stage('Echo', input='head', queue_size=100),
+            'right': stage('Echo', input='head', queue_size=100),
+            'join': stage('Echo', input=['left', 'right'], queue_size=100),
+            'tail': stage('Echo', input='join', queue_size=100),
+        }
+    )
+    answers = observer.collect('tail/output')
+    feed = observer.feeder('head/input')
+    for name in ('head', 'left', 'right', 'join', 'tail'):
+        observer.wait_until_active(name, 1)
+    for number in range(40):
+        feed.publish(header(number))
+    wait_for(lambda: len(answers) == 80, '80 answers', seen=lambda: len(answers))
+    assert sorted(number_of(each) for each in answers) == sorted([*range(40), *range(40)])
+
+
+def test_a_full_queue_drops_its_oldest_and_counts_every_drop(start, observer):
+    """`drop_oldest`: what is answered and what is dropped make up what came in."""
+    start(
+        {
+            'stages': ['work'],
+            'work': stage('Work', queue_size=3, params={'seconds': 0.05}),
+        }
+    )
+    answers = observer.collect('work/output')
+    feed = observer.feeder('work/input')
+    observer.wait_until_active('work', 1)
+    for number in range(40):
+        feed.publish(header(number))
+    wait_for(
+        lambda: observer.count('work', 'completed') + observer.count('work', 'dropped') == 40,
+        '40 items accounted for',
+        seen=lambda: observer.values('work'),
+    )
+    numbers = [number_of(each) for each in answers]
+    assert observer.count('work', 'dropped') == 40 - len(numbers) > 0
+    assert numbers == sorted(numbers)
+    assert numbers[-3:] == [37, 38, 39]
+
+
+def test_a_context_reaches_every_worker_and_nobody_consumes_it(start, observer):
+    """Each worker sees what the context stage published, before and after the item's stamp."""
+    start(
+        {
+            'stages': ['reference', 'look'],
+            'reference': stage('Echo', queue_size=100),
+            'look': stage(
+                'WithContext', workers=2, queue_size=100, context={'reference': 'reference'}
+            ),
+        }
+    )
+    answers = observer.collect('look/output')
+    references = observer.feeder('reference/input')
+    items = observer.feeder('look/input')
+    observer.wait_until_active('reference', 1)
+    observer.wait_until_active('look', 2)
+    for number in (0, 100, 200, 300):
+        references.publish(header(number))
+    for number in (50, 150, 250):
+        items.publish(header(number))
+    wait_for(lambda: len(answers) == 3, '3 answers', seen=lambda: answers)
+    assert [each.frame_id for each in answers] == ['0 100', '100 200', '200 300']
+
+
+def test_a_replacement_is_given_the_context_that_was_published_before(start, observer):
+    """A context's last messages are kept for workers that come late."""
+    start(
+        {
+            'stages': ['reference', 'look'],
+            'reference': stage('Echo', queue_size=100),
+            'look': stage('WithContext', queue_size=100, context={'reference': 'reference'}),
+        }
+    )
+    answers = observer.collect('look/output')
+    references = observer.feeder('reference/input')
+    items = observer.feeder('look/input')
+    observer.wait_until_active('reference', 1)
+    observer.wait_until_active('look', 1)
+    for number in (0, 100):
+        references.publish(header(number))
+    wait_for(lambda: observer.count('reference', 'completed') == 2, 'the references passed on')
+    os.kill(observer.pid_of('look/worker_0'), signal.SIGKILL)
+    items.publish(header(50))
+    wait_for(lambda: answers, 'an answer of the replacement')
+    assert answers[0].frame_id == '0 100'

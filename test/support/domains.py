@@ -1,0 +1,27 @@
+"""A ROS domain for each test, so that no test hears another, nor another run of the suite."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Domains from 0 to 101 use ports below the range that the kernel gives out by itself (Linux).
+DOMAINS = range(20, 100)
+
+
+@contextlib.contextmanager
+def own_domain() -> Iterator[int]:
+    """A domain that no other test on this machine uses, for as long as the context lasts."""
+    for domain in DOMAINS:
+        lock = Path(tempfile.gettempdir()) / f'worker_pipeline_test_domain_{domain}'
+        with lock.open('w') as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield domain
+            return
+    raise RuntimeError('every test domain is in use')

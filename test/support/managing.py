@@ -1,0 +1,91 @@
+"""A real manager process, run as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class ManagerProcess:
+    """``python -m worker_pipeline manager`` with a parameter file, in a domain of its own.
+
+    Its environment bears a mark, by which every process that descends from it can be found, also
+    one that has lost its parents.
+    """
+
+    def __init__(self, directory: Path, parameters: dict[str, Any], domain: int) -> None:
+        self.directory = directory
+        self.log = directory / 'manager.log'
+        self.mark = f'{os.getpid()}-{directory.name}-{id(self)}'
+        path = directory / 'parameters.yaml'
+        path.write_text(yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}}))
+        environment = os.environ | {
+            'ROS_DOMAIN_ID': str(domain),
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'PYTHONPATH': os.pathsep.join([str(REPOSITORY), str(REPOSITORY / 'test')]),
+            'ROS_LOG_DIR': str(directory / 'ros_log'),
+            'WORKER_PIPELINE_TEST_MARK': self.mark,
+        }
+        command = [sys.executable, '-m', 'worker_pipeline', 'manager']
+        with self.log.open('w') as log:
+            self.process = subprocess.Popen(
+                [*command, '--ros-args', '--params-file', str(path)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=directory,
+                # A group of its own, so that a test can signal the group as a terminal does.
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """All that the manager and its workers have printed."""
+        return self.log.read_text()
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Signal the manager, or its whole process group as a terminal does."""
+        if group:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait for the manager's exit; returns its exit code."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(
+                f'the manager did not exit within {timeout:g} s; it printed:\n{self.output}'
+            ) from None
+
+    def relatives(self) -> list[psutil.Process]:
+        """The living processes that descend from the manager, and itself."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                if process.environ().get('WORKER_PIPELINE_TEST_MARK') == self.mark:
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def close(self) -> None:
+        """End whatever is left."""
+        for process in self.relatives():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self.process.wait(10.0)

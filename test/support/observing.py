@@ -1,0 +1,142 @@
+"""A plain rclpy node beside the pipeline: feeds it, and sees what anybody can see."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
+
+from support.waiting import wait_for
+
+DEPTH = 5000
+
+
+class Observer:
+    """Spins by itself in a thread; what it heard is kept in lists."""
+
+    def __init__(self, domain: int) -> None:
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self.node = rclpy.create_node('observer', namespace='/airside', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.diagnostics: list[dict[str, DiagnosticStatus]] = []
+        self.heartbeats: list[DiagnosticStatus] = []
+        self.quarantined: list[DiagnosticStatus] = []
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.node.create_subscription(
+            DiagnosticStatus, 'heartbeats', self.heartbeats.append, 100
+        )
+        latched = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+        self.node.create_subscription(
+            DiagnosticStatus, 'quarantine', self.quarantined.append, latched
+        )
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.diagnostics.append({status.name: status for status in message.status})
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        rclpy.shutdown(context=self._context)
+        self._thread.join(5.0)
+
+    # -- seeing ----------------------------------------------------------------------------------
+
+    def collect(self, topic: str, message_type: Any = Header) -> list[Any]:
+        """A list that fills with what is published on a topic."""
+        heard: list[Any] = []
+        self.node.create_subscription(message_type, topic, heard.append, DEPTH)
+        return heard
+
+    def values(self, name: str) -> dict[str, str]:
+        """The newest diagnostic values of a node, ``detect_target/worker_0``; empty before any."""
+        for statuses in reversed(self.diagnostics):
+            status = statuses.get(f'/airside/{name}')
+            if status is not None:
+                return {entry.key: entry.value for entry in status.values}
+        return {}
+
+    def count(self, stage: str, key: str) -> int:
+        """A counter of a stage."""
+        return int(self.values(stage).get(key, 0))
+
+    def pid_of(self, worker: str) -> int:
+        """The pid in a worker's newest heartbeat; 0 before any."""
+        for heartbeat in reversed(self.heartbeats):
+            if heartbeat.name == worker:
+                return int(heartbeat.hardware_id.rpartition(':')[2])
+        return 0
+
+    def wait_until_active(self, stage: str, workers: int, timeout: float = 30.0) -> None:
+        """Wait until so many workers of a stage are at work."""
+        wait_for(
+            lambda: self.count(stage, 'workers_active') == workers,
+            f'{workers} active workers of {stage}',
+            timeout,
+            lambda: self.values(stage),
+        )
+
+    # -- feeding ---------------------------------------------------------------------------------
+
+    def feeder(self, topic: str, message_type: Any = Header, listeners: int = 1) -> Any:
+        """A publisher whose listeners have been found."""
+        publisher = self.node.create_publisher(message_type, topic, DEPTH)
+        wait_for(
+            lambda: publisher.get_subscription_count() >= listeners,
+            f'{listeners} subscriptions of {topic}',
+        )
+        return publisher
+
+    # -- lifecycle -------------------------------------------------------------------------------
+
+    def state_of(self, node: str) -> str:
+        """A node's lifecycle state, asked by its service."""
+        client = self.node.create_client(GetState, f'{node}/get_state')
+        try:
+            return str(self._call(client, GetState.Request()).current_state.label)
+        finally:
+            self.node.destroy_client(client)
+
+    def change_state(self, node: str, label: str) -> bool:
+        """Ask a node for a transition, as ``ros2 lifecycle set`` does."""
+        client = self.node.create_client(ChangeState, f'{node}/change_state')
+        request = ChangeState.Request()
+        request.transition.label = label
+        try:
+            return bool(self._call(client, request).success)
+        finally:
+            self.node.destroy_client(client)
+
+    def _call(self, client: Any, request: Any) -> Any:
+        wait_for(client.service_is_ready, f'the service {client.srv_name}')
+        future = client.call_async(request)
+        wait_for(future.done, f'an answer of {client.srv_name}')
+        return future.result()
+
+
+def header(number: int) -> Header:
+    """An item: the n-th millisecond."""
+    message = Header(frame_id=str(number))
+    message.stamp.sec, message.stamp.nanosec = divmod((number + 1) * 1_000_000, 1_000_000_000)
+    return message
+
+
+def number_of(message: Header) -> int:
+    """Which item a message is."""
+    return (message.stamp.sec * 1_000_000_000 + message.stamp.nanosec) // 1_000_000 - 1

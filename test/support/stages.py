@@ -1,0 +1,143 @@
+"""Stages for the tests; small, and some of them bad."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from sensor_msgs.msg import TimeReference
+from std_msgs.msg import Header, String
+
+from worker_pipeline import EndOfStream, Stage
+
+
+class Echo(Stage):
+    """Gives back what it is given."""
+
+    input_type = Header
+    output_type = Header
+    parameters = {'gain': 1.0}
+
+    def process(self, item):
+        return item
+
+
+class Work(Stage):
+    """Is busy for a while with each item, and writes down which process did it."""
+
+    input_type = Header
+    output_type = Header
+    parameters = {'seconds': 0.002, 'mark': ''}
+
+    def process(self, item):
+        end = time.monotonic() + self.params['seconds']
+        while time.monotonic() < end:
+            pass
+        return Header(stamp=item.stamp, frame_id=f'{item.frame_id} {os.getpid()} {self.params["mark"]}')
+
+
+class Sparse(Echo):
+    """Has an answer to every third item only."""
+
+    def process(self, item):
+        return item if int(item.frame_id) % 3 == 0 else None
+
+
+class Counting(Stage):
+    """A source that ends after some items."""
+
+    input_type = TimeReference
+    output_type = Header
+    parameters = {'items': 20}
+
+    def configure(self):
+        self.given = 0
+
+    def process(self, item):
+        if self.given >= self.params['items']:
+            raise EndOfStream
+        self.given += 1
+        return Header(frame_id=f'{item.source} {item.time_ref.sec}.{item.time_ref.nanosec:09d}')
+
+
+class DiesOnce(Echo):
+    """Ends its process, in a way that is asked for, at the first item that says so."""
+
+    parameters = {'flag': '', 'way': 'exit'}
+
+    def process(self, item):
+        flag = Path(self.params['flag'])
+        if item.frame_id == '5' and not flag.exists():
+            flag.touch()
+            if self.params['way'] == 'exit':
+                os._exit(3)
+            if self.params['way'] == 'segv':
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if self.params['way'] == 'kill':
+                os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+
+class Poison(Echo):
+    """Item 5 ends the process that takes it; item 7 raises."""
+
+    def process(self, item):
+        if item.frame_id == '5':
+            os._exit(4)
+        if item.frame_id == '7':
+            raise ValueError('cannot do seven')
+        return item
+
+
+class BadConfigureOnce(Echo):
+    """Its first configuration fails."""
+
+    parameters = {'flag': ''}
+
+    def configure(self):
+        flag = Path(self.params['flag'])
+        if not flag.exists():
+            flag.touch()
+            raise RuntimeError('the model is not there yet')
+
+
+class SlowConfigure(Echo):
+    """Takes its time to configure."""
+
+    parameters = {'seconds': 1.0}
+
+    def configure(self):
+        time.sleep(self.params['seconds'])
+
+
+class WithContext(Stage):
+    """Tells the nearest context to each item."""
+
+    input_type = Header
+    output_type = Header
+    contexts = {'reference': Header}
+
+    def process(self, item):
+        before, after = self.context['reference'].around(item.stamp, timeout=5.0)
+        told = [each.frame_id if each else 'none' for each in (before, after)]
+        return Header(frame_id=' '.join(told))
+
+
+class NotAStage:
+    """No subclass of Stage."""
+
+
+class NoHeader(Stage):
+    """Its messages have no header."""
+
+    input_type = String
+    output_type = String
+
+
+class OtherOutput(Stage):
+    """Fits nothing: its output is a TimeReference."""
+
+    input_type = Header
+    output_type = TimeReference

@@ -1,0 +1,43 @@
+"""The commands: ``python -m worker_pipeline manager``, the same as ``ros2 run``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+USAGE = """usage: python -m worker_pipeline COMMAND [--ros-args ...]
+
+commands:
+  manager   run a pipeline:   manager --ros-args --params-file FILE
+  mission   fly the reference mission
+"""
+
+
+def manager(arguments: Sequence[str] | None = None) -> int:
+    """Run a pipeline until it is stopped; returns the exit code."""
+    from worker_pipeline.nodes.manager_process import run_manager
+
+    return run_manager(sys.argv if arguments is None else arguments)
+
+
+def mission(arguments: Sequence[str] | None = None) -> int:
+    """Fly the reference mission; returns the exit code."""
+    from worker_pipeline.mission.__main__ import main as fly
+
+    return fly(list(sys.argv[1:] if arguments is None else arguments[1:])) or 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {'manager': manager, 'mission': mission}
+
+
+def main() -> int:
+    """Run the command that the first argument names; returns the exit code."""
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        asked = sys.argv[1] if len(sys.argv) > 1 else ''
+        wants_help = asked in ('-h', '--help')
+        if asked and not wants_help:
+            print(f'worker_pipeline: found {asked!r}; allowed: {", ".join(COMMANDS)}\n',
+                  file=sys.stderr)
+        print(USAGE, end='', file=sys.stdout if wants_help else sys.stderr)
+        return 0 if wants_help else 2
+    return COMMANDS[sys.argv[1]]([sys.argv[0], *sys.argv[2:]])

@@ -1,0 +1,323 @@
+"""The manager: a lifecycle node that owns the stages, and through them the workers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.duration import Duration
+
+from worker_pipeline.config import ConfigurationError, PipelineConfig, check_links, load
+from worker_pipeline.core.supervision import ProcessExited
+from worker_pipeline.nodes import diagnostics, qos
+from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
+from worker_pipeline.nodes.stage import StageNode, Surroundings
+from worker_pipeline.nodes.worker_contract import values_of
+from worker_pipeline.runtime.plugins import inspect
+from worker_pipeline.runtime.processes import Launcher
+
+SUPERVISION_PERIOD = 0.05  # s
+DIAGNOSTICS_PERIOD = 1.0  # s
+
+
+class ManagerNode(ManagedNode):
+    """Starts the workers, shares the work out among them, and replaces those that die."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            'manager',
+            namespace='/airside',
+            allow_undeclared_parameters=True,
+            automatically_declare_parameters_from_overrides=True,
+        )
+        self.finished = False
+        self.exit_code = 0
+        self.stages: dict[str, StageNode] = {}
+        self._launcher: Launcher | None = None
+        self._executor: Any = None
+        self._config: PipelineConfig | None = None
+        self._stopping = False
+        self._hurried = False
+        self._stop_deadline = 0.0
+        self._flowing = False
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS
+        )
+        self._quarantine = self.create_publisher(DiagnosticStatus, 'quarantine', qos.QUARANTINE)
+        self._host = socket.gethostname()
+
+    @property
+    def config(self) -> PipelineConfig:
+        """The configuration; there is one from ``prepare`` on."""
+        assert self._config is not None, 'prepare() comes first'
+        return self._config
+
+    def read_configuration(self) -> PipelineConfig:
+        """The configuration that this node's parameters describe; raises ConfigurationError."""
+        parameters = self.get_parameters_by_prefix('')
+        return load({name: each.value for name, each in parameters.items()})
+
+    def prepare(self, launcher: Launcher, executor: Any, ros_arguments: Sequence[str]) -> None:
+        """Check the configuration as a whole and make the stages' nodes; nothing is started yet.
+
+        Raises ConfigurationError.
+        """
+        config = self.read_configuration()
+        plugins = inspect(config.stages, launcher)
+        check_links(config, plugins)
+        self._config, self._launcher, self._executor = config, launcher, executor
+        around = Surroundings(
+            pipeline=config,
+            plugins=plugins,
+            namespace=self.get_namespace().rstrip('/'),
+            launcher=launcher,
+            manager_pid=os.getpid(),
+            quarantine=self._quarantine,
+            ros_arguments=stage_arguments(ros_arguments),
+            worker_arguments=worker_arguments(ros_arguments),
+            interrupted=lambda: self._stopping,
+        )
+        for name, stage in config.stages.items():
+            self.stages[name] = StageNode(stage, around)
+        for name, node in self.stages.items():
+            node.followers = [self.stages[each] for each in config.followers(name)]
+            node.upstream = [
+                self.stages[each] for each in node.config.inputs if each in self.stages
+            ]
+        self.create_subscription(
+            DiagnosticStatus, 'heartbeats', self._on_heartbeat, qos.HEARTBEATS
+        )
+        for node in (self, *self.stages.values()):
+            executor.add_node(node)
+        self.create_timer(SUPERVISION_PERIOD, self._on_supervision)
+        self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics)
+
+    # -- the way up and down -----------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Go to active by ourselves: whoever starts a manager wants its pipeline to run."""
+        for step in ('configure', 'activate'):
+            if not self._stopping and not await self.transition(step):
+                return
+
+    def stop(self) -> None:
+        """Drain, stop the workers and end. Called a second time, it drains no longer."""
+        if self._stopping:
+            self._hurried = True
+            return
+        self._stopping = True
+        self._stop_deadline = time.monotonic() + self.config.shutdown_timeout
+        self._executor.create_task(self._stop)
+
+    async def _stop(self) -> None:
+        # A transition that is under way is cut short, but not broken off in the middle.
+        await until(lambda: self.state in PRIMARY_STATES, self.config.shutdown_timeout)
+        if self.state == 'finalized':
+            return
+        if not await self.transition('shutdown'):
+            self.exit_code = 1
+        self.finished = True
+
+    async def do_configure(self) -> None:
+        await self._all('configure', 'unconfigured')
+
+    async def do_activate(self) -> None:
+        await self._all('activate', 'inactive')
+
+    async def do_deactivate(self) -> None:
+        await self._all('deactivate', 'active')
+
+    async def do_cleanup(self) -> None:
+        await self._all('deactivate', 'active')
+        await self._all('cleanup', 'inactive')
+
+    async def do_shutdown(self) -> None:
+        if not self._stopping:
+            # Asked for by the lifecycle service rather than by a signal.
+            self._stopping = True
+            self._stop_deadline = time.monotonic() + self.config.shutdown_timeout
+        for stage in self.stages.values():
+            stage.close_intake()
+        await self._drain()
+        remaining = max(0.0, self._stop_deadline - time.monotonic())
+        stops = [
+            self._executor.create_task(stage.stop_workers, max(1.0, min(remaining, 5.0)))
+            for stage in self.stages.values()
+        ]
+        await until(lambda: all(each.done() for each in stops))
+        await self._all('shutdown')
+        self.publish_diagnostics()
+        self._flush()
+        self.finished = True
+
+    async def _all(self, label: str, state: str | None = None) -> None:
+        """Take every stage, or those in one state, through a transition, all at the same time."""
+        tasks = [
+            self._executor.create_task(stage.transition, label)
+            for stage in self.stages.values()
+            if state is None or stage.state == state
+        ]
+        await until(lambda: all(each.done() for each in tasks))
+
+    async def _drain(self) -> None:
+        """Wait until every accepted item is finished, or the time for it is up."""
+
+        def drained() -> bool:
+            return self._hurried or all(
+                stage.drained or not len(stage.slots) for stage in self.stages.values()
+            )
+
+        remaining = max(0.0, self._stop_deadline - time.monotonic())
+        if any(stage.state != 'active' for stage in self.stages.values()):
+            remaining = 0.0  # what is paused will not drain
+        if not await until(drained, remaining) or self._hurried:
+            left = {
+                name: stage.ledger.waiting + stage.ledger.outstanding
+                for name, stage in self.stages.items()
+                if not stage.drained
+            }
+            if left:
+                told = ', '.join(f'{name}: {count}' for name, count in left.items())
+                self.get_logger().warning(f'ending with unfinished items ({told})')
+
+    def _flush(self) -> None:
+        for stage in self.stages.values():
+            stage.flush_output(0.5)
+        self._diagnostics.wait_for_all_acked(Duration(seconds=0.5))
+
+    def destroy(self) -> None:
+        """Take every node out of the graph."""
+        for stage in self.stages.values():
+            stage.destroy_node()
+        self.destroy_node()
+
+    # -- what is heard ---------------------------------------------------------------------------------
+
+    def _on_heartbeat(self, heartbeat: DiagnosticStatus) -> None:
+        stage_name, _, slot_name = heartbeat.name.partition('/')
+        stage = self.stages.get(stage_name)
+        slot = stage.slots.get(slot_name) if stage else None
+        host, _, pid = heartbeat.hardware_id.rpartition(':')
+        if slot is None or host != self._host or not pid.isdecimal():
+            return
+        values = values_of(heartbeat)
+        error = heartbeat.message if heartbeat.level == DiagnosticStatus.ERROR else ''
+        slot.heard(int(pid), values.get('state', ''), values, error, time.monotonic())
+
+    def on_exit(self, pid: int, reason: str) -> None:
+        """A process that the launcher watched has ended. May be called from any thread."""
+        self._executor.create_task(self._exited, pid, reason)
+
+    def _exited(self, pid: int, reason: str) -> None:
+        for stage in self.stages.values():
+            for slot in stage.slots.values():
+                if slot.supervision.pid == pid:
+                    slot.handle(ProcessExited(pid, reason), time.monotonic())
+                    return
+
+    # -- time -------------------------------------------------------------------------------------------
+
+    def _on_supervision(self) -> None:
+        now = time.monotonic()
+        for stage in self.stages.values():
+            stage.tick(now)
+        if not self._flowing and self.state == 'active':
+            self._begin_if_ready()
+        if self.config.exit_when_done and self._flowing and not self._stopping and self._done():
+            self.get_logger().info('every source is exhausted and everything is drained')
+            self.stop()
+
+    def _begin_if_ready(self) -> None:
+        """Begin the stream once every stage has somebody at work, so that no source runs ahead.
+
+        One beginning for all: sources that are asked for the same moment tell of the same moment.
+        """
+        if all(len(stage.pool) for stage in self.stages.values()):
+            self._flowing = True
+            epoch = self.get_clock().now().nanoseconds
+            for stage in self.stages.values():
+                if stage.is_source:
+                    stage.begin_stream(epoch)
+            self.get_logger().info('every stage is at work')
+
+    def _done(self) -> bool:
+        stages = self.stages.values()
+        sources_done = all(stage.exhausted for stage in stages if stage.is_source)
+        return sources_done and all(stage.drained for stage in stages)
+
+    def publish_diagnostics(self) -> None:
+        """Publish one status each for the manager, each stage and each worker."""
+        now = time.monotonic()
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        statuses = []
+        restarts = 0
+        for stage in self.stages.values():
+            workers = [
+                diagnostics.worker_status(stage, slot, now) for slot in stage.slots.values()
+            ]
+            restarts += sum(slot.supervision.restarts for slot in stage.slots.values())
+            statuses += [diagnostics.stage_status(stage, workers, now), *workers]
+        values: Mapping[str, Any] = {
+            'state': self.state,
+            'pid': os.getpid(),
+            'stages': len(self.stages),
+            'workers': sum(len(stage.slots) for stage in self.stages.values()),
+            'restarts': restarts,
+        }
+        level = max((each.level for each in statuses), default=DiagnosticStatus.OK)
+        own = diagnostics.status(
+            self.get_fully_qualified_name(), level, self.state, dict(values)
+        )
+        message.status = [own, *statuses]
+        self._diagnostics.publish(message)
+
+
+def _ros_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """The (flag, value) pairs between ``--ros-args`` and its end."""
+    pairs = []
+    inside = False
+    waiting = ''
+    for argument in arguments:
+        if argument == '--ros-args':
+            inside = True
+        elif argument == '--':
+            inside = False
+        elif inside and waiting:
+            pairs.append((waiting, argument))
+            waiting = ''
+        elif inside and argument.startswith('-'):
+            waiting = argument
+    return pairs
+
+
+def stage_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The manager's ROS arguments that hold for its stages' nodes too: remappings of topics.
+
+    A remapping of the node's name or namespace is meant for the manager: taken over by every node
+    of the process it would give them all one name.
+    """
+    kept = ['--ros-args']
+    for flag, value in _ros_options(arguments):
+        own = value.startswith(('__node:=', '__name:=', '__ns:='))
+        if flag in ('-r', '--remap') and not own and not value.startswith('manager:'):
+            kept += [flag, value]
+        elif flag in ('-p', '--param') and value.startswith('use_sim_time:='):
+            kept += [flag, value]
+    return tuple(kept) if len(kept) > 1 else ()
+
+
+def worker_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The manager's ROS arguments that hold for its workers: the log level."""
+    kept = ['--ros-args']
+    for flag, value in _ros_options(arguments):
+        if flag == '--log-level':
+            kept += [flag, value]
+    return tuple(kept) if len(kept) > 1 else ()
+
+
+__all__ = ['ConfigurationError', 'ManagerNode', 'stage_arguments', 'worker_arguments']

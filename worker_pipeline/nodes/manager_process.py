@@ -1,0 +1,134 @@
+"""The manager's process: from its arguments to its exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+
+from worker_pipeline.config import ConfigurationError
+from worker_pipeline.nodes.executor import create_executor
+from worker_pipeline.nodes.manager import ManagerNode
+from worker_pipeline.runtime import dds
+from worker_pipeline.runtime.processes import Launcher
+
+EXIT_BAD_CONFIGURATION = 2
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class SignalWatch:
+    """Tells of stop signals at once, also while the main thread waits inside the executor."""
+
+    def __init__(self, on_stop: Callable[[], None]) -> None:
+        self._on_stop = on_stop
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in STOP_SIGNALS:
+            # The handler itself does nothing: its number arrives through the pipe.
+            signal.signal(number, lambda _number, _frame: None)
+        threading.Thread(target=self._watch, name='signal_watcher', daemon=True).start()
+
+    def _watch(self) -> None:
+        while numbers := os.read(self._read, 64):
+            if any(number in STOP_SIGNALS for number in numbers):
+                self._on_stop()
+
+
+def run_manager(arguments: Sequence[str]) -> int:
+    """Run a pipeline until it is stopped; ``arguments`` as in ``sys.argv``.
+
+    Returns 0 after a stop in order, 1 after one with an error, 2 for a bad configuration, in which
+    case nothing was started.
+    """
+    dds.apply_defaults()
+    stop_asked = threading.Event()
+    pipeline = _Pipeline()
+
+    def stop() -> None:
+        stop_asked.set()
+        pipeline.stop()
+
+    SignalWatch(stop)
+    launcher = Launcher(pipeline.on_exit)
+    # First of all: it imports for itself while we go on.
+    launcher.open()
+    try:
+        return pipeline.run(arguments, launcher, stop_asked)
+    finally:
+        launcher.close()
+        dds.sweep_shared_memory()
+
+
+class _Pipeline:
+    """The manager's node while there is one; signals and exits may come before and after."""
+
+    def __init__(self) -> None:
+        self._node: ManagerNode | None = None
+        self._executor: Any = None
+
+    def stop(self) -> None:
+        """A stop signal came. Called from the signal watcher's thread."""
+        if self._node is not None:
+            self._executor.create_task(self._node.stop)
+
+    def on_exit(self, pid: int, reason: str) -> None:
+        """A worker's process ended. Called from the process watcher's thread."""
+        if self._node is not None:
+            self._node.on_exit(pid, reason)
+
+    def run(self, arguments: Sequence[str], launcher: Launcher, stop_asked: threading.Event) -> int:
+        """Run the node until it has finished; returns the exit code."""
+        try:
+            rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+        except Exception as error:  # rclpy's own classes are private
+            print(f'manager: {error}', file=sys.stderr)
+            return EXIT_BAD_CONFIGURATION
+        node = None
+        try:
+            node = ManagerNode()
+            executor = create_executor()
+            node.prepare(launcher, executor, arguments)
+            self._node, self._executor = node, executor
+            executor.create_task(node.start)
+            if stop_asked.is_set():
+                self.stop()
+            while not node.finished:
+                executor.spin_once(timeout_sec=0.2)
+            return node.exit_code
+        except ConfigurationError as error:
+            _tell(error)
+            return EXIT_BAD_CONFIGURATION
+        finally:
+            self._node = None
+            if node is not None:
+                node.destroy()
+            rclpy.shutdown()
+
+
+def _tell(error: ConfigurationError) -> None:
+    count = len(error.problems)
+    print(
+        f'manager: bad configuration, {count} {"problem" if count == 1 else "problems"}; '
+        'nothing was started',
+        file=sys.stderr,
+    )
+    for problem in error.problems:
+        print(f'  {problem}', file=sys.stderr)
+
+
+def package_share() -> Path:
+    """Where the package's launch and config files are: the share folder, or the checkout."""
+    try:
+        from ament_index_python.packages import get_package_share_directory
+
+        return Path(get_package_share_directory('worker_pipeline'))
+    except Exception:  # no ament index, or not installed in one
+        return Path(__file__).parents[2]

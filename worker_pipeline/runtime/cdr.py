@@ -1,0 +1,33 @@
+"""The one field the manager reads out of a serialised message: ``header.stamp``.
+
+A ROS message travels as CDR (OMG DDS-RTPS, 10.2): four bytes of encapsulation, the second of which
+is odd for little endian, then the fields in order. Where the first field is a ``std_msgs/Header``
+the stamp's seconds (int32) and nanoseconds (uint32) follow at once.
+"""
+
+from __future__ import annotations
+
+import struct
+
+NANOSECONDS = 1_000_000_000
+_LITTLE = struct.Struct('<iI')
+_BIG = struct.Struct('>iI')
+
+
+class BadMessageError(ValueError):
+    """Bytes that cannot be a serialised message that begins with a header."""
+
+
+def stamp_of(message: bytes) -> int:
+    """The stamp of a serialised message in nanoseconds; BadMessageError where there is none."""
+    if len(message) < 12:
+        raise BadMessageError(
+            f'found {len(message)} bytes; allowed: 12 or more, a message that begins with a header'
+        )
+    seconds, nanoseconds = (_LITTLE if message[1] & 1 else _BIG).unpack_from(message, 4)
+    return int(seconds * NANOSECONDS + nanoseconds)
+
+
+def split_stamp(stamp: int) -> tuple[int, int]:
+    """Nanoseconds as the (sec, nanosec) of a ``builtin_interfaces/Time``."""
+    return divmod(stamp, NANOSECONDS)

@@ -1,0 +1,173 @@
+"""Worker processes: forked from a fork server, watched through pidfds.
+
+The fork server (standard library ``multiprocessing``) has imported rclpy already, so a worker
+starts in milliseconds. A pidfd tells of a process's end at once, whoever its parent is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver, resource_tracker
+from typing import Any
+
+PRELOAD = 'worker_pipeline.runtime.fork_preload'
+# How long to wait for the exit status of a process that is known to be dead. It comes through the
+# fork server, which may have died itself; then the process counts as dead all the same.
+EXIT_STATUS_WAIT = 0.2
+
+
+def exit_reason(exit_code: int | None) -> str:
+    """Why a process ended, in words: ``killed by SIGKILL``, ``exit code 3``."""
+    if exit_code is None or exit_code == 255:
+        return 'ended, status unknown' if exit_code is None else 'exit code 255'
+    if exit_code < 0:
+        try:
+            return f'killed by {signal.Signals(-exit_code).name}'
+        except ValueError:
+            return f'killed by signal {-exit_code}'
+    return f'exit code {exit_code}'
+
+
+class WorkerProcess:
+    """One forked process and its pidfd. ``pidfd`` is closed when the process is reaped."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.pid: int = process.pid
+        self.pidfd: int | None = None
+        # A process that is gone already has no pidfd to be had.
+        with contextlib.suppress(ProcessLookupError):
+            self.pidfd = os.pidfd_open(self.pid)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Signal the process; nothing happens to a stranger that has got its pid meanwhile."""
+        if self.pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
+
+    def reap(self) -> str:
+        """Collect the status of a process that has ended, and say why it did."""
+        self._process.join(EXIT_STATUS_WAIT)
+        reason = exit_reason(self._process.exitcode)
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+        with contextlib.suppress(ValueError):
+            self._process.close()
+        return reason
+
+
+class Launcher:
+    """Forks workers and tells of their ends.
+
+    ``on_exit`` is called with (pid, reason) from the watching thread; whoever gives it passes it
+    on to his own thread.
+    """
+
+    def __init__(self, on_exit: Callable[[int, str], None]) -> None:
+        self._on_exit = on_exit
+        self._context = multiprocessing.get_context('forkserver')
+        self._context.set_forkserver_preload([PRELOAD])
+        self._processes: dict[int, WorkerProcess] = {}
+        self._by_pidfd: dict[int, WorkerProcess] = {}
+        self._lock = threading.Lock()
+        self._epoll = select.epoll()
+        self._wake_read, self._wake_write = os.pipe()
+        self._epoll.register(self._wake_read, select.EPOLLIN)
+        self._thread = threading.Thread(target=self._watch, name='process_watcher', daemon=True)
+
+    def open(self) -> None:
+        """Start the fork server, which goes on importing by itself, and the watching thread."""
+        with _no_main_module():
+            forkserver.ensure_running()
+        self._thread.start()
+
+    def pipe(self) -> tuple[Any, Any]:
+        """A one-way pipe: (receiver, sender)."""
+        return self._context.Pipe(duplex=False)
+
+    def start_helper(self, target: Callable[..., None], args: tuple[Any, ...]) -> Any:
+        """Fork a short-lived process that is not watched; the caller joins it."""
+        with _no_main_module():
+            process = self._context.Process(target=target, args=args, daemon=True)
+            process.start()
+        return process
+
+    def start(self, target: Callable[..., None], args: tuple[Any, ...], name: str) -> WorkerProcess:
+        """Fork a worker and watch it. Raises OSError when it cannot be forked."""
+        # Not daemonic: multiprocessing would end daemonic ones when the manager exits.
+        with _no_main_module():
+            process = self._context.Process(target=target, args=args, name=name)
+            process.start()
+        # The manager stops its workers itself, in order and in time; what it leaves, it leaves on
+        # purpose. multiprocessing would wait at exit for each of them, without a bound.
+        multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
+        worker = WorkerProcess(process)
+        if worker.pidfd is None:
+            self._on_exit(worker.pid, worker.reap())
+            return worker
+        with self._lock:
+            self._processes[worker.pid] = worker
+            self._by_pidfd[worker.pidfd] = worker
+            self._epoll.register(worker.pidfd, select.EPOLLIN)
+        return worker
+
+    def send_signal(self, pid: int, number: signal.Signals) -> None:
+        """Signal a worker that was started here and has not been reaped."""
+        with self._lock:
+            worker = self._processes.get(pid)
+            if worker is not None:
+                worker.send_signal(number)
+
+    def close(self) -> None:
+        """Stop watching and end the fork server; nothing of them is left behind."""
+        os.write(self._wake_write, b'.')
+        self._thread.join()
+        for descriptor in (self._wake_read, self._wake_write):
+            os.close(descriptor)
+        self._epoll.close()
+        # Both are ended and reaped here, rather than some time after us: "no process left" is to
+        # be true when the manager's own exit is seen. No public way exists.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+
+    def _watch(self) -> None:
+        while True:
+            for descriptor, _ in self._epoll.poll():
+                if descriptor == self._wake_read:
+                    return
+                with self._lock:
+                    worker = self._by_pidfd.pop(descriptor, None)
+                    if worker is None:
+                        continue
+                    self._epoll.unregister(descriptor)
+                    del self._processes[worker.pid]
+                self._on_exit(worker.pid, worker.reap())
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep multiprocessing from importing the manager's main module into every worker.
+
+    A worker needs nothing of it, and what a console script or a user's own program does at import
+    would be done once more in each of them, and would cost a worker's start most of its time.
+    """
+    main = sys.modules['__main__']
+    spec, file = getattr(main, '__spec__', None), getattr(main, '__file__', None)
+    main.__spec__ = None
+    if file is not None:
+        del main.__file__
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if file is not None:
+            main.__file__ = file
