@@ -32,7 +32,7 @@ setup(
     entry_points={
         'console_scripts': [
             f'manager = {NAME}.cli:manager',
-            f'mission = {NAME}.mission.__main__:main',
+            f'mission = {NAME}.cli:mission',
         ],
     },
 )
