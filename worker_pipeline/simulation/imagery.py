@@ -97,9 +97,11 @@ def synthetic_ground(size: float = 250.0, seed: int = 1) -> Orthophoto:
     scale = 0.25
     cells = round(size / scale)
     random = np.random.default_rng(seed)
-    ground = np.zeros((cells, cells, 3))
+    ground = np.full((cells, cells, 3), [70.0, 120.0, 100.0])
     for patch in (4, 16, 64):
-        coarse = random.normal(size=(max(2, cells // patch), max(2, cells // patch), 3))
+        # Mostly lighter and darker, and a little of another colour, as real ground is.
+        coarse_cells = max(2, cells // patch)
+        coarse = random.normal(0, 14, (coarse_cells, coarse_cells, 1))
+        coarse = coarse + random.normal(0, 3, (coarse_cells, coarse_cells, 3))
         ground += cv2.resize(coarse, (cells, cells), interpolation=cv2.INTER_CUBIC)
-    ground = np.array([70.0, 120.0, 100.0]) + 14.0 * ground
     return Orthophoto(np.clip(ground, 0, 255).astype(np.uint8), scale)

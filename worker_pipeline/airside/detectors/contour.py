@@ -32,6 +32,8 @@ _SCALE = 0.5
 # cloud's shadow nor a white rock stands out.
 _OPPONENT_FROM_BGR = np.array([[0.0, -1.0, 1.0], [1.0, -0.5, -0.5]], dtype=np.float32)
 
+_DEVIATIONS = 3.0
+
 
 class ContourDetector:
     """Closed outlines, round and of the right size, of what differs in colour from the scene."""
@@ -60,9 +62,11 @@ class ContourDetector:
         """A mask (H, W) of the pixels whose colour is far from the mean colour."""
         opponent = cv2.transform(pixels.astype(np.float32), _OPPONENT_FROM_BGR)
         first, second = cv2.split(opponent)
-        mean = cv2.mean(opponent)
-        distance = cv2.magnitude(first - mean[0], second - mean[1])
-        return (np.asarray(distance) > self._contrast).view(np.uint8)
+        mean, deviation = cv2.meanStdDev(opponent)
+        distance = cv2.magnitude(first - mean[0, 0], second - mean[1, 0])
+        # In a motley scene only what is out of its own range stands out.
+        enough = max(self._contrast, _DEVIATIONS * float(np.linalg.norm(deviation)))
+        return (np.asarray(distance) > enough).view(np.uint8)
 
     def _as_disc(self, outline: Any) -> tuple[float, ...] | None:
         # A contour runs through the middles of the edge pixels, half a pixel inside of the disc.

@@ -1,0 +1,133 @@
+"""What is seen in an image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from flown import CAMERA, MOUNTED, ready, reference_renderer
+
+from worker_pipeline import ParameterError
+from worker_pipeline.airside import image, point_cloud
+from worker_pipeline.airside.detect_target import DetectTarget
+from worker_pipeline.airside.pinhole import CameraPose
+from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.simulation.flight import SimulatedFlight
+from worker_pipeline.simulation.pads import REFERENCE_PADS
+
+EDGE = 40  # pixels: nearer to the edge a pad may be cut off
+
+
+def in_view(time):
+    """The image at a time of the flight, and where which pads are in it for certain."""
+    pose = CameraPose.of(SimulatedFlight().state(time).pose, MOUNTED)
+    places = pose.pixels_of(CAMERA, [[pad.east, pad.north, 0.0] for pad in REFERENCE_PADS])
+    inside = (places > EDGE) & (places < [CAMERA.width - EDGE, CAMERA.height - EDGE])
+    seen = [
+        (pad.label, place)
+        for pad, place, within in zip(REFERENCE_PADS, places, inside.all(axis=1), strict=True)
+        if within
+    ]
+    return image.to_message(reference_renderer().render(pose), 'camera'), seen
+
+
+def detections(stage, message):
+    return point_cloud.from_message(stage.process(message))
+
+
+def test_every_pad_is_seen_where_it_is_and_nothing_else_is():
+    stage = ready(DetectTarget())
+    times = np.arange(0.5, 60.0, 1.5)
+    sightings = 0
+    for time in times:
+        message, expected = in_view(time)
+        found = detections(stage, message)
+        for label, place in expected:
+            offsets = [
+                np.hypot(each['u'] - place[0], each['v'] - place[1])
+                for each in found
+                if each['label'] == label
+            ]
+            assert min(offsets) < 0.8, f'label {label} at {time} s'
+            sightings += 1
+        assert {each['label'] for each in found} <= {pad.label for pad in REFERENCE_PADS}
+    assert sightings >= 12
+
+
+def test_a_box_holds_its_pad():
+    message, expected = in_view(next(t for t in np.arange(0, 60, 0.5) if in_view(t)[1]))
+    found = detections(ready(DetectTarget()), message)
+    label, place = expected[0]
+    box = next(each for each in found if each['label'] == label)
+    assert box['x1'] < place[0] < box['x2']
+    assert box['y1'] < place[1] < box['y2']
+    assert 25 < box['x2'] - box['x1'] < 60
+
+
+@pytest.mark.parametrize('detector', ['aruco', 'contour'])
+def test_an_image_without_a_pad_gives_an_empty_cloud(detector):
+    blank = image.to_message(np.full((120, 160, 3), 90, np.uint8), 'camera')
+    answer = ready(DetectTarget(), {'detector': [detector]}).process(blank)
+    assert answer.width == 0
+    assert answer.header.frame_id == 'camera'
+
+
+def test_each_detector_sees_its_own_kind():
+    kinds = {'aruco': set(), 'contour': set()}
+    for detector, labels in kinds.items():
+        stage = ready(DetectTarget(), {'detector': [detector]})
+        for time in np.arange(0.5, 60.0, 1.5):
+            labels.update(int(label) for label in detections(stage, in_view(time)[0])['label'])
+    assert kinds['contour'] == {NO_LABEL}
+    assert NO_LABEL not in kinds['aruco']
+    assert len(kinds['aruco']) >= 4
+
+
+def disc(radius, colour=(20, 105, 245), squeeze=1.0):
+    v, u = np.mgrid[0:240, 0:320]
+    inside = ((u - 150.25) / squeeze) ** 2 + (v - 99.75) ** 2 <= radius**2
+    pixels = np.full((240, 320, 3), (80, 130, 100), np.uint8)
+    pixels[inside] = colour
+    return image.to_message(pixels, '')
+
+
+def test_a_disc_is_placed_to_a_fraction_of_a_pixel():
+    (found,) = detections(ready(DetectTarget(), {'detector': ['contour']}), disc(24))
+    assert found['u'] == pytest.approx(150.25, abs=0.3)
+    assert found['v'] == pytest.approx(99.75, abs=0.3)
+    assert found['x2'] - found['x1'] == pytest.approx(48, abs=3)
+    assert found['confidence'] > 0.9
+
+
+@pytest.mark.parametrize(
+    'message',
+    [disc(5), disc(24, squeeze=3.0), disc(24, colour=(85, 135, 105))],
+    ids=['too small', 'not round', 'hardly another colour'],
+)
+def test_what_is_no_disc_is_not_taken_for_one(message):
+    assert len(detections(ready(DetectTarget(), {'detector': ['contour']}), message)) == 0
+
+
+def test_what_is_not_confident_enough_is_left_out():
+    picky = ready(DetectTarget(), {'detector': ['contour'], 'confidence': 1.0})
+    assert len(detections(picky, disc(24, squeeze=1.2))) == 0
+
+
+def test_an_unknown_detector_is_named():
+    with pytest.raises(ValueError, match=r"found \['arucoo'\].*did you mean 'aruco'"):
+        ready(DetectTarget(), {'detector': ['arucoo']})
+
+
+def test_a_parameter_that_cannot_be_is_named():
+    with pytest.raises(ParameterError, match='confidence'):
+        DetectTarget().bind({'confidence': 1.5})
+    with pytest.raises(ValueError, match=r'aruco_dictionary: found .*DICT_9X9.*DICT_4X4_50'):
+        ready(DetectTarget(), {'aruco_dictionary': 'DICT_9X9'})
+    with pytest.raises(ValueError, match='contour_max_diameter'):
+        ready(DetectTarget(), {'contour_max_diameter': 10.0})
+
+
+def test_the_image_is_left_as_it_was():
+    message, _ = in_view(20.0)
+    before = message.data[:]
+    ready(DetectTarget()).process(message)
+    assert message.data == before

@@ -1,0 +1,80 @@
+"""The simulated flight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from worker_pipeline.airside.geometry import rotation_matrix
+from worker_pipeline.simulation.flight import SimulatedFlight, SurveyPlan
+
+FLIGHT = SimulatedFlight()
+TIMES = np.arange(0.0, FLIGHT.duration, 0.1)
+
+
+def test_it_takes_about_a_minute():
+    assert 58.0 < FLIGHT.duration < 63.0
+
+
+def test_it_is_a_function_of_time_and_seed():
+    again, other = SimulatedFlight(), SimulatedFlight(seed=2)
+    again.state(50.0)
+    np.testing.assert_array_equal(again.state(9.0).pose.position, FLIGHT.state(9.0).pose.position)
+    assert (other.state(9.0).pose.orientation != FLIGHT.state(9.0).pose.orientation).any()
+
+
+def test_it_moves_as_a_vehicle_can():
+    states = [FLIGHT.state(time) for time in TIMES]
+    speeds = [np.linalg.norm(state.velocity) for state in states]
+    tilts = [np.arccos(rotation_matrix(state.pose.orientation)[2, 2]) for state in states]
+    rates = [np.linalg.norm(state.angular_velocity) for state in states]
+    assert min(speeds) > 5.0
+    assert max(speeds) < 13.0
+    assert max(tilts) < np.radians(25)
+    assert np.ptp(np.degrees(tilts)) > 5.0
+    assert max(rates) < np.radians(40)
+
+
+def test_it_is_smooth():
+    """No jump of velocity, from one tenth of a second to the next."""
+    world = [
+        rotation_matrix(state.pose.orientation) @ state.velocity
+        for state in map(FLIGHT.state, TIMES)
+    ]
+    assert np.linalg.norm(np.diff(world, axis=0), axis=1).max() < 0.4
+
+
+def test_the_angular_velocity_turns_the_body():
+    """Integrated over a turn, it turns the body as the attitudes say."""
+    for time in (17.0, 20.0, 43.0):
+        now, next_ = (
+            rotation_matrix(FLIGHT.state(time + step).pose.orientation) for step in (-0.01, 0.01)
+        )
+        turned = now.T @ next_
+        vector = np.array([turned[2, 1], turned[0, 2], turned[1, 0]]) / 0.02
+        np.testing.assert_allclose(FLIGHT.state(time).angular_velocity, vector, atol=0.01)
+
+
+def test_the_nose_follows_the_track():
+    for time in TIMES:
+        forward, left, _ = FLIGHT.state(time).velocity
+        assert forward > 4.0
+        assert abs(left) < 0.1 * forward
+
+
+def test_it_can_be_cut_short_and_not_made_longer():
+    assert SimulatedFlight(duration=4.0).duration == 4.0
+    assert SimulatedFlight(duration=4000.0).duration == FLIGHT.duration
+    assert SimulatedFlight(plan=SurveyPlan(lanes=1)).duration < 15.0
+
+
+@pytest.mark.parametrize('time', [-0.1, 1e3])
+def test_there_is_nothing_outside_of_it(time):
+    with pytest.raises(ValueError, match='time: found'):
+        FLIGHT.state(time)
+
+
+def test_the_track_is_where_it_was():
+    track = FLIGHT.track(step=1.0)
+    assert len(track) == int(FLIGHT.duration) + 1
+    np.testing.assert_allclose(track[7], FLIGHT.state(7.0).pose.position, atol=1e-3)
