@@ -1,0 +1,31 @@
+"""How hard the random histories are tried.
+
+``quick`` is the default: the same examples in every run, so that a change is to blame for a
+failure. ``HYPOTHESIS_PROFILE=storm`` tries new ones each time, for as long as it takes; a failure
+prints the call that reproduces it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, Verbosity, settings
+
+settings.register_profile(
+    'quick',
+    max_examples=100,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+)
+settings.register_profile(
+    'storm',
+    max_examples=5_000,
+    stateful_step_count=100,
+    deadline=None,
+    print_blob=True,
+    verbosity=Verbosity.normal,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))
