@@ -528,7 +528,7 @@ def test_a_million_steps_keep_every_promise():
     steps = int(os.environ.get('STORM_STEPS', '1000000'))
     first = int(os.environ.get('STORM_SEED', random.SystemRandom().randrange(2**32)))
     for seed in range(first, first + -(-steps // 400)):
-        print(f'STORM_SEED={seed}')  # noqa: T201  pytest shows the last ones of a failure
+        print(f'STORM_SEED={seed}')  # pytest shows it with a failure
         walk(seed, 400)
 
 
