@@ -1,0 +1,251 @@
+"""A stage's broadcast inputs."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_pipeline import ContextBuffer
+from worker_pipeline.context import header_of, stamp_ns
+
+BOUND = 10.0  # s that a test waits at most for what is to happen at once
+
+
+def time(nanoseconds: int) -> SimpleNamespace:
+    """A builtin_interfaces/Time, as far as a buffer looks at one."""
+    return SimpleNamespace(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def message(stamp: int, text: str = '') -> SimpleNamespace:
+    return SimpleNamespace(header=SimpleNamespace(stamp=time(stamp)), text=text)
+
+
+def filled(*stamps: int, capacity: int = 256) -> ContextBuffer:
+    buffer = ContextBuffer(capacity)
+    for stamp in stamps:
+        buffer.add(message(stamp))
+    return buffer
+
+
+def stamps_of(*messages) -> tuple[int | None, ...]:
+    return tuple(each and stamp_ns(each.header.stamp) for each in messages)
+
+
+class Asking(threading.Thread):
+    """A stage's thread that asks for what is around a stamp, and tells when it has to wait."""
+
+    def __init__(self, buffer: ContextBuffer, stamp: int, timeout: float) -> None:
+        super().__init__(daemon=True)
+        self.buffer = buffer
+        self.stamp = stamp
+        self.timeout = timeout
+        self.answer: tuple[int | None, ...] = ()
+        self.waits = threading.Semaphore(0)
+        wait = buffer._changed.wait
+
+        def announced(timeout: float | None = None) -> bool:
+            # The buffer is locked here, and whoever fills it comes in only when it waits.
+            self.waits.release()
+            return wait(timeout)
+
+        buffer._changed.wait = announced
+
+    def run(self) -> None:
+        self.answer = stamps_of(*self.buffer.around(self.stamp, timeout=self.timeout))
+
+    def until_it_waits(self) -> None:
+        assert self.waits.acquire(timeout=BOUND), 'it never waited'
+
+    def answered(self) -> tuple[int | None, ...]:
+        self.join(BOUND)
+        assert not self.is_alive(), 'it never came back'
+        return self.answer
+
+
+# -- stamps and headers --------------------------------------------------------------------------
+
+
+def test_a_stamp_is_told_in_nanoseconds():
+    """From seconds and nanoseconds, exactly; an int is nanoseconds already."""
+    assert stamp_ns(SimpleNamespace(sec=1_700_000_000, nanosec=123_456_789)) == (
+        1_700_000_000_123_456_789
+    )
+    assert stamp_ns(42) == 42
+
+
+def test_the_header_of_a_header_is_itself():
+    """A message has one; a std_msgs/Header is one."""
+    header = SimpleNamespace(stamp=time(5))
+    assert header_of(SimpleNamespace(header=header)) is header
+    assert header_of(header) is header
+
+
+def test_a_header_may_be_a_context():
+    """It is kept by its own stamp."""
+    buffer = ContextBuffer()
+    header = SimpleNamespace(stamp=time(5))
+    buffer.add(header)
+    assert buffer.nearest(5) is header
+
+
+# -- what is kept --------------------------------------------------------------------------------
+
+
+def test_an_empty_buffer_has_nothing_to_tell():
+    """None, whatever is asked, and at once."""
+    buffer = ContextBuffer()
+    assert len(buffer) == 0
+    assert buffer.latest() is None
+    assert buffer.nearest(5) is None
+    assert buffer.around(5) == (None, None)
+
+
+def test_the_latest_is_the_one_with_the_newest_stamp():
+    """Not the one that came last."""
+    assert stamps_of(filled(1, 9, 5).latest()) == (9,)
+
+
+def test_a_message_of_a_known_stamp_takes_the_place_of_the_other():
+    """A correction replaces what it corrects."""
+    buffer = filled(1, 2, 3)
+    buffer.add(message(2, 'corrected'))
+    assert len(buffer) == 3
+    assert buffer.nearest(2).text == 'corrected'
+
+
+def test_past_its_capacity_the_oldest_go():
+    """By stamp: a message older than all that a full buffer keeps goes at once."""
+    buffer = filled(5, 1, 3, 4, capacity=3)
+    assert (len(buffer), stamps_of(buffer.nearest(0))) == (3, (3,))
+    buffer.add(message(2))
+    assert (len(buffer), stamps_of(buffer.nearest(0))) == (3, (3,))
+
+
+def test_a_buffer_that_could_keep_nothing_is_refused():
+    """The message names what was found and what is allowed."""
+    with pytest.raises(ValueError, match='capacity: found 0; allowed: 1 or more'):
+        ContextBuffer(0)
+
+
+# -- nearest -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('stamp', 'nearest'), [(0, 10), (10, 10), (14, 10), (15, 10), (16, 20), (20, 20), (99, 20)]
+)
+def test_nearest_is_the_one_with_the_least_distance(stamp: int, nearest: int):
+    """The earlier of two as near; the first and the last beyond the ends."""
+    assert stamps_of(filled(20, 10).nearest(stamp)) == (nearest,)
+
+
+def test_nearest_takes_a_message_s_stamp_as_it_is():
+    """No conversion is needed in a stage."""
+    assert stamps_of(filled(10**9, 2 * 10**9).nearest(time(1_600_000_000))) == (2 * 10**9,)
+
+
+@given(st.lists(st.integers(0, 60), max_size=30), st.integers(0, 60), st.integers(1, 10))
+def test_nearest_and_around_agree_with_a_plain_search(
+    stamps: list[int], wanted: int, capacity: int
+):
+    """Over any messages in any order: what a sorted list of the newest ones would say."""
+    buffer = filled(*stamps, capacity=capacity)
+    kept: list[int] = []
+    for stamp in stamps:
+        kept = sorted({*kept, stamp})[-capacity:]
+    assert len(buffer) == len(kept)
+    assert stamps_of(buffer.latest()) == (max(kept, default=None),)
+    distances = [(abs(each - wanted), each) for each in kept]
+    assert stamps_of(buffer.nearest(wanted)) == (min(distances)[1] if kept else None,)
+    before = max((each for each in kept if each < wanted), default=None)
+    after = min((each for each in kept if each > wanted), default=None)
+    assert stamps_of(*buffer.around(wanted)) == (
+        (wanted, wanted) if wanted in kept else (before, after)
+    )
+
+
+# -- around --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('stamp', 'around'),
+    [(5, (None, 10)), (10, (10, 10)), (15, (10, 20)), (20, (20, 20)), (25, (20, None))],
+)
+def test_around_is_just_before_and_just_after(stamp: int, around: tuple[int | None, int | None]):
+    """One with exactly this stamp is both; what is not there is None."""
+    assert stamps_of(*filled(10, 20).around(stamp)) == around
+
+
+def test_around_does_not_wait_when_it_has_what_it_needs():
+    """A message at or after the stamp is there: the timeout does not matter."""
+    asking = Asking(filled(10, 20), 15, timeout=1000.0)
+    asking.start()
+    assert asking.answered() == (10, 20)
+    assert not asking.waits.acquire(blocking=False)
+
+
+@pytest.mark.parametrize(('comes', 'around'), [(15, (15, 15)), (16, (10, 16))])
+def test_around_waits_for_a_message_at_or_after_the_stamp(
+    comes: int, around: tuple[int | None, int | None]
+):
+    """Odometry is often a little behind the image: the stage is woken when it comes."""
+    asking = Asking(filled(10), 15, timeout=1000.0)
+    asking.start()
+    asking.until_it_waits()
+    asking.buffer.add(message(comes))
+    assert asking.answered() == around
+
+
+def test_around_waits_on_when_an_earlier_message_comes():
+    """It is woken, looks, and waits again, for the rest of its time."""
+    asking = Asking(ContextBuffer(), 15, timeout=1000.0)
+    asking.start()
+    asking.until_it_waits()
+    asking.buffer.add(message(10))
+    asking.until_it_waits()
+    asking.buffer.add(message(20))
+    assert asking.answered() == (10, 20)
+
+
+def test_around_gives_what_there_is_when_the_time_is_over():
+    """The wait is bounded; the missing side is None."""
+    asking = Asking(filled(10), 15, timeout=0.01)
+    asking.start()
+    assert asking.answered() == (10, None)
+
+
+def test_several_waiting_threads_are_all_woken():
+    """One message is for everyone: nobody consumes it."""
+    buffer = ContextBuffer()
+    asking = [Asking(buffer, stamp, timeout=1000.0) for stamp in (5, 10)]
+    for each in asking:
+        each.start()
+    # The second one's announcement wraps the first one's: it is heard for either thread.
+    for _ in asking:
+        asking[-1].until_it_waits()
+    buffer.add(message(10))
+    assert [each.answered() for each in asking] == [(None, 10), (10, 10)]
+
+
+def test_one_thread_fills_while_another_reads():
+    """The reader never sees half a message: what it is given has the stamp it was kept by."""
+    buffer = ContextBuffer(8)
+    problems: list[tuple[int | None, ...]] = []
+
+    def read() -> None:
+        for wanted in range(2000):
+            before, after = stamps_of(*buffer.around(wanted))
+            exact = before == after == wanted
+            if not exact and not ((before or -1) < wanted < (after or wanted + 1)):
+                problems.append((before, wanted, after))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    for stamp in range(2000):
+        buffer.add(message(stamp))
+    reader.join(BOUND)
+    assert not reader.is_alive()
+    assert problems == []
