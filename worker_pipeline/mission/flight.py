@@ -43,6 +43,8 @@ _LOOK = 0.1  # s, between two looks at the manager
 _PATIENCE = 60.0
 # Time for what the manager said last to arrive, s.
 _LAST_WORDS = 0.5
+# How long to wait for a worker that holds an item, before one is killed anyhow, s.
+_PATIENCE_FOR_WORK = 2.0
 # A pad is expected to be found if it is wholly in view in so many frames.
 _VIEWS_EXPECTED = 8
 _EDGE = 40  # pixels
@@ -142,18 +144,25 @@ def _watch(
 
 
 def _kill_one(watcher: Watcher, display: Display) -> tuple[float, float] | None:
-    """SIGKILL the first worker of the victim stage that was heard."""
-    heard = watcher.observation.process_ids
-    for worker in sorted(heard):
-        if worker.startswith(f'{VICTIM}/'):
-            process_id = heard[worker][-1]
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process_id, signal.SIGKILL)
-                display.say(
-                    f'[bold red]Killed[/] {worker} (process {process_id}) with SIGKILL, '
-                    f'at frame {watcher.observation.frames}.'
-                )
-                return watcher.observation.track[-1] if watcher.observation.track else (0.0, 0.0)
+    """SIGKILL a worker of the victim stage: one that has work, if one is heard of soon."""
+    seen = watcher.observation
+
+    def victims() -> list[str]:
+        return sorted(each for each in seen.process_ids if each.startswith(f'{VICTIM}/'))
+
+    def at_work() -> list[str]:
+        return [each for each in victims() if seen.holding.get(each)]
+
+    watcher.spin(_PATIENCE_FOR_WORK, until=lambda: bool(at_work()))
+    for worker in [*at_work(), *victims()][:1]:
+        process_id = seen.process_ids[worker][-1]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process_id, signal.SIGKILL)
+            display.say(
+                f'[bold red]Killed[/] {worker} (process {process_id}) with SIGKILL at frame '
+                f'{seen.frames}; it held {seen.holding.get(worker, 0)} items.'
+            )
+            return seen.track[-1] if seen.track else (0.0, 0.0)
     return None
 
 

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from worker_pipeline.airside.pinhole import CameraPose, PinholeCamera
 from worker_pipeline.airside.records import NO_LABEL
 from worker_pipeline.mission.assessment import Assessment, Finding, name_of
 from worker_pipeline.simulation.imagery import Orthophoto
+from worker_pipeline.simulation.renderer import Renderer
 
 Picture = Image.Image
 Point = tuple[float, float]
@@ -20,6 +22,11 @@ Point = tuple[float, float]
 _WIDTH = 1500  # pixels, of the photograph in the finished picture
 _PANEL = 400  # pixels, of the panel beside it
 _OVERSAMPLING = 2  # drawn so much larger, then reduced: Pillow's lines are not smooth of themselves
+
+_CLOSE_UP_COLUMNS, _CLOSE_UP_SIDE = 3, 105  # pixels
+_CLOSE_UP_METRES, _CLOSE_UP_HEIGHT = 2.0, 200.0
+# World from optical frame of a camera that looks straight down, the top of its image north.
+_NORTH_UP = np.diag([1.0, -1.0, -1.0])
 
 _PAPER, _INK, _FAINT = (250, 249, 246), (33, 37, 41), (120, 126, 132)
 _TRACK, _TRUE, _FOUND, _KILL = (255, 255, 255), (255, 214, 10), (0, 119, 255), (230, 30, 40)
@@ -40,6 +47,7 @@ def draw_map(
         drawing.invented((estimate.east, estimate.north))
     drawing.scale_bar()
     drawing.panel(result, kill is not None)
+    drawing.close_ups(ground, result)
     return drawing.finished()
 
 
@@ -130,6 +138,35 @@ class _Drawing:
         top = self._pads(left, top + 26, result)
         self._flight(left, top + 26, result)
 
+    def close_ups(self, ground: Orthophoto, result: Assessment) -> None:
+        """Every pad from straight above, with the place where it was found."""
+        pads = [finding.pad for finding in result.findings]
+        rows = math.ceil(len(pads) / _CLOSE_UP_COLUMNS)
+        step = _CLOSE_UP_SIDE + 12
+        left, top = _WIDTH + 30.0, self._height - 66.0 - rows * step
+        text = f'each pad close up, {_CLOSE_UP_METRES:g} m across'
+        self._text((left, top - 30), text, 17, _FAINT)
+        side = _CLOSE_UP_SIDE * self._large
+        # A narrow camera high up sees what a map shows.
+        focal = side * _CLOSE_UP_HEIGHT / _CLOSE_UP_METRES
+        middle = (side - 1) / 2
+        camera = PinholeCamera(side, side, focal, focal, middle, middle)
+        renderer = Renderer(ground, pads, camera)
+        for place, finding in enumerate(result.findings):
+            row, column = divmod(place, _CLOSE_UP_COLUMNS)
+            corner = (left + column * step, top + row * step)
+            pose = CameraPose(
+                np.array([finding.pad.east, finding.pad.north, _CLOSE_UP_HEIGHT]), _NORTH_UP
+            )
+            pixels = cv2.cvtColor(renderer.render(pose), cv2.COLOR_BGR2RGB)
+            spot = (round(corner[0] * self._large), round(corner[1] * self._large))
+            self._canvas.paste(Image.fromarray(pixels), spot)
+            if finding.estimate is not None:
+                found = [[finding.estimate.east, finding.estimate.north, 0.0]]
+                u, v = pose.pixels_of(camera, np.array(found))[0] / self._large
+                self._cross((corner[0] + u, corner[1] + v), 9, (255, 255, 255), 4.0, upright=True)
+                self._cross((corner[0] + u, corner[1] + v), 9, _FOUND, 2.0, upright=True)
+
     def _legend(self, left: float, top: float, killed: bool) -> float:
         middle = left + 16
         entries = [('flight track', self._legend_track), ('pad, where it is', self._legend_true)]
@@ -194,7 +231,7 @@ class _Drawing:
             self._text((left, top), name, 19, _INK)
             self._text((right, top), value, 19, _INK, anchor='ra', bold=True)
             top += 31
-        source = 'Photograph: NEON, Yellowstone 2019'
+        source = 'photograph: NEON, Yellowstone, 2019'
         self._text((left, self._height - 44.0), source, 15, _FAINT)
 
     def _place(self, ground: Point) -> Point:

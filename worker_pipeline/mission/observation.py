@@ -40,19 +40,23 @@ class Observation:
     """All that was seen of one flight.
 
     ``stages`` and ``workers`` hold the newest diagnostics of each, by names without namespace
-    (``detect_target``, ``detect_target/worker_0``). ``latencies``: s, from a frame's stamp to the
-    moment its targets arrive. ``track``: east, north (m) of the vehicle, in the order of time.
+    (``detect_target``, ``detect_target/worker_0``). ``process_ids``: of each worker, one after the
+    other; ``holding``: how many items it held at its last heartbeat. ``latencies``: s, from a
+    frame's stamp to the moment its targets arrive. ``track``: east, north (m) of the vehicle, in
+    the order of time.
     """
 
     stages: dict[str, Values] = attrs.field(factory=dict)
     workers: dict[str, Values] = attrs.field(factory=dict)
     process_ids: dict[str, list[int]] = attrs.field(factory=dict)
+    holding: dict[str, int] = attrs.field(factory=dict)
     outputs: dict[str, OutputCount] = attrs.field(factory=dict)
     latencies: list[float] = attrs.field(factory=list)
     track: list[tuple[float, float]] = attrs.field(factory=list)
 
-    def heard(self, worker: str, process_id: int) -> None:
+    def heard(self, worker: str, process_id: int, values: Values | None = None) -> None:
         """A heartbeat of a worker came."""
+        self.holding[worker] = _number((values or {}).get('in_flight'))
         known = self.process_ids.setdefault(worker, [])
         if not known or known[-1] != process_id:
             known.append(process_id)

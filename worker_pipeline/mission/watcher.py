@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
@@ -44,10 +44,10 @@ class Watcher:
         for stage in _CLOUDS:
             subscribe(PointCloud2, f'{stage}/output', self._listener(stage), _DEPTH)
 
-    def spin(self, seconds: float) -> None:
-        """Listen for so long."""
-        until = time.monotonic() + seconds
-        while (remaining := until - time.monotonic()) > 0:
+    def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Listen for so long, or until something is so; that is looked at after each message."""
+        end = time.monotonic() + seconds
+        while (remaining := end - time.monotonic()) > 0 and not until():
             self._executor.spin_once(timeout_sec=remaining)
 
     def close(self) -> None:
@@ -65,7 +65,8 @@ class Watcher:
     def _on_heartbeat(self, message: Any) -> None:
         _, _, process_id = message.hardware_id.rpartition(':')
         if process_id.isdigit():
-            self.observation.heard(message.name, int(process_id))
+            values = {each.key: each.value for each in message.values}
+            self.observation.heard(message.name, int(process_id), values)
 
     def _on_odometry(self, message: Any) -> None:
         if self.observation.came(_POSITION, stamp_ns(message.header.stamp)):

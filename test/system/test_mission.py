@@ -1,0 +1,117 @@
+"""The reference mission, cut short, as a user flies it: a command, and the files it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import psutil
+import pytest
+from support.domains import own_domain
+from support.waiting import wait_for
+
+from worker_pipeline.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
+
+REPOSITORY = Path(__file__).parents[2]
+DURATION = 9.0  # s: enough for some pads, and for a kill and a replacement
+
+
+@pytest.fixture(scope='module')
+def photograph(tmp_path_factory):
+    """Synthetic ground as a file, of the photograph's resolution."""
+    ground = synthetic_ground()
+    scale = ground.metres_per_pixel / METRES_PER_PIXEL
+    path = tmp_path_factory.mktemp('ground') / 'ground.png'
+    cv2.imwrite(str(path), cv2.resize(ground.pixels, None, fx=scale, fy=scale))
+    return path
+
+
+@pytest.fixture
+def launch(tmp_path, photograph):
+    """Start the command; what is left of it ends with the test."""
+    started = []
+    with own_domain() as domain:
+
+        def start(*arguments):
+            environment = os.environ | {
+                'ROS_DOMAIN_ID': str(domain),
+                'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+                'PYTHONPATH': str(REPOSITORY),
+                'WORKER_PIPELINE_IMAGERY': str(photograph),
+                'WORKER_PIPELINE_TEST_MARK': str(tmp_path),
+            }
+            command = [sys.executable, '-m', 'worker_pipeline.mission', '--duration', str(DURATION)]
+            process = subprocess.Popen(
+                [*command, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
+                cwd=tmp_path,
+            )
+            started.append(process)
+            return process
+
+        yield start
+        for process in started:
+            process.kill()
+            process.communicate()
+        for process in relatives(tmp_path):
+            process.kill()
+
+
+def relatives(mark):
+    """The living processes that the command has started, also those that lost their parents."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get('WORKER_PIPELINE_TEST_MARK') == str(mark):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return [each for each in found if each.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize('arguments', [(), ('--no-kill',)], ids=['kill', 'no kill'])
+def test_a_mission_ends_by_itself_with_every_pad_and_every_frame(launch, tmp_path, arguments):
+    process = launch(*arguments)
+    printed, _ = process.communicate(timeout=100)
+    log = tmp_path / 'out' / 'manager.log'
+    assert process.returncode == 0, printed + log.read_text()
+    report = json.loads((tmp_path / 'out' / 'report.json').read_text())
+    assert report['ok'] is True
+    assert len(report['pads']) >= 2
+    assert all(pad['error'] < 0.5 for pad in report['pads'])
+    frames = report['frames']
+    assert frames['frames_in'] == frames['answered'] > 0
+    assert frames['dropped'] == frames['missing'] == frames['lost'] == 0
+    if arguments:
+        assert report['replacements'] == 0
+    else:
+        assert 'SIGKILL' in printed
+        assert report['replacements'] == 1
+    collection = json.loads((tmp_path / 'out' / 'targets.geojson').read_text())
+    assert len(collection['features']) == len(report['pads'])
+    assert cv2.imread(str(tmp_path / 'out' / 'map.png')) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+    assert not relatives(tmp_path)
+
+
+def test_an_interrupted_mission_leaves_nothing_behind(launch, tmp_path):
+    process = launch('--no-kill')
+    log = tmp_path / 'out' / 'manager.log'
+    wait_for(
+        lambda: log.exists() and 'every stage is at work' in log.read_text(),
+        'the pipeline at work',
+        timeout=40.0,
+    )
+    assert relatives(tmp_path)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, printed
+    assert not relatives(tmp_path)
