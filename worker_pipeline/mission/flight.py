@@ -76,22 +76,20 @@ def fly(config: Path, out: Path, kill: bool = True, duration: float = 0.0) -> in
         f'A survey of {flight.duration:.0f} s over {photograph.name}: {frames} frames, '
         f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}; the manager prints to {out}/manager.log'
     )
-    watcher = Watcher()
-    manager = Manager([config, overrides], out / 'manager.log')
-    victim: tuple[float, float] | None = None
     try:
-        with _stop_signals(), display_for(console, frames) as display:
-            victim = _watch(manager, watcher, display, frames if kill else 0, flight.duration)
-            watcher.spin(_LAST_WORDS)
-            display.show(watcher.observation)
+        # What is held is let go of inside the block of signals: no second one may keep us from it.
+        with _stop_signals(), contextlib.ExitStack() as held:
+            watcher = Watcher()
+            held.callback(watcher.close)
+            manager = Manager([config, overrides], out / 'manager.log')
+            held.callback(manager.stop)
+            with display_for(console, frames) as display:
+                victim = _watch(manager, watcher, display, frames if kill else 0, flight.duration)
+                watcher.spin(_LAST_WORDS)
+                display.show(watcher.observation)
     except Interrupted:
-        console.print('Stopping the pipeline.')
-        manager.stop()
+        console.print('Interrupted; the pipeline was stopped.')
         return INTERRUPTED
-    finally:
-        # No second signal may keep us from leaving nothing behind.
-        manager.stop()
-        watcher.close()
     if manager.exit_code:
         console.print(f'The manager ended with exit code {manager.exit_code}:', style='red')
         console.print(manager.last_words(), markup=False, highlight=False)
@@ -160,7 +158,7 @@ def _kill_one(watcher: Watcher, display: Display) -> tuple[float, float] | None:
             os.kill(process_id, signal.SIGKILL)
             display.say(
                 f'[bold red]Killed[/] {worker} (process {process_id}) with SIGKILL at frame '
-                f'{seen.frames}; it held {seen.holding.get(worker, 0)} items.'
+                f'{seen.frames}.'
             )
             return seen.track[-1] if seen.track else (0.0, 0.0)
     return None
@@ -168,21 +166,20 @@ def _kill_one(watcher: Watcher, display: Display) -> tuple[float, float] | None:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into :class:`Interrupted`; past the block, leave them be."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into :class:`Interrupted`, and heed no more."""
 
     def stop(_number: int, _frame: object) -> None:
-        for each in numbers:
+        for each in before:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
-        signal.signal(number, stop)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _settings_of(config: Path) -> dict[str, Any]:
