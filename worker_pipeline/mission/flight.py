@@ -96,7 +96,7 @@ def fly(config: Path, out: Path, kill: bool = True, duration: float = 0.0) -> in
     pads = expected_pads(flight, period, settings)
     result = assess(pads, watcher.targets, watcher.observation, killed=victim is not None)
     _write_results(out, result, watcher, victim)
-    return _tell(console, result, out, manager.exit_code or 0)
+    return _tell(console, result, out, victim is not None, manager.exit_code or 0)
 
 
 def expected_pads(flight: SimulatedFlight, period: float, camera: dict[str, Any]) -> list[Pad]:
@@ -222,10 +222,15 @@ def _write_results(
     picture.save(out / 'map.png')
 
 
-def _tell(console: Console, result: Assessment, out: Path, manager_exit_code: int) -> int:
+def _tell(
+    console: Console, result: Assessment, out: Path, killed: bool, manager_exit_code: int
+) -> int:
     console.print(pad_table(result))
     console.print(flight_table(result))
     console.print(f'Written: {out}/map.png, {out}/targets.geojson, {out}/report.json')
+    unexplained = result.replacements - killed
+    if unexplained > 0:
+        console.print(f'[yellow]{unexplained} workers were replaced that nobody killed[/]')
     for problem in result.problems:
         console.print(f'[bold red]Not as promised:[/] {problem}')
     if manager_exit_code:
