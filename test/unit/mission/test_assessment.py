@@ -46,7 +46,8 @@ def flown(frames=100, answered=100, dropped=0, received=100, restarts=1):
 def test_a_good_flight_has_no_problem():
     result = assess(PADS, ALL_FOUND, flown(), killed=True)
     assert not result.problems
-    assert [finding.error for finding in result.findings] == pytest.approx([0.3, 0.1, 0.1], abs=1e-5)
+    errors = [finding.error for finding in result.findings]
+    assert errors == pytest.approx([0.3, 0.1, 0.1], abs=1e-5)
     books = result.accounting
     assert (books.frames_in, books.answered, books.missing) == (100, 100, 0)
     assert (books.dropped, books.redelivered) == (0, 2), 'a tick dropped is no frame'
