@@ -47,8 +47,3 @@ def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., ManagerProcess]
         if os.environ.get('WORKER_PIPELINE_TEST_OUTPUT'):
             print(manager.output)
         manager.close()
-
-
-def echo(**settings: Any) -> dict[str, Any]:
-    """The section of a stage that gives back what it is given."""
-    return {'plugin': 'support.stages:Echo', **settings}

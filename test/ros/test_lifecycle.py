@@ -1,0 +1,156 @@
+"""Lifecycle nodes all the way down: pause, resume, cordon, shut down by the standard services."""
+
+from __future__ import annotations
+
+from support.observing import header, number_of
+from support.waiting import wait_for
+
+
+def stage(name: str, **settings):
+    """A stage's section."""
+    return {'plugin': f'support.stages:{name}', **settings}
+
+
+def test_every_node_of_the_contract_is_an_active_lifecycle_node(start, observer):
+    """Manager, stages and workers stand in the graph under the contract's names."""
+    start(
+        {
+            'stages': ['first', 'second'],
+            'first': stage('Echo', workers=2),
+            'second': stage('Echo', input='first'),
+        }
+    )
+    observer.wait_until_active('first', 2)
+    observer.wait_until_active('second', 1)
+    for node in (
+        'manager',
+        'first',
+        'first/worker_0',
+        'first/worker_1',
+        'second',
+        'second/worker_0',
+    ):
+        assert observer.state_of(node) == 'active', node
+    topics = dict(observer.node.get_topic_names_and_types())
+    for topic in (
+        'first/output',
+        'first/input',
+        'second/output',
+        'first/worker_0/work',
+        'first/worker_1/result',
+    ):
+        assert topics[f'/airside/{topic}'] == ['std_msgs/msg/Header'], topic
+    assert topics['/airside/heartbeats'] == ['diagnostic_msgs/msg/DiagnosticStatus']
+    listeners = observer.node.get_subscriptions_info_by_topic('/airside/first/output')
+    assert 'second' in [each.node_name for each in listeners]
+
+
+def test_a_paused_stage_keeps_its_queue(start, observer):
+    """Deactivated, it accepts and does not work; activated, it does what waited."""
+    start({'stages': ['echo'], 'echo': stage('Echo', workers=2, queue_size=100)})
+    answers = observer.collect('echo/output')
+    feed = observer.feeder('echo/input')
+    observer.wait_until_active('echo', 2)
+    assert observer.change_state('echo', 'deactivate')
+    assert observer.state_of('echo') == observer.state_of('echo/worker_0') == 'inactive'
+    for number in range(50):
+        feed.publish(header(number))
+    wait_for(lambda: observer.count('echo', 'queued') == 50, '50 queued items')
+    assert answers == []
+    assert observer.change_state('echo', 'activate')
+    wait_for(lambda: len(answers) == 50, '50 answers', seen=lambda: len(answers))
+    assert [number_of(each) for each in answers] == list(range(50))
+
+
+def test_the_manager_pauses_and_resumes_everything(start, observer):
+    """Transitions cascade from the manager to the stages to the workers."""
+    start(
+        {
+            'stages': ['first', 'second'],
+            'first': stage('Echo'),
+            'second': stage('Echo', input='first'),
+        }
+    )
+    observer.wait_until_active('first', 1)
+    observer.wait_until_active('second', 1)
+    nodes = ('manager', 'first', 'second', 'first/worker_0', 'second/worker_0')
+    assert observer.change_state('manager', 'deactivate')
+    assert {observer.state_of(node) for node in nodes} == {'inactive'}
+    assert observer.change_state('manager', 'activate')
+    assert {observer.state_of(node) for node in nodes} == {'active'}
+
+
+def test_a_worker_deactivated_by_hand_is_cordoned_until_it_is_activated(start, observer):
+    """It is taken out of its pool, not replaced; the others do its work."""
+    start({'stages': ['echo'], 'echo': stage('Echo', workers=2, queue_size=100)})
+    answers = observer.collect('echo/output')
+    feed = observer.feeder('echo/input')
+    observer.wait_until_active('echo', 2)
+    pid = observer.pid_of('echo/worker_0')
+    assert observer.change_state('echo/worker_0', 'deactivate')
+    observer.wait_until_active('echo', 1)
+    for number in range(20):
+        feed.publish(header(number))
+    wait_for(lambda: len(answers) == 20, '20 answers', seen=lambda: len(answers))
+    assert observer.values('echo/worker_0')['state'] == 'inactive'
+    assert observer.change_state('echo/worker_0', 'activate')
+    observer.wait_until_active('echo', 2)
+    assert observer.pid_of('echo/worker_0') == pid
+    assert observer.values('echo/worker_0')['restarts'] == '0'
+
+
+def test_a_busy_worker_answers_for_its_state(start, observer):
+    """`process` runs beside the executor: heartbeats and services go on while it works."""
+    start({'stages': ['work'], 'work': stage('Work', task_timeout=60.0, params={'seconds': 3.0})})
+    feed = observer.feeder('work/input')
+    observer.wait_until_active('work', 1)
+    feed.publish(header(1))
+    wait_for(lambda: observer.count('work', 'in_flight') == 1, 'an item in work')
+    observer.heartbeats.clear()
+    assert observer.state_of('work/worker_0') == 'active'
+    wait_for(lambda: len(observer.heartbeats) >= 5, 'heartbeats of a busy worker', 2.0)
+    assert observer.count('work', 'completed') == 0
+
+
+def test_a_worker_shut_down_by_hand_is_replaced(start, observer):
+    """A finalised worker is of no use: another takes its slot."""
+    start({'stages': ['echo'], 'echo': stage('Echo')})
+    observer.wait_until_active('echo', 1)
+    pid = observer.pid_of('echo/worker_0')
+    assert observer.change_state('echo/worker_0', 'shutdown')
+    wait_for(lambda: observer.pid_of('echo/worker_0') not in (0, pid), 'another process')
+    observer.wait_until_active('echo', 1)
+
+
+def test_shutting_the_manager_down_by_its_service_ends_the_run(start, observer):
+    """The lifecycle is a remote control: shutdown is the end, in order."""
+    manager = start({'stages': ['echo'], 'echo': stage('Echo', workers=2)})
+    observer.wait_until_active('echo', 2)
+    observer.change_state('manager', 'shutdown')
+    assert manager.wait() == 0, manager.output
+    assert manager.relatives() == []
+
+
+def test_an_impossible_transition_is_refused_and_told(start, observer):
+    """The log says what is possible instead."""
+    manager = start({'stages': ['echo'], 'echo': stage('Echo')})
+    observer.wait_until_active('echo', 1)
+    assert not observer.change_state('echo', 'configure')
+    assert 'Cannot configure: state is active; possible now: deactivate, shutdown' in manager.output
+
+
+def test_workers_stopped_by_cleanup_come_back_with_configure(start, observer):
+    """Active, inactive, unconfigured, and up again."""
+    manager = start({'stages': ['echo'], 'echo': stage('Echo', queue_size=50)})
+    answers = observer.collect('echo/output')
+    observer.wait_until_active('echo', 1)
+    pid = observer.pid_of('echo/worker_0')
+    assert observer.change_state('manager', 'deactivate')
+    assert observer.change_state('manager', 'cleanup')
+    wait_for(lambda: pid not in [each.pid for each in manager.relatives()], 'the worker gone')
+    assert observer.change_state('manager', 'configure')
+    assert observer.change_state('manager', 'activate')
+    observer.wait_until_active('echo', 1)
+    feed = observer.feeder('echo/input')
+    feed.publish(header(1))
+    wait_for(lambda: len(answers) == 1, 'an answer')

@@ -1,0 +1,5 @@
+"""A plugin whose import ends its process."""
+
+import os
+
+os._exit(9)
