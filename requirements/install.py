@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,15 +31,18 @@ WHEELS = ('kilted', 'jazzy')
 # needed: only using it tells.
 PROBES = {'opencv-python-headless': 'import cv2; cv2.aruco.ArucoDetector'}
 
-# Printed by the new environment's Python: the names on its command line that nothing provides.
-FIND_MISSING = """
+# Where the system's own would do, were it not too old: the first version that does.
+OLDEST = {'hypothesis': (6, 83), 'pytest': (7, 0)}
+
+# Run by the new environment's Python: which of the names on its command line are there already.
+FIND_VERSIONS = """
 import sys
 from importlib.metadata import PackageNotFoundError, version
 for name in sys.argv[1:]:
     try:
-        version(name)
+        print(name, version(name))
     except PackageNotFoundError:
-        print(name)
+        pass
 """
 
 
@@ -134,8 +138,13 @@ def install_what_is_missing() -> None:
     for a newer one but works with both, hence it is installed without its dependencies.
     """
     wanted = requirements('run.txt') | requirements('test.txt')
-    reply = run([str(VENV_PYTHON), '-c', FIND_MISSING, *wanted], capture=True)
-    missing = set(reply.split())
+    reply = run([str(VENV_PYTHON), '-c', FIND_VERSIONS, *wanted], capture=True)
+    there = dict(line.split() for line in reply.splitlines())
+    missing = {
+        name
+        for name in wanted
+        if name not in there or numbers(there[name])[:2] < OLDEST.get(name, (0,))
+    }
     for name in missing & PROBES.keys():
         if succeeds([str(VENV_PYTHON), '-c', PROBES[name]]):
             missing.remove(name)
@@ -163,12 +172,16 @@ def requirements(name: str) -> dict[str, str]:
             continue
         if marker:
             _, comparison, version = marker.split()
-            bound = tuple(int(part) for part in version.strip('\'"').split('.'))
-            older = sys.version_info[:2] < bound
+            older = sys.version_info[:2] < numbers(version.strip('\'"'))
             if older != (comparison == '<'):
                 continue
         found[pin.partition('==')[0]] = pin.strip()
     return found
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: (6, 98) of 6.98 or of 6.98rc1."""
+    return tuple(int(part) for part in re.match(r'[0-9.]*', version)[0].split('.') if part)
 
 
 def pip_install(*arguments: str | Path) -> None:
