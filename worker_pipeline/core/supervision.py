@@ -179,6 +179,7 @@ class Supervision:
         self._heard_at = 0.0
         self._requested_at = float('-inf')
         self._deactivating = False  # asked for, and not yet seen to have happened
+        self._heading = Goal.GONE  # where the process was told at birth to go by itself
         self._due_at = 0.0  # STARTING, STOPPING: escalation; BACKOFF: the next start
         self._terminated = False
 
@@ -247,6 +248,9 @@ class Supervision:
             self._linked = True
             return self._reconcile(now)
         self._heard_at = now
+        if event.state != self.state and self._heading is self.goal:
+            # It is on its way by itself: it is asked only if it gets no further.
+            self._requested_at = now
         self.state = event.state
         return self._reconcile(now)
 
@@ -283,6 +287,7 @@ class Supervision:
         self.started_at = now
         self._requested_at = float('-inf')
         self._deactivating = False
+        self._heading = self.goal
         self._due_at = now + self.timing.startup_timeout
         return [StartProcess(self.goal.value)]
 
@@ -297,6 +302,7 @@ class Supervision:
             self._deactivating = False
         if self.phase is Phase.STARTING:
             if self.state == self.goal.value and self._linked:
+                self._heading, self._requested_at = Goal.GONE, float('-inf')
                 self._move(Phase.READY)  # STARTING -> READY
                 return self._join_pool()
             return self._request(now)

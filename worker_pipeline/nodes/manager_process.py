@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def run_manager(arguments: Sequence[str]) -> int:
     Returns 0 after a stop in order, 1 after one with an error, 2 for a bad configuration, in which
     case nothing was started.
     """
-    dds.apply_defaults()
+    dds.apply_defaults(package_share() / 'config' / 'fastdds.xml')
     stop_asked = threading.Event()
     pipeline = _Pipeline()
 
@@ -101,7 +102,11 @@ class _Pipeline:
             if stop_asked.is_set():
                 self.stop()
             while not node.finished:
-                executor.spin_once(timeout_sec=0.2)
+                try:
+                    executor.spin_once(timeout_sec=0.2)
+                except Exception:
+                    # One event went wrong. The pipeline is worth more than a tidy end.
+                    node.get_logger().error(f'internal error:\n{traceback.format_exc()}')
             return node.exit_code
         except ConfigurationError as error:
             _tell(error)

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ from worker_pipeline.runtime.stage_runner import StageRunner
 from worker_pipeline.stage import Stage
 
 EXIT_HOOK_FAILED = 70  # EX_SOFTWARE
+EXIT_INTERNAL_ERROR = 71  # EX_OSERR
 EXIT_ORPHANED = 75  # EX_TEMPFAIL
 
 
@@ -259,8 +261,13 @@ def run_worker(spec: WorkerSpec) -> None:
     running = True
 
     def spin() -> None:
-        while running:
-            executor.spin_once(timeout_sec=0.5)
+        try:
+            while running:
+                executor.spin_once(timeout_sec=0.5)
+        except Exception:
+            # Without its executor a worker is of no use. Its end is seen at once, its silence later.
+            traceback.print_exc()
+            os._exit(EXIT_INTERNAL_ERROR)
 
     spinner = threading.Thread(target=spin, name='executor', daemon=True)
     spinner.start()

@@ -131,6 +131,11 @@ class Launcher:
         """Stop watching and end the fork server; nothing of them is left behind."""
         os.write(self._wake_write, b'.')
         self._thread.join()
+        # Stopped in order, none is left here. After an error some may be; and the fork server
+        # lives as long as any of its children.
+        for worker in self._processes.values():
+            worker.send_signal(signal.SIGKILL)
+            worker.reap()
         for descriptor in (self._wake_read, self._wake_write):
             os.close(descriptor)
         self._epoll.close()

@@ -359,9 +359,18 @@ def test_a_move_that_is_not_in_the_table_raises():
     ],
 )
 def test_a_worker_is_driven_towards_its_goal(state: str, goal: Goal, label: str):
-    """Each state that is not the goal has a transition that leads nearer to it."""
+    """Where it gets no further by itself, the transition that leads nearer is asked for."""
     slot = starting(goal)
-    assert slot.handle(StateReported(PID, state), 1.0) == [RequestTransition(label)]
+    assert slot.handle(StateReported(PID, state), 1.0) == []
+    assert slot.tick(1.4) == []
+    assert slot.tick(1.5) == [RequestTransition(label)]
+
+
+def test_a_worker_whose_goal_has_changed_since_its_birth_is_driven_at_once():
+    """It was told to become inactive, and will not go further by itself."""
+    slot = starting(Goal.INACTIVE)
+    assert slot.handle(StateReported(PID, 'inactive'), 1.0) == []
+    assert slot.set_goal(Goal.ACTIVE, 2.0) == [RequestTransition('activate')]
 
 
 @pytest.mark.parametrize('state', ['configuring', 'activating', 'deactivating'])
@@ -373,8 +382,8 @@ def test_a_worker_in_transition_is_left_to_finish_it(state: str):
 
 def test_a_request_is_repeated_after_a_while():
     """Not with every heartbeat, but every request_retry until the state has changed."""
-    slot = starting()
-    assert slot.handle(StateReported(PID, 'inactive'), 1.0) == [RequestTransition('activate')]
+    slot = ready(Goal.INACTIVE)
+    assert slot.set_goal(Goal.ACTIVE, 1.0) == [RequestTransition('activate')]
     assert slot.handle(StateReported(PID, 'inactive'), 1.4) == []
     assert slot.tick(1.5) == [RequestTransition('activate')]
     assert slot.tick(1.6) == []
@@ -413,6 +422,17 @@ def test_a_pause_taken_back_before_it_happened_does_not_cordon():
     assert slot.handle(StateReported(PID, 'active'), 0.8) == [JoinPool()]
     assert slot.handle(StateReported(PID, 'inactive'), 0.9) == [LeavePool()]
     assert slot.phase is Phase.CORDONED, 'the second time it was not we who asked'
+
+
+def test_a_pause_that_has_happened_excuses_no_later_deactivation():
+    """What is done by hand after it is done by hand: the worker is cordoned."""
+    slot = ready()
+    slot.set_goal(Goal.INACTIVE, 0.1)
+    slot.handle(StateReported(PID, 'inactive'), 0.2)
+    slot.handle(StateReported(PID, 'active'), 0.3)
+    assert slot.set_goal(Goal.ACTIVE, 0.4) == [JoinPool()]
+    assert slot.handle(StateReported(PID, 'inactive'), 0.5) == [LeavePool()]
+    assert slot.phase is Phase.CORDONED
 
 
 def test_a_cordoned_worker_stays_out_while_the_pipeline_pauses_and_resumes():
