@@ -1,15 +1,15 @@
 """How hard the random histories are tried.
 
 ``quick`` is the default: the same examples in every run, so that a change is to blame for a
-failure. ``HYPOTHESIS_PROFILE=storm`` tries new ones each time, for as long as it takes; a failure
-prints the call that reproduces it.
+failure. ``HYPOTHESIS_PROFILE=storm pytest --timeout=0 test/unit`` tries new ones each time, for
+some minutes; a failure prints the call that reproduces it. Longer still: ``pytest -m storm``.
 """
 
 from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, Verbosity, settings
+from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     'quick',
@@ -21,11 +21,10 @@ settings.register_profile(
 )
 settings.register_profile(
     'storm',
-    max_examples=5_000,
+    max_examples=2_000,
     stateful_step_count=100,
     deadline=None,
     print_blob=True,
-    verbosity=Verbosity.normal,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))

@@ -50,6 +50,7 @@ class Stage:
         self.most_outstanding = most_outstanding
         self.names_are_reused = names_are_reused and sources == 1
         self.clocks = dict.fromkeys(self.sources, 0)
+        self.begun = 1  # how many of the inputs have anything to say yet
         # What the workers really have before them, first in, first out.
         self.workers = [f'worker_{slot}' for slot in range(SLOTS)]
         self.work: dict[str, deque[ItemKey]] = {name: deque() for name in self.workers}
@@ -79,9 +80,16 @@ class Stage:
 
     def arrive(self, source: int, later: int) -> None:
         """An item comes, ``later`` ns after the last of its input; 0 sends the same stamp again."""
-        name = self.sources[source % len(self.sources)]
+        name = self.sources[source % self.begun]
         self.clocks[name] += later
         self.offer(ItemKey(name, self.clocks[name]))
+
+    def begin_an_input(self) -> None:
+        """A further input begins to send, a little behind the first one."""
+        if self.begun < len(self.sources):
+            first = self.clocks[self.sources[0]]
+            self.clocks[self.sources[self.begun]] = max(0, first - 4)
+            self.begun += 1
 
     def arrive_again(self, which: int) -> None:
         """An item that was accepted before comes a second time."""
@@ -409,6 +417,10 @@ class LedgerHistories(RuleBasedStateMachine):
         for _ in range(count):
             self.stage.arrive(source, 1)
 
+    @rule()
+    def begin_an_input(self) -> None:
+        self.stage.begin_an_input()
+
     @rule(which=st.integers(0, 100))
     def arrive_again(self, which: int) -> None:
         self.stage.arrive_again(which)
@@ -502,6 +514,7 @@ def walk(seed: int, steps: int) -> Stage:
             number(SLOTS), suspect=chance.random() < 0.7, on_the_way=number(CONCURRENCY + 1)
         ): 6,
         stage.flush: 0.3,
+        stage.begin_an_input: 1.5,
     }
     for happens in chance.choices(list(happenings), list(happenings.values()), k=steps):
         happens()

@@ -7,6 +7,7 @@ arrives late or twice. It checks each action against what it knows.
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -376,6 +377,20 @@ def test_long_histories_keep_the_slot_in_order(first: int):
     """100 histories of 400 random steps: never two processes, no item kept, all well in the end."""
     worlds = [walk(seed, 400) for seed in range(first, first + 25)]
     assert set().union(*(world.phases for world in worlds)) == set(Phase)
+
+
+@pytest.mark.storm
+@pytest.mark.timeout(3600)
+def test_a_million_steps_keep_the_slot_in_order():
+    """As many random steps as STORM_STEPS says, a million by default; its seed is in the failure.
+
+    ``STORM_SEED`` chooses the first seed; each further one has 400 steps more.
+    """
+    steps = int(os.environ.get('STORM_STEPS', '1000000'))
+    first = int(os.environ.get('STORM_SEED', random.SystemRandom().randrange(2**32)))
+    for seed in range(first, first + -(-steps // 400)):
+        print(f'STORM_SEED={seed}')  # pytest shows it with a failure
+        walk(seed, 400)
 
 
 @given(
