@@ -36,8 +36,10 @@ def main() -> int:
         asked = sys.argv[1] if len(sys.argv) > 1 else ''
         wants_help = asked in ('-h', '--help')
         if asked and not wants_help:
-            print(f'worker_pipeline: found {asked!r}; allowed: {", ".join(COMMANDS)}\n',
-                  file=sys.stderr)
+            print(
+                f'worker_pipeline: found {asked!r}; allowed: {", ".join(COMMANDS)}\n',
+                file=sys.stderr,
+            )
         print(USAGE, end='', file=sys.stdout if wants_help else sys.stderr)
         return 0 if wants_help else 2
     return COMMANDS[sys.argv[1]]([sys.argv[0], *sys.argv[2:]])

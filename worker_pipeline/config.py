@@ -7,6 +7,7 @@ every problem before they raise, so that one start shows all that is to be mende
 
 from __future__ import annotations
 
+import difflib
 import graphlib
 import re
 from collections.abc import Mapping, Sequence
@@ -62,9 +63,7 @@ STAGE_KEYS: dict[str, Parameter] = {
     'input': Parameter('', 'a stage, or an absolute topic; or a list of them'),
     'period': Parameter(0.0, 'sources: one item is asked for every period', 's', minimum=0.0),
     'workers': Parameter(1, 'how many workers', minimum=1),
-    'standby': Parameter(
-        0, 'configured workers kept in reserve (not available yet)', choices=(0,)
-    ),
+    'standby': Parameter(0, 'configured workers kept in reserve (not available yet)', choices=(0,)),
     'concurrency': Parameter(2, 'how many items one worker may hold at once', minimum=1),
     'queue_size': Parameter(10, 'how many items may wait', minimum=1),
     'overflow': Parameter(
@@ -193,9 +192,7 @@ class _Reader:
         try:
             return spec.check(value)
         except (ValueError, TypeError):
-            self._problem(
-                f'{key}: found {value!r} ({type_name(value)}); allowed: {spec.allowed()}'
-            )
+            self._problem(f'{key}: found {value!r} ({type_name(value)}); allowed: {spec.allowed()}')
             return spec.default
 
     def _stage_names(self) -> list[str]:
@@ -312,13 +309,14 @@ class _Reader:
             )
 
 
-def check_links(config: PipelineConfig, plugins: Mapping[str, PluginDescription]) -> None:
+def check_links(config: PipelineConfig, plugins: Mapping[str, PluginDescription]) -> list[str]:
     """Check what the stages' classes say against the configuration and one another.
 
-    ``plugins`` maps every stage to what its class says. Raises :class:`ConfigurationError` with
-    every problem found.
+    ``plugins`` maps every stage to what its class says. Returns remarks on what is allowed and has
+    no effect. Raises :class:`ConfigurationError` with every problem found.
     """
     problems: list[str] = []
+    remarks: list[str] = []
     for name, stage in config.stages.items():
         plugin = plugins[name]
         if plugin.problems:
@@ -337,14 +335,20 @@ def check_links(config: PipelineConfig, plugins: Mapping[str, PluginDescription]
                 f'period (no input, and input_type {TICK_TYPE})'
             )
         problems += _context_problems(stage, plugin, plugins)
-    if config.exit_when_done and not problems:
-        if not any(is_source(each, plugins[each.name]) for each in config.stages.values()):
-            problems.append(
-                'exit_when_done: found True without any source; '
-                'allowed: False, as nothing could ever be exhausted'
-            )
+        remarks += [
+            f'{name}.context.{each}: has no effect; {stage.plugin} asks for no such context'
+            for each in stage.context
+            if each not in plugin.contexts
+        ]
+    sources = [each for each in config.stages.values() if is_source(each, plugins[each.name])]
+    if config.exit_when_done and not sources and not problems:
+        problems.append(
+            'exit_when_done: found True without any source; '
+            'allowed: False, as nothing could ever be exhausted'
+        )
     if problems:
         raise ConfigurationError(problems)
+    return remarks
 
 
 def is_source(stage: StageConfig, plugin: PluginDescription) -> bool:
@@ -356,18 +360,15 @@ def _context_problems(
     stage: StageConfig, plugin: PluginDescription, plugins: Mapping[str, PluginDescription]
 ) -> list[str]:
     problems = []
-    for name in stage.context:
-        if name not in plugin.contexts:
-            problems.append(
-                f'{stage.name}.context.{name}: unknown context; '
-                f'{nearest(name, list(plugin.contexts))}'
-            )
+    unknown = [name for name in stage.context if name not in plugin.contexts]
     for name, wanted in plugin.contexts.items():
         source = stage.context.get(name)
         if source is None:
+            close = difflib.get_close_matches(name, unknown, n=1)
+            hint = f'; found {close[0]!r} instead' if close else ''
             problems.append(
                 f'{stage.name}.context.{name}: not given; '
-                f'allowed: a stage or an absolute topic of {wanted}'
+                f'allowed: a stage or an absolute topic of {wanted}{hint}'
             )
         elif source in plugins and not plugins[source].problems:
             found = plugins[source].output_type

@@ -86,7 +86,13 @@ def type_name(value: Any) -> str:
     """The name ROS users know a Python value's type by."""
     if isinstance(value, (list, tuple)) or type(value).__name__ in ('array', 'ndarray'):
         return f'a list of {type_name(value[0])}' if len(value) else 'a list'
-    names = {bool: 'a bool', int: 'an int', float: 'a float', str: 'a string', type(None): 'nothing'}
+    names = {
+        bool: 'a bool',
+        int: 'an int',
+        float: 'a float',
+        str: 'a string',
+        type(None): 'nothing',
+    }
     return names.get(type(value), type(value).__name__)
 
 

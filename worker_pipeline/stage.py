@@ -78,7 +78,7 @@ class Stage:
         return self
 
     def configure(self) -> None:
-        """Load what is needed (a model, a device). Raising here fails the worker's configuration."""
+        """Load what is needed (a model, a device). An exception ends the worker."""
 
     def activate(self) -> None:
         """Items may come from now on."""

@@ -38,8 +38,10 @@ CASES = {
     'messages without a header': (
         {'stages': ['text'], 'text': stage('NoHeader')},
         [
-            'text.plugin: input_type of support.stages:NoHeader is std_msgs/msg/String; allowed: '
-            'std_msgs/msg/Header, or a message whose first field is one named header'
+            (
+                'text.plugin: input_type of support.stages:NoHeader is std_msgs/msg/String; '
+                'allowed: std_msgs/msg/Header, or a message whose first field is one named header'
+            )
         ],
     ),
     'two stages whose types do not fit': (
@@ -49,8 +51,10 @@ CASES = {
             'second': stage('Echo', input='first'),
         },
         [
-            'second.input: found first, whose output is sensor_msgs/msg/TimeReference; '
-            'allowed: std_msgs/msg/Header, the input of support.stages:Echo'
+            (
+                'second.input: found first, whose output is sensor_msgs/msg/TimeReference; '
+                'allowed: std_msgs/msg/Header, the input of support.stages:Echo'
+            )
         ],
     ),
     'a module that is not there': (
@@ -64,8 +68,10 @@ CASES = {
     'a class that is no stage': (
         {'stages': ['echo'], 'echo': stage('NotAStage')},
         [
-            "echo.plugin: found 'support.stages:NotAStage'; "
-            'allowed: a subclass of worker_pipeline.Stage'
+            (
+                "echo.plugin: found 'support.stages:NotAStage'; "
+                'allowed: a subclass of worker_pipeline.Stage'
+            )
         ],
     ),
     'a module whose import fails': (
@@ -87,8 +93,10 @@ CASES = {
     'a context that is not given': (
         {'stages': ['look'], 'look': stage('WithContext')},
         [
-            'look.context.reference: not given; '
-            'allowed: a stage or an absolute topic of std_msgs/msg/Header'
+            (
+                'look.context.reference: not given; '
+                'allowed: a stage or an absolute topic of std_msgs/msg/Header'
+            )
         ],
     ),
     'an end that could never come': (
@@ -127,11 +135,18 @@ def test_every_problem_is_told_at_once(start):
         }
     )
     assert manager.wait() == 2
-    for key in ('spares', 'one.workers', 'one.queue_size', 'two.workers', 'two.input', 'two.plugin'):
+    for key in (
+        'spares',
+        'one.workers',
+        'one.queue_size',
+        'two.workers',
+        'two.input',
+        'two.plugin',
+    ):
         assert f'  {key}: ' in manager.output
 
 
-def test_a_parameter_file_that_is_no_yaml_is_told(start, tmp_path):
+def test_a_parameter_file_that_is_no_yaml_is_told(start):
     """What ROS cannot read is a bad configuration too."""
     manager = start({'stages': ['echo'], 'echo': {'mixed': [1, 'two']}})
     assert manager.wait() == 2

@@ -118,7 +118,7 @@ def test_a_worker_shut_down_by_hand_is_replaced(start, observer):
     observer.wait_until_active('echo', 1)
     pid = observer.pid_of('echo/worker_0')
     assert observer.change_state('echo/worker_0', 'shutdown')
-    wait_for(lambda: observer.pid_of('echo/worker_0') not in (0, pid), 'another process')
+    assert observer.pid_of('echo/worker_0', but=pid) != pid
     observer.wait_until_active('echo', 1)
 
 

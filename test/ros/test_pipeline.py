@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 
@@ -28,7 +29,7 @@ def test_echo_answers_what_is_fed_to_its_input(start, observer):
 
 
 def test_a_busy_worker_killed_among_three_loses_doubles_and_disorders_nothing(start, observer):
-    """SIGKILL in the middle of 500 items: each is answered once, in order, and the slot refilled."""
+    """SIGKILL in the middle of 500 items: each is answered once, in order."""
     start({'stages': ['work'], 'work': stage('Work', workers=3, queue_size=1000)})
     answers = observer.collect('work/output')
     feed = observer.feeder('work/input')
@@ -88,7 +89,7 @@ def test_items_without_an_output_leave_no_gap_behind_them(start, observer):
 
 
 def test_a_source_ends_the_run_when_it_is_exhausted_and_all_is_drained(start, observer):
-    """`EndOfStream` with `exit_when_done`: every item passes every stage, and the exit code is 0."""
+    """`EndOfStream` with `exit_when_done`: every item passes every stage; exit code 0."""
     manager = start(
         {
             'stages': ['count', 'work'],
@@ -121,7 +122,7 @@ def test_a_period_asks_a_source_at_its_pace(start, observer):
     assert manager.wait(40.0) == 0, manager.output
     since = [float(each.frame_id.split()[1]) for each in answers]
     assert all(each.frame_id.startswith('tick ') for each in answers)
-    steps = [after - before for before, after in zip(since, since[1:])]
+    steps = [after - before for before, after in itertools.pairwise(since)]
     assert len(steps) >= 5
     assert 0.05 < sorted(steps)[len(steps) // 2] < 0.2
 

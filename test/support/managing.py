@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,17 @@ class ManagerProcess:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         return found
+
+    def shared_memory(self) -> set[str]:
+        """The files in shared memory that the manager and its relatives use now."""
+        used = set()
+        for process in self.relatives():
+            try:
+                maps = Path(f'/proc/{process.pid}/maps').read_text()
+            except OSError:
+                continue
+            used |= set(re.findall(r' (/dev/shm/(?:sem\.)?fast\w+)', maps))
+        return used
 
     def close(self) -> None:
         """End whatever is left."""

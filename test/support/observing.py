@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
@@ -31,30 +32,31 @@ class Observer:
         self.heartbeats: list[DiagnosticStatus] = []
         self.quarantined: list[DiagnosticStatus] = []
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
-        self.node.create_subscription(
-            DiagnosticStatus, 'heartbeats', self.heartbeats.append, 100
-        )
+        self.node.create_subscription(DiagnosticStatus, 'heartbeats', self.heartbeats.append, 100)
         latched = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
         self.node.create_subscription(
             DiagnosticStatus, 'quarantine', self.quarantined.append, latched
         )
+        self._clients: dict[str, Any] = {}
+        self._asked: dict[str, int] = {}
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.diagnostics.append({status.name: status for status in message.status})
 
     def close(self) -> None:
-        """Leave the graph."""
+        """Leave the graph; once is enough."""
+        if not self._context.ok():
+            return
         self._executor.shutdown()
-        rclpy.shutdown(context=self._context)
         self._thread.join(5.0)
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
 
     # -- seeing ----------------------------------------------------------------------------------
 
@@ -76,12 +78,20 @@ class Observer:
         """A counter of a stage."""
         return int(self.values(stage).get(key, 0))
 
-    def pid_of(self, worker: str) -> int:
-        """The pid in a worker's newest heartbeat; 0 before any."""
-        for heartbeat in reversed(self.heartbeats):
-            if heartbeat.name == worker:
-                return int(heartbeat.hardware_id.rpartition(':')[2])
-        return 0
+    def pid_of(self, worker: str, but: int = 0) -> int:
+        """The pid in a worker's newest heartbeat; waits for one of another process than ``but``.
+
+        Never 0, which to ``os.kill`` means the whole process group, the tests' own.
+        """
+
+        def newest() -> int:
+            for heartbeat in reversed(self.heartbeats):
+                if heartbeat.name == worker:
+                    pid = int(heartbeat.hardware_id.rpartition(':')[2])
+                    return 0 if pid == but else pid
+            return 0
+
+        return int(wait_for(newest, f'a heartbeat of {worker} from another process than {but}'))
 
     def wait_until_active(self, stage: str, workers: int, timeout: float = 30.0) -> None:
         """Wait until so many workers of a stage are at work."""
@@ -107,26 +117,42 @@ class Observer:
 
     def state_of(self, node: str) -> str:
         """A node's lifecycle state, asked by its service."""
-        client = self.node.create_client(GetState, f'{node}/get_state')
-        try:
-            return str(self._call(client, GetState.Request()).current_state.label)
-        finally:
-            self.node.destroy_client(client)
+        while True:
+            answer = self._ask(GetState, f'{node}/get_state', GetState.Request())
+            if answer is not None:
+                return str(answer.current_state.label)
 
     def change_state(self, node: str, label: str) -> bool:
         """Ask a node for a transition, as ``ros2 lifecycle set`` does."""
-        client = self.node.create_client(ChangeState, f'{node}/change_state')
+        before = self.state_of(node)
         request = ChangeState.Request()
         request.transition.label = label
-        try:
-            return bool(self._call(client, request).success)
-        finally:
-            self.node.destroy_client(client)
+        while True:
+            answer = self._ask(ChangeState, f'{node}/change_state', request)
+            if answer is not None:
+                return bool(answer.success)
+            if self.state_of(node) != before:
+                return True  # it was done, and only the answer was lost
 
-    def _call(self, client: Any, request: Any) -> Any:
-        wait_for(client.service_is_ready, f'the service {client.srv_name}')
+    def _ask(self, service: Any, name: str, request: Any) -> Any:
+        """Call a service; None when no answer came.
+
+        rmw_fastrtps drops an answer when it has not found the asker's reader within 0.1 s, which
+        happens to those who ask as soon as they have found the service. So ask again.
+        """
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self.node.create_client(service, name)
+        wait_for(client.service_is_ready, f'the service {name}')
+        self._asked[name] = self._asked.get(name, 0) + 1
+        assert self._asked[name] < 20, f'no answer of {name}, asked {self._asked[name]} times'
         future = client.call_async(request)
-        wait_for(future.done, f'an answer of {client.srv_name}')
+        try:
+            wait_for(future.done, f'an answer of {name}', 3.0)
+        except AssertionError:
+            client.remove_pending_request(future)
+            return None
+        self._asked[name] = 0
         return future.result()
 
 

@@ -35,7 +35,9 @@ class Work(Stage):
         end = time.monotonic() + self.params['seconds']
         while time.monotonic() < end:
             pass
-        return Header(stamp=item.stamp, frame_id=f'{item.frame_id} {os.getpid()} {self.params["mark"]}')
+        return Header(
+            stamp=item.stamp, frame_id=f'{item.frame_id} {os.getpid()} {self.params["mark"]}'
+        )
 
 
 class Sparse(Echo):

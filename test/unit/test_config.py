@@ -446,11 +446,24 @@ def test_a_period_is_for_sources_only():
 
 
 def test_a_context_that_the_class_has_not_is_told():
-    """With the nearest one that it has."""
+    """As a remark: it does no harm."""
+    config = load(minimal(detector__context__odometry='/o'))
+    camera = PluginDescription(TICK_TYPE, IMAGE)
+    detector = PluginDescription(IMAGE, CLOUD)
+    assert check_links(config, {'camera': camera, 'detector': detector}) == [
+        'detector.context.odometry: has no effect; stages:Detector asks for no such context'
+    ]
+
+
+def test_a_context_under_a_name_close_to_the_right_one_is_told():
+    """What is missing, and what was perhaps meant by it."""
     detector = PluginDescription(IMAGE, CLOUD, {'odometry': ODOMETRY})
-    config = load(minimal(detector__context__odometri='/o', detector__context__odometry='/o'))
+    config = load(minimal(detector__context__odometri='/o'))
     assert link_problems(config, detector=detector) == [
-        "detector.context.odometri: unknown context; did you mean 'odometry'?"
+        (
+            'detector.context.odometry: not given; allowed: a stage or an absolute topic of '
+            "nav_msgs/msg/Odometry; found 'odometri' instead"
+        )
     ]
 
 
@@ -490,7 +503,6 @@ def test_all_problems_of_the_links_are_told_at_once():
     assert [line.split(':')[0] for line in link_problems(config, detector=detector)] == [
         'detector.input',
         'detector.period',
-        'detector.context.x',
         'detector.context.odometry',
     ]
 

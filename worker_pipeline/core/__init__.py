@@ -1,1 +1,1 @@
-"""The decisions: no ROS, no clock, no I/O. Events and the time go in, facts and actions come out."""
+"""The decisions: no ROS, no clock, no I/O. Events and the time in, facts and actions out."""

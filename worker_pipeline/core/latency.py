@@ -11,7 +11,7 @@ class LatencyWindow:
     def __init__(self, items: int = 1000) -> None:
         self._seconds: deque[float] = deque(maxlen=items)
         self._total = 0
-        self._rate_from = (0.0, 0)
+        self._rate_from: tuple[float, int] | None = None
 
     def add(self, seconds: float) -> None:
         """Book one delivery."""
@@ -27,8 +27,8 @@ class LatencyWindow:
         return ordered[max(0, int(rank) - 1)]
 
     def rate(self, now: float) -> float:
-        """Deliveries per second since the last call."""
-        since, before = self._rate_from
+        """Deliveries per second since the last call; 0.0 at the first."""
+        since, before = self._rate_from or (now, self._total)
         self._rate_from = (now, self._total)
         elapsed = now - since
         return (self._total - before) / elapsed if elapsed > 0 else 0.0

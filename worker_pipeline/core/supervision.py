@@ -12,7 +12,7 @@ A table of phases, events in the past tense, actions in the imperative:
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 from worker_pipeline.core.restart_policy import RestartPolicy
 
@@ -87,7 +87,7 @@ class WorkOverdue(NamedTuple):
     reason: str
 
 
-Event = Union[ProcessStarted, ProcessExited, StateReported, LinkVerified, WorkOverdue]
+Event = ProcessStarted | ProcessExited | StateReported | LinkVerified | WorkOverdue
 
 # -- actions -----------------------------------------------------------------------------------
 
@@ -132,15 +132,15 @@ class ReleaseItems(NamedTuple):
     suspect: bool  # whether the item in work may have been the cause
 
 
-Action = Union[
-    StartProcess,
-    RequestTransition,
-    TerminateProcess,
-    KillProcess,
-    JoinPool,
-    LeavePool,
-    ReleaseItems,
-]
+Action = (
+    StartProcess
+    | RequestTransition
+    | TerminateProcess
+    | KillProcess
+    | JoinPool
+    | LeavePool
+    | ReleaseItems
+)
 
 # The transition that leads from a lifecycle state towards a goal.
 TOWARDS: dict[tuple[str, Goal], str] = {
@@ -179,7 +179,7 @@ class Supervision:
         self._heard_at = 0.0
         self._requested_at = float('-inf')
         self._deactivating = False  # asked for, and not yet seen to have happened
-        self._heading = Goal.GONE  # where the process was told at birth to go by itself
+        self._heading: Goal | None = None  # where a starting process goes by itself
         self._due_at = 0.0  # STARTING, STOPPING: escalation; BACKOFF: the next start
         self._terminated = False
 
@@ -302,7 +302,7 @@ class Supervision:
             self._deactivating = False
         if self.phase is Phase.STARTING:
             if self.state == self.goal.value and self._linked:
-                self._heading, self._requested_at = Goal.GONE, float('-inf')
+                self._heading, self._requested_at = None, float('-inf')
                 self._move(Phase.READY)  # STARTING -> READY
                 return self._join_pool()
             return self._request(now)

@@ -40,9 +40,7 @@ def worker_status(stage: StageNode, slot: Slot, now: float) -> DiagnosticStatus:
     return status(f'{stage.get_fully_qualified_name()}/{slot.name}', level, message, values)
 
 
-def stage_status(
-    stage: StageNode, workers: list[DiagnosticStatus], now: float
-) -> DiagnosticStatus:
+def stage_status(stage: StageNode, workers: list[DiagnosticStatus], now: float) -> DiagnosticStatus:
     """A stage's status; its level is at least a warning while a worker's is."""
     ledger, counters = stage.ledger, stage.ledger.counters
     level, message = OK, stage.state

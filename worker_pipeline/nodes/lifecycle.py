@@ -91,7 +91,7 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     async def do_shutdown(self) -> None:
         """Any primary state to finalized."""
 
-    async def do_error(self, error: Exception) -> bool:
+    async def do_error(self, error: Exception) -> bool:  # noqa: ARG002 - for overriding
         """After an exception in a hook: True to begin again unconfigured, False to be finalized."""
         return False
 
@@ -110,7 +110,7 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     async def _transition(self, number: int | None, label: str) -> bool:
         start = self.state
         known = {entry[0]: entry[1] for entry in self._state_machine.available_transitions}
-        if number not in known:
+        if number is None or number not in known:
             self.get_logger().error(
                 f'Cannot {label}: state is {start}; '
                 f'possible now: {", ".join(known.values()) or "nothing"}'

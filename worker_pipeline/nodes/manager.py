@@ -22,6 +22,7 @@ from worker_pipeline.runtime.processes import Launcher
 
 SUPERVISION_PERIOD = 0.05  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
+ANSWER_TIME = 0.2  # s
 
 
 class ManagerNode(ManagedNode):
@@ -44,9 +45,7 @@ class ManagerNode(ManagedNode):
         self._hurried = False
         self._stop_deadline = 0.0
         self._flowing = False
-        self._diagnostics = self.create_publisher(
-            DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS
-        )
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._quarantine = self.create_publisher(DiagnosticStatus, 'quarantine', qos.QUARANTINE)
         self._host = socket.gethostname()
 
@@ -68,7 +67,8 @@ class ManagerNode(ManagedNode):
         """
         config = self.read_configuration()
         plugins = inspect(config.stages, launcher)
-        check_links(config, plugins)
+        for remark in check_links(config, plugins):
+            self.get_logger().warning(remark)
         self._config, self._launcher, self._executor = config, launcher, executor
         around = Surroundings(
             pipeline=config,
@@ -88,15 +88,13 @@ class ManagerNode(ManagedNode):
             node.upstream = [
                 self.stages[each] for each in node.config.inputs if each in self.stages
             ]
-        self.create_subscription(
-            DiagnosticStatus, 'heartbeats', self._on_heartbeat, qos.HEARTBEATS
-        )
+        self.create_subscription(DiagnosticStatus, 'heartbeats', self._on_heartbeat, qos.HEARTBEATS)
         for node in (self, *self.stages.values()):
             executor.add_node(node)
         self.create_timer(SUPERVISION_PERIOD, self._on_supervision)
         self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics)
 
-    # -- the way up and down -----------------------------------------------------------------------
+    # -- the way up and down ---------------------------------------------------------------------
 
     async def start(self) -> None:
         """Go to active by ourselves: whoever starts a manager wants its pipeline to run."""
@@ -120,7 +118,7 @@ class ManagerNode(ManagedNode):
             return
         if not await self.transition('shutdown'):
             self.exit_code = 1
-        self.finished = True
+        self._finish()
 
     async def do_configure(self) -> None:
         await self._all('configure', 'unconfigured')
@@ -152,6 +150,13 @@ class ManagerNode(ManagedNode):
         await self._all('shutdown')
         self.publish_diagnostics()
         self._flush()
+
+    def state_changed(self) -> None:
+        if self.state == 'finalized' and not self.finished:
+            # Whoever asked for it by the service is still to be answered.
+            self.create_timer(ANSWER_TIME, self._finish)
+
+    def _finish(self) -> None:
         self.finished = True
 
     async def _all(self, label: str, state: str | None = None) -> None:
@@ -195,7 +200,7 @@ class ManagerNode(ManagedNode):
             stage.destroy_node()
         self.destroy_node()
 
-    # -- what is heard ---------------------------------------------------------------------------------
+    # -- what is heard ---------------------------------------------------------------------------
 
     def _on_heartbeat(self, heartbeat: DiagnosticStatus) -> None:
         stage_name, _, slot_name = heartbeat.name.partition('/')
@@ -219,7 +224,7 @@ class ManagerNode(ManagedNode):
                     slot.handle(ProcessExited(pid, reason), time.monotonic())
                     return
 
-    # -- time -------------------------------------------------------------------------------------------
+    # -- time ------------------------------------------------------------------------------------
 
     def _on_supervision(self) -> None:
         now = time.monotonic()
@@ -257,9 +262,7 @@ class ManagerNode(ManagedNode):
         statuses = []
         restarts = 0
         for stage in self.stages.values():
-            workers = [
-                diagnostics.worker_status(stage, slot, now) for slot in stage.slots.values()
-            ]
+            workers = [diagnostics.worker_status(stage, slot, now) for slot in stage.slots.values()]
             restarts += sum(slot.supervision.restarts for slot in stage.slots.values())
             statuses += [diagnostics.stage_status(stage, workers, now), *workers]
         values: Mapping[str, Any] = {
@@ -270,9 +273,7 @@ class ManagerNode(ManagedNode):
             'restarts': restarts,
         }
         level = max((each.level for each in statuses), default=DiagnosticStatus.OK)
-        own = diagnostics.status(
-            self.get_fully_qualified_name(), level, self.state, dict(values)
-        )
+        own = diagnostics.status(self.get_fully_qualified_name(), level, self.state, dict(values))
         message.status = [own, *statuses]
         self._diagnostics.publish(message)
 
@@ -304,9 +305,9 @@ def stage_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
     kept = ['--ros-args']
     for flag, value in _ros_options(arguments):
         own = value.startswith(('__node:=', '__name:=', '__ns:='))
-        if flag in ('-r', '--remap') and not own and not value.startswith('manager:'):
-            kept += [flag, value]
-        elif flag in ('-p', '--param') and value.startswith('use_sim_time:='):
+        if (flag in ('-r', '--remap') and not own and not value.startswith('manager:')) or (
+            flag in ('-p', '--param') and value.startswith('use_sim_time:=')
+        ):
             kept += [flag, value]
     return tuple(kept) if len(kept) > 1 else ()
 

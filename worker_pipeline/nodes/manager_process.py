@@ -19,6 +19,7 @@ from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.manager import ManagerNode
 from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.processes import Launcher
+from worker_pipeline.runtime.shared_memory import SharedMemoryUse
 
 EXIT_BAD_CONFIGURATION = 2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -65,7 +66,7 @@ def run_manager(arguments: Sequence[str]) -> int:
         return pipeline.run(arguments, launcher, stop_asked)
     finally:
         launcher.close()
-        dds.sweep_shared_memory()
+        pipeline.shared_memory.sweep()
 
 
 class _Pipeline:
@@ -74,6 +75,7 @@ class _Pipeline:
     def __init__(self) -> None:
         self._node: ManagerNode | None = None
         self._executor: Any = None
+        self.shared_memory = SharedMemoryUse()
 
     def stop(self) -> None:
         """A stop signal came. Called from the signal watcher's thread."""
@@ -84,6 +86,8 @@ class _Pipeline:
         """A worker's process ended. Called from the process watcher's thread."""
         if self._node is not None:
             self._node.on_exit(pid, reason)
+        # Before the dead worker's lease is over, and what it used is mapped no more.
+        self.shared_memory.note()
 
     def run(self, arguments: Sequence[str], launcher: Launcher, stop_asked: threading.Event) -> int:
         """Run the node until it has finished; returns the exit code."""
@@ -113,6 +117,7 @@ class _Pipeline:
             return EXIT_BAD_CONFIGURATION
         finally:
             self._node = None
+            self.shared_memory.note()
             if node is not None:
                 node.destroy()
             rclpy.shutdown()

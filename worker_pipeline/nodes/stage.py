@@ -88,13 +88,15 @@ class StageNode(ManagedNode):
         self._last_tick = 0
         self._tick_due = False
         self._dropped_told = 0
-        self._main_input = config.inputs[0] if config.inputs else TICK if self.is_source else BY_HAND
+        self._main_input = (
+            config.inputs[0] if config.inputs else TICK if self.is_source else BY_HAND
+        )
         # By stage: under which inputs it has handed items over.
         self._handed: dict[str, set[str]] = {}
         self._subscriptions_of_items: list[Any] = []
         self._period_timer: Any = None
 
-    # -- making it ---------------------------------------------------------------------------------
+    # -- making it -------------------------------------------------------------------------------
 
     async def do_configure(self) -> None:
         config, around = self.config, self._around
@@ -163,6 +165,7 @@ class StageNode(ManagedNode):
                 if source.startswith('/')
                 else (f'{around.namespace}/{source}/output', True)
                 for name, source in self.config.context.items()
+                if name in self.plugin.contexts
             },
             concurrency=self.config.concurrency,
             target=target,
@@ -172,7 +175,7 @@ class StageNode(ManagedNode):
             ros_arguments=around.worker_arguments,
         )
 
-    # -- lifecycle -----------------------------------------------------------------------------------
+    # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_activate(self) -> None:
         self._set_goals(Goal.ACTIVE)
@@ -227,7 +230,7 @@ class StageNode(ManagedNode):
             late = [name for name, slot in self.slots.items() if not slot.supervision.at_goal]
             self.get_logger().warning(f'{", ".join(late)}: not ready after {timeout:g} s; going on')
 
-    # -- items in ----------------------------------------------------------------------------------
+    # -- items in --------------------------------------------------------------------------------
 
     def close_intake(self) -> None:
         """Take no more items from outside, and ask sources for no more."""
@@ -269,7 +272,7 @@ class StageNode(ManagedNode):
         elif pushed_out is not None:
             self.get_logger().debug('the queue is full; dropped its oldest item')
 
-    # -- a source's items ----------------------------------------------------------------------------
+    # -- a source's items ------------------------------------------------------------------------
 
     def begin_stream(self, epoch: int) -> None:
         """The stream begins: sources are asked for items from now on. ``epoch`` in ROS time, ns."""
@@ -296,7 +299,7 @@ class StageNode(ManagedNode):
         tick.time_ref.sec, tick.time_ref.nanosec = split_stamp(max(0, stamp - self._epoch))
         self._accept(ItemKey(TICK, stamp), serialize_message(tick))
 
-    # -- items to the workers ------------------------------------------------------------------------
+    # -- items to the workers --------------------------------------------------------------------
 
     def room(self) -> int:
         """How many more items may be made for this stage; without a bound unless it blocks."""
@@ -338,7 +341,7 @@ class StageNode(ManagedNode):
         capacity = len(self.pool) * self.config.concurrency
         return self.ledger.outstanding < max(self.config.queue_size, capacity)
 
-    # -- answers ---------------------------------------------------------------------------------------
+    # -- answers ---------------------------------------------------------------------------------
 
     def on_output(self, worker: str, stamp: int, message: bytes) -> None:
         self._answered(worker, self.ledger.complete(worker, stamp, (message,)))
@@ -412,7 +415,7 @@ class StageNode(ManagedNode):
         name = self.config.name
         return name if key.source == self._main_input else f'{name}<{key.source}'
 
-    # -- workers come and go ---------------------------------------------------------------------------
+    # -- workers come and go ---------------------------------------------------------------------
 
     def on_joined(self, slot: Slot) -> None:
         self.pool.join(slot)
@@ -431,7 +434,7 @@ class StageNode(ManagedNode):
             )
         self.pump()
 
-    # -- time --------------------------------------------------------------------------------------------
+    # -- time ------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """Let time pass: supervise every slot."""

@@ -57,9 +57,7 @@ class WorkerNode(ManagedNode):
         work_qos = qos.work(spec.concurrency)
         self._input_type = stage_class.input_type
         self._output_type = stage_class.output_type
-        self._result = self.create_publisher(
-            self._output_type, f'{spec.slot}/result', work_qos
-        )
+        self._result = self.create_publisher(self._output_type, f'{spec.slot}/result', work_qos)
         self._outcome = self.create_publisher(DiagnosticStatus, f'{spec.slot}/outcome', work_qos)
         self._heartbeat = self.create_publisher(
             DiagnosticStatus, f'{spec.namespace}/heartbeats', qos.HEARTBEATS
@@ -75,7 +73,7 @@ class WorkerNode(ManagedNode):
         )
         self.create_timer(spec.heartbeat_period, self.send_heartbeat)
 
-    # -- lifecycle: the stage's hooks, on the main thread ---------------------------------------
+    # -- lifecycle: the stage's hooks, on the main thread ----------------------------------------
 
     async def start(self) -> None:
         """Go to the state that was asked for at birth."""
@@ -129,7 +127,7 @@ class WorkerNode(ManagedNode):
         if job.error is not None:
             raise job.error
 
-    # -- heartbeats -----------------------------------------------------------------------------
+    # -- heartbeats ------------------------------------------------------------------------------
 
     def send_heartbeat(self) -> None:
         """Tell the manager that this process lives, and how it stands."""
@@ -151,15 +149,13 @@ class WorkerNode(ManagedNode):
             )
         )
 
-    # -- items ------------------------------------------------------------------------------------
+    # -- items -----------------------------------------------------------------------------------
 
     def _on_work(self, item: bytes) -> None:
         try:
             stamp = stamp_of(item)
         except BadMessageError as error:
-            self.get_logger().error(
-                f'{self.spec.slot}/work: {error}', throttle_duration_sec=1.0
-            )
+            self.get_logger().error(f'{self.spec.slot}/work: {error}', throttle_duration_sec=1.0)
             return
         if worker_contract.is_probe(stamp):
             self._answer_probe(stamp)
@@ -183,7 +179,7 @@ class WorkerNode(ManagedNode):
 
     # The five answers; called by the runner on the main thread.
 
-    def output(self, item: bytes, message: Any) -> None:
+    def output(self, item: bytes, message: Any) -> None:  # noqa: ARG002 - the message tells
         self._result.publish(message)
 
     def none(self, item: bytes) -> None:
@@ -191,7 +187,9 @@ class WorkerNode(ManagedNode):
 
     def error(self, item: bytes, text: str) -> None:
         sec, nanosec = split_stamp(stamp_of(item))
-        self.get_logger().error(f'process() failed on the item stamped {sec}.{nanosec:09d}:\n{text}')
+        self.get_logger().error(
+            f'process() failed on the item stamped {sec}.{nanosec:09d}:\n{text}'
+        )
         self._say(worker_contract.ERROR, stamp_of(item), text.strip().splitlines()[-1])
 
     def returned(self, item: bytes) -> None:
@@ -241,7 +239,9 @@ def _watch_manager(spec: WorkerSpec) -> None:
         select.select([pidfd], [], [])
     threading.Event().wait(spec.orphan_timeout)
     print(
-        f'{spec.name}: no manager for {spec.orphan_timeout:g} s; ending', file=sys.stderr, flush=True
+        f'{spec.name}: no manager for {spec.orphan_timeout:g} s; ending',
+        file=sys.stderr,
+        flush=True,
     )
     os._exit(EXIT_ORPHANED)
 
@@ -265,7 +265,7 @@ def run_worker(spec: WorkerSpec) -> None:
             while running:
                 executor.spin_once(timeout_sec=0.5)
         except Exception:
-            # Without its executor a worker is of no use. Its end is seen at once, its silence later.
+            # Without its executor a worker is of no use. Its end is seen at once.
             traceback.print_exc()
             os._exit(EXIT_INTERNAL_ERROR)
 

@@ -11,9 +11,6 @@ import os
 with contextlib.suppress(OSError):
     os.setpgid(0, 0)
 
-import diagnostic_msgs.msg
-import lifecycle_msgs.msg
-import lifecycle_msgs.srv
 import rclpy
 import rclpy.lifecycle
 import rclpy.serialization

@@ -102,25 +102,22 @@ def inspect(
             if receiver.poll(stage.startup_timeout):
                 told[name] = receiver.recv()
             else:
-                told[name] = PluginDescription(
-                    problems=[
-                        f'plugin: found {stage.plugin!r}; importing it took longer than '
-                        f'startup_timeout, {stage.startup_timeout:g} s'
-                    ]
+                told[name] = _undescribed(
+                    stage, f'took longer than startup_timeout, {stage.startup_timeout:g} s'
                 )
         except EOFError:
             process.join(1.0)
-            told[name] = PluginDescription(
-                problems=[
-                    f'plugin: found {stage.plugin!r}; importing it ended the process: '
-                    f'{processes.exit_reason(process.exitcode)}'
-                ]
-            )
+            reason = processes.exit_reason(process.exitcode)
+            told[name] = _undescribed(stage, f'ended the process: {reason}')
         finally:
             receiver.close()
             process.kill()
             process.join(1.0)
     return told
+
+
+def _undescribed(stage: StageConfig, what: str) -> PluginDescription:
+    return PluginDescription(problems=[f'plugin: found {stage.plugin!r}; importing it {what}'])
 
 
 def _describe_into(stage: StageConfig, sender: Connection) -> None:
