@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -60,7 +60,13 @@ class ManagerNode(ManagedNode):
         parameters = self.get_parameters_by_prefix('')
         return load({name: each.value for name, each in parameters.items()})
 
-    def prepare(self, launcher: Launcher, executor: Any, ros_arguments: Sequence[str]) -> None:
+    def prepare(
+        self,
+        launcher: Launcher,
+        executor: Any,
+        ros_arguments: Sequence[str],
+        note_process: Callable[[int], None],
+    ) -> None:
         """Check the configuration as a whole and make the stages' nodes; nothing is started yet.
 
         Raises ConfigurationError.
@@ -79,6 +85,7 @@ class ManagerNode(ManagedNode):
             quarantine=self._quarantine,
             ros_arguments=stage_arguments(ros_arguments),
             worker_arguments=worker_arguments(ros_arguments),
+            note_process=note_process,
             interrupted=lambda: self._stopping,
         )
         for name, stage in config.stages.items():

@@ -100,7 +100,7 @@ class _Pipeline:
         try:
             node = ManagerNode()
             executor = create_executor()
-            node.prepare(launcher, executor, arguments)
+            node.prepare(launcher, executor, arguments, self.shared_memory.note)
             self._node, self._executor = node, executor
             executor.create_task(node.start)
             if stop_asked.is_set():

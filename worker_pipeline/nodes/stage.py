@@ -53,6 +53,7 @@ class Surroundings:
     quarantine: Any  # publisher
     ros_arguments: tuple[str, ...]  # for the stage's node
     worker_arguments: tuple[str, ...]  # for the workers' contexts
+    note_process: Callable[[int], None]  # told the pid of every worker that has come up
     interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end
 
 
@@ -360,6 +361,7 @@ class StageNode(ManagedNode):
             self._answered(worker, self.ledger.fail(worker, stamp, text))
 
     def on_linked(self, worker: str, pid: int) -> None:
+        self._around.note_process(pid)
         self.slots[worker].handle(LinkVerified(pid), time.monotonic())
 
     def _answered(self, worker: str, settled: Settled) -> None:

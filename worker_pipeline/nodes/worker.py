@@ -281,5 +281,8 @@ def run_worker(spec: WorkerSpec) -> None:
     running = False
     executor.create_task(lambda: None)  # wakes the executor
     spinner.join(1.0)
+    # Destroyed by hand: a multiprocessing child skips what would do it at exit, and the others
+    # would take it for lost, its shared memory left behind.
+    node.destroy_node()
     rclpy.shutdown()
     sys.exit(node.exit_code)

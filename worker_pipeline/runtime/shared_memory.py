@@ -30,9 +30,9 @@ class SharedMemoryUse:
     def __init__(self) -> None:
         self._used: set[str] = set()
 
-    def note(self) -> None:
-        """Note what this process has mapped: its own, and that of all it talks with."""
-        self._used |= mapped_by('self')
+    def note(self, pid: int | None = None) -> None:
+        """Note what a process (by default this one) has mapped: its own, and its peers'."""
+        self._used |= mapped_by('self' if pid is None else str(pid))
 
     def sweep(self) -> list[str]:
         """Remove what was noted and no other living process has mapped; returns the names removed.
