@@ -70,7 +70,7 @@ def fly(config: Path, out: Path, kill: bool = True, duration: float = 0.0) -> in
     frames = int(flight.duration / period) + 1
     photograph = find_photograph()
     out.mkdir(parents=True, exist_ok=True)
-    _prepare_environment(out, config.parent / 'fastdds.xml')
+    _prepare_environment(out, config.parent)
     overrides = _write_overrides(out / 'mission.yaml', photograph, duration)
     console.print(
         f'A survey of {flight.duration:.0f} s over {photograph.name}: {frames} frames, '
@@ -195,11 +195,11 @@ def _settings_of(config: Path) -> dict[str, Any]:
         raise MissionError(f'{config}: cannot be flown: {error!r}') from error
 
 
-def _prepare_environment(out: Path, profile: Path) -> None:
+def _prepare_environment(out: Path, profiles: Path) -> None:
     """A domain of our own, on this machine only, and logs in ``out``; the user's settings stay."""
     os.environ.setdefault('ROS_DOMAIN_ID', str(free_domain()))
     os.environ.setdefault('ROS_LOG_DIR', str((out / 'log').absolute()))
-    dds.apply_defaults(profile)
+    dds.apply_defaults(profiles)
 
 
 def _write_overrides(path: Path, photograph: Path, duration: float) -> Path:

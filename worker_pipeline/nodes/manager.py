@@ -17,6 +17,7 @@ from worker_pipeline.nodes import diagnostics, qos
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
 from worker_pipeline.nodes.stage import StageNode, Surroundings
 from worker_pipeline.nodes.worker_contract import values_of
+from worker_pipeline.runtime.dds import Profiles
 from worker_pipeline.runtime.plugins import inspect
 from worker_pipeline.runtime.processes import Launcher
 
@@ -65,6 +66,7 @@ class ManagerNode(ManagedNode):
         launcher: Launcher,
         executor: Any,
         ros_arguments: Sequence[str],
+        profiles: Profiles | None,
         note_process: Callable[[int], None],
     ) -> None:
         """Check the configuration as a whole and make the stages' nodes; nothing is started yet.
@@ -85,6 +87,7 @@ class ManagerNode(ManagedNode):
             quarantine=self._quarantine,
             ros_arguments=stage_arguments(ros_arguments),
             worker_arguments=worker_arguments(ros_arguments),
+            profiles=profiles,
             note_process=note_process,
             interrupted=lambda: self._stopping,
         )

@@ -50,9 +50,10 @@ def run_manager(arguments: Sequence[str]) -> int:
     Returns 0 after a stop in order, 1 after one with an error, 2 for a bad configuration, in which
     case nothing was started.
     """
-    dds.apply_defaults(package_share() / 'config' / 'fastdds.xml')
+    # The manager passes on whatever its stages send: it needs room for the largest.
+    profiles = dds.apply_defaults(package_share() / 'config', large_messages=True)
     stop_asked = threading.Event()
-    pipeline = _Pipeline()
+    pipeline = _Pipeline(profiles)
 
     def stop() -> None:
         stop_asked.set()
@@ -72,7 +73,8 @@ def run_manager(arguments: Sequence[str]) -> int:
 class _Pipeline:
     """The manager's node while there is one; signals and exits may come before and after."""
 
-    def __init__(self) -> None:
+    def __init__(self, profiles: dds.Profiles | None) -> None:
+        self._profiles = profiles
         self._node: ManagerNode | None = None
         self._executor: Any = None
         self.shared_memory = SharedMemoryUse()
@@ -100,7 +102,7 @@ class _Pipeline:
         try:
             node = ManagerNode()
             executor = create_executor()
-            node.prepare(launcher, executor, arguments, self.shared_memory.note)
+            node.prepare(launcher, executor, arguments, self._profiles, self.shared_memory.note)
             self._node, self._executor = node, executor
             executor.create_task(node.start)
             if stop_asked.is_set():

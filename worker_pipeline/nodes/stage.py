@@ -33,6 +33,7 @@ from worker_pipeline.nodes.worker_link import WorkerLink
 from worker_pipeline.pool import RefreshingWorkerPool
 from worker_pipeline.runtime import message_types
 from worker_pipeline.runtime.cdr import BadMessageError, split_stamp, stamp_of
+from worker_pipeline.runtime.dds import Profiles
 from worker_pipeline.runtime.processes import Launcher
 
 # The input that takes items from outside and by hand.
@@ -53,6 +54,7 @@ class Surroundings:
     quarantine: Any  # publisher
     ros_arguments: tuple[str, ...]  # for the stage's node
     worker_arguments: tuple[str, ...]  # for the workers' contexts
+    profiles: Profiles | None  # of DDS, for the workers; None: as the user has set
     note_process: Callable[[int], None]  # told the pid of every worker that has come up
     interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end
 
@@ -174,6 +176,9 @@ class StageNode(ManagedNode):
             orphan_timeout=around.pipeline.orphan_timeout,
             manager_pid=around.manager_pid,
             ros_arguments=around.worker_arguments,
+            dds_profile=(
+                around.profiles.suited_to(self.plugin.output_type) if around.profiles else ''
+            ),
         )
 
     # -- lifecycle -------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.worker_contract import WorkerSpec
+from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.cdr import BadMessageError, split_stamp, stamp_of
 from worker_pipeline.runtime.plugins import load_stage_class
 from worker_pipeline.runtime.stage_runner import StageRunner
@@ -254,6 +255,8 @@ def run_worker(spec: WorkerSpec) -> None:
     stage = load_stage_class(spec.plugin)()
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
+    if spec.dds_profile:
+        dds.use(spec.dds_profile)
     rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
     node = WorkerNode(spec, stage)
     executor = create_executor()

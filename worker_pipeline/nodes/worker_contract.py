@@ -49,6 +49,7 @@ class WorkerSpec:
     orphan_timeout: float  # s
     manager_pid: int
     ros_arguments: tuple[str, ...] = ()  # log level and the like
+    dds_profile: str = ''  # path of a Fast DDS profile; '' for what is set already
 
     @property
     def name(self) -> str:
