@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.substitutions import PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare('worker_pipeline')
@@ -19,6 +19,9 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=PathJoinSubstitution([SHARE, 'config', 'airside.yaml']),
                 description='YAML file with the parameters of the node manager.',
             ),
-            IncludeLaunchDescription(PathJoinSubstitution([SHARE, 'launch', 'pipeline.launch.py'])),
+            IncludeLaunchDescription(
+                PathJoinSubstitution([SHARE, 'launch', 'pipeline.launch.py']),
+                launch_arguments={'params_file': LaunchConfiguration('params_file')}.items(),
+            ),
         ]
     )
