@@ -16,6 +16,13 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 
 
+def python_path() -> str:
+    """Ours first, and what was there: a sourced ROS 2 is found by it."""
+    inherited = os.environ.get('PYTHONPATH', '')
+    ours = [str(REPOSITORY), str(REPOSITORY / 'test')]
+    return os.pathsep.join([*ours, *([inherited] if inherited else [])])
+
+
 class ManagerProcess:
     """``python -m worker_pipeline manager`` with a parameter file, in a domain of its own.
 
@@ -32,7 +39,7 @@ class ManagerProcess:
         environment = os.environ | {
             'ROS_DOMAIN_ID': str(domain),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            'PYTHONPATH': os.pathsep.join([str(REPOSITORY), str(REPOSITORY / 'test')]),
+            'PYTHONPATH': python_path(),
             'ROS_LOG_DIR': str(directory / 'ros_log'),
             'WORKER_PIPELINE_TEST_MARK': self.mark,
         }

@@ -17,13 +17,14 @@ from worker_pipeline.nodes import diagnostics, qos
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
 from worker_pipeline.nodes.stage import StageNode, Surroundings
 from worker_pipeline.nodes.worker_contract import values_of
-from worker_pipeline.runtime.dds import Profiles
+from worker_pipeline.runtime.dds import Profiles, participant_numbers
 from worker_pipeline.runtime.plugins import inspect
 from worker_pipeline.runtime.processes import Launcher
 
 SUPERVISION_PERIOD = 0.05  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
 ANSWER_TIME = 0.2  # s
+SECOND_THOUGHT = 1.0  # s
 
 
 class ManagerNode(ManagedNode):
@@ -45,6 +46,7 @@ class ManagerNode(ManagedNode):
         self._stopping = False
         self._hurried = False
         self._stop_deadline = 0.0
+        self._stop_asked_at = 0.0
         self._flowing = False
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._quarantine = self.create_publisher(DiagnosticStatus, 'quarantine', qos.QUARANTINE)
@@ -88,6 +90,7 @@ class ManagerNode(ManagedNode):
             ros_arguments=stage_arguments(ros_arguments),
             worker_arguments=worker_arguments(ros_arguments),
             profiles=profiles,
+            participant_numbers=participant_numbers(os.getpid()),
             note_process=note_process,
             interrupted=lambda: self._stopping,
         )
@@ -113,11 +116,15 @@ class ManagerNode(ManagedNode):
                 return
 
     def stop(self) -> None:
-        """Drain, stop the workers and end. Called a second time, it drains no longer."""
+        """Drain, stop the workers and end. Called again after a second, it drains no longer.
+
+        One Ctrl-C may reach us twice within milliseconds, from the terminal and from a launcher.
+        """
         if self._stopping:
-            self._hurried = True
+            self._hurried = self._hurried or time.monotonic() - self._stop_asked_at > SECOND_THOUGHT
             return
         self._stopping = True
+        self._stop_asked_at = time.monotonic()
         self._stop_deadline = time.monotonic() + self.config.shutdown_timeout
         self._executor.create_task(self._stop)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -55,6 +55,7 @@ class Surroundings:
     ros_arguments: tuple[str, ...]  # for the stage's node
     worker_arguments: tuple[str, ...]  # for the workers' contexts
     profiles: Profiles | None  # of DDS, for the workers; None: as the user has set
+    participant_numbers: Iterator[int]  # of DDS, one for each worker process
     note_process: Callable[[int], None]  # told the pid of every worker that has come up
     interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end
 
@@ -98,6 +99,7 @@ class StageNode(ManagedNode):
         self._handed: dict[str, set[str]] = {}
         self._subscriptions_of_items: list[Any] = []
         self._period_timer: Any = None
+        self._output: Any = None
 
     # -- making it -------------------------------------------------------------------------------
 
@@ -179,6 +181,7 @@ class StageNode(ManagedNode):
             dds_profile=(
                 around.profiles.suited_to(self.plugin.output_type) if around.profiles else ''
             ),
+            participant=next(around.participant_numbers),
         )
 
     # -- lifecycle -------------------------------------------------------------------------------
@@ -204,6 +207,7 @@ class StageNode(ManagedNode):
         if self._period_timer is not None:
             self.destroy_timer(self._period_timer)
         self.destroy_publisher(self._output)
+        self._output = None
 
     async def do_shutdown(self) -> None:
         await self.stop_workers(grace=1.0)
@@ -468,5 +472,5 @@ class StageNode(ManagedNode):
 
     def flush_output(self, timeout: float) -> None:
         """Give listeners up to ``timeout`` seconds to have received what was published."""
-        if self.state != 'unconfigured':
+        if self._output is not None:
             self._output.wait_for_all_acked(Duration(seconds=timeout))

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import rclpy
@@ -255,10 +256,9 @@ def run_worker(spec: WorkerSpec) -> None:
     stage = load_stage_class(spec.plugin)()
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
-    if spec.dds_profile:
-        dds.use(spec.dds_profile)
-    rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
-    node = WorkerNode(spec, stage)
+    with dds.numbered(spec.dds_profile, spec.participant) if spec.dds_profile else nullcontext():
+        rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
+        node = WorkerNode(spec, stage)
     executor = create_executor()
     executor.add_node(node)
     running = True

@@ -50,6 +50,7 @@ class WorkerSpec:
     manager_pid: int
     ros_arguments: tuple[str, ...] = ()  # log level and the like
     dds_profile: str = ''  # path of a Fast DDS profile; '' for what is set already
+    participant: int = 0  # the number of its DDS participant, with a profile
 
     @property
     def name(self) -> str:
