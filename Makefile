@@ -1,5 +1,6 @@
 # make run    flies the reference mission
 # make test   runs the tests
+# make bench  measures the pipeline beside its peers
 # make lint   ruff and mypy
 # Each sets up .venv first, where that was not done yet (make setup).
 
@@ -8,6 +9,8 @@ PYTHON ?= python3
 ROS_WHEELS ?= kilted
 # More for pytest, as in make test PYTEST_ARGS='-k ledger'.
 PYTEST_ARGS ?=
+# More for the benchmarks, as in make bench BENCH_ARGS='--repeats 1'.
+BENCH_ARGS ?=
 
 VENV_PYTHON := .venv/bin/python
 
@@ -17,7 +20,7 @@ ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 endif
 
-.PHONY: setup run test lint clean
+.PHONY: setup run test bench lint clean
 
 setup:
 	@$(PYTHON) requirements/install.py --ros-wheels $(ROS_WHEELS)
@@ -28,6 +31,9 @@ run: setup
 
 test: setup
 	@$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+
+bench: setup
+	@$(VENV_PYTHON) -m benchmarks $(BENCH_ARGS)
 
 lint: setup
 	@$(VENV_PYTHON) -m ruff check .

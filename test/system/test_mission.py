@@ -13,6 +13,7 @@ import cv2
 import psutil
 import pytest
 from support.domains import own_domain
+from support.managing import python_path
 from support.waiting import wait_for
 
 from worker_pipeline.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
@@ -41,7 +42,7 @@ def launch(tmp_path, photograph):
             environment = os.environ | {
                 'ROS_DOMAIN_ID': str(domain),
                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-                'PYTHONPATH': str(REPOSITORY),
+                'PYTHONPATH': python_path(),
                 'WORKER_PIPELINE_IMAGERY': str(photograph),
                 'WORKER_PIPELINE_TEST_MARK': str(tmp_path),
             }
