@@ -100,9 +100,8 @@ def test_a_source_ends_the_run_when_it_is_exhausted_and_all_is_drained(start, ob
     )
     answers = observer.collect('work/output')
     assert manager.wait(40.0) == 0, manager.output
-    assert observer.count('count', 'completed') == 50
-    assert observer.count('work', 'accepted') == observer.count('work', 'completed') == 50
-    assert observer.count('work', 'dropped') == 0
+    for name in ('count', 'work'):
+        assert f'{name}: 50 accepted, 50 completed, 0 dropped, 0 quarantined' in manager.output
     stamps = [(each.stamp.sec, each.stamp.nanosec) for each in answers]
     # The observer may have been found only after the first items had passed.
     assert stamps == sorted(stamps)
@@ -111,19 +110,12 @@ def test_a_source_ends_the_run_when_it_is_exhausted_and_all_is_drained(start, ob
 
 def test_a_period_asks_a_source_at_its_pace(start, observer):
     """`period` seconds lie between the times of capture that are asked for."""
-    manager = start(
-        {
-            'stages': ['count'],
-            'exit_when_done': True,
-            'count': stage('Counting', period=0.1, params={'items': 15}),
-        }
-    )
+    start({'stages': ['count'], 'count': stage('Counting', period=0.1, params={'items': 1000})})
     answers = observer.collect('count/output')
-    assert manager.wait(40.0) == 0, manager.output
+    wait_for(lambda: len(answers) >= 12, '12 answers', seen=lambda: len(answers))
     since = [float(each.frame_id.split()[1]) for each in answers]
     assert all(each.frame_id.startswith('tick ') for each in answers)
     steps = [after - before for before, after in itertools.pairwise(since)]
-    assert len(steps) >= 5
     assert 0.05 < sorted(steps)[len(steps) // 2] < 0.2
 
 

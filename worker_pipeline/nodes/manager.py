@@ -11,10 +11,11 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.duration import Duration
 
-from worker_pipeline.config import ConfigurationError, PipelineConfig, check_links, load
+from worker_pipeline.config import PipelineConfig, check_links, load
 from worker_pipeline.core.supervision import ProcessExited
 from worker_pipeline.nodes import diagnostics, qos
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
+from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_arguments
 from worker_pipeline.nodes.stage import StageNode, Surroundings
 from worker_pipeline.nodes.worker_contract import values_of
 from worker_pipeline.runtime.dds import Profiles, participant_numbers
@@ -166,6 +167,12 @@ class ManagerNode(ManagedNode):
         await until(lambda: all(each.done() for each in stops))
         await self._all('shutdown')
         self.publish_diagnostics()
+        for name, stage in self.stages.items():
+            totals = stage.ledger.counters
+            self.get_logger().info(
+                f'{name}: {totals.accepted} accepted, {totals.completed} completed, '
+                f'{totals.dropped} dropped, {totals.quarantined} quarantined'
+            )
         self._flush()
 
     def state_changed(self) -> None:
@@ -293,49 +300,3 @@ class ManagerNode(ManagedNode):
         own = diagnostics.status(self.get_fully_qualified_name(), level, self.state, dict(values))
         message.status = [own, *statuses]
         self._diagnostics.publish(message)
-
-
-def _ros_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """The (flag, value) pairs between ``--ros-args`` and its end."""
-    pairs = []
-    inside = False
-    waiting = ''
-    for argument in arguments:
-        if argument == '--ros-args':
-            inside = True
-        elif argument == '--':
-            inside = False
-        elif inside and waiting:
-            pairs.append((waiting, argument))
-            waiting = ''
-        elif inside and argument.startswith('-'):
-            waiting = argument
-    return pairs
-
-
-def stage_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The manager's ROS arguments that hold for its stages' nodes too: remappings of topics.
-
-    A remapping of the node's name or namespace is meant for the manager: taken over by every node
-    of the process it would give them all one name.
-    """
-    kept = ['--ros-args']
-    for flag, value in _ros_options(arguments):
-        own = value.startswith(('__node:=', '__name:=', '__ns:='))
-        if (flag in ('-r', '--remap') and not own and not value.startswith('manager:')) or (
-            flag in ('-p', '--param') and value.startswith('use_sim_time:=')
-        ):
-            kept += [flag, value]
-    return tuple(kept) if len(kept) > 1 else ()
-
-
-def worker_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The manager's ROS arguments that hold for its workers: the log level."""
-    kept = ['--ros-args']
-    for flag, value in _ros_options(arguments):
-        if flag == '--log-level':
-            kept += [flag, value]
-    return tuple(kept) if len(kept) > 1 else ()
-
-
-__all__ = ['ConfigurationError', 'ManagerNode', 'stage_arguments', 'worker_arguments']

@@ -60,7 +60,7 @@ def run_manager(arguments: Sequence[str]) -> int:
         pipeline.stop()
 
     SignalWatch(stop)
-    launcher = Launcher(pipeline.on_exit)
+    launcher = Launcher('worker_pipeline.nodes.fork_preload', pipeline.on_exit)
     # First of all: it imports for itself while we go on.
     launcher.open()
     try:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
-PRELOAD = 'worker_pipeline.runtime.fork_preload'
 # How long to wait for the exit status of a process that is known to be dead. It comes through the
 # fork server, which may have died itself; then the process counts as dead all the same.
 EXIT_STATUS_WAIT = 0.2
@@ -68,14 +67,15 @@ class WorkerProcess:
 class Launcher:
     """Forks workers and tells of their ends.
 
+    ``preload`` is the module that the fork server imports; every worker is born with it.
     ``on_exit`` is called with (pid, reason) from the watching thread; whoever gives it passes it
     on to his own thread.
     """
 
-    def __init__(self, on_exit: Callable[[int, str], None]) -> None:
+    def __init__(self, preload: str, on_exit: Callable[[int, str], None]) -> None:
         self._on_exit = on_exit
         self._context = multiprocessing.get_context('forkserver')
-        self._context.set_forkserver_preload([PRELOAD])
+        self._context.set_forkserver_preload([preload])
         self._processes: dict[int, WorkerProcess] = {}
         self._by_pidfd: dict[int, WorkerProcess] = {}
         self._lock = threading.Lock()
