@@ -1,0 +1,100 @@
+"""Runs the benchmarks: ``python -m benchmarks``, or ``make bench``.
+
+Exit code 0: every figure was measured, whatever it is; 1: one could not be; 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import statistics
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import document, machine, replacement, steady_state, throughput
+from benchmarks.figure import SIDES, Series, series_of
+from benchmarks.measuring import MeasuringError, measure
+from benchmarks.table import rich_table
+
+BENCHMARKS = {
+    'steady_state': steady_state.FIGURES,
+    'throughput': throughput.FIGURES,
+    'replacement': replacement.FIGURES,
+}
+
+
+def main() -> int:
+    """The command; returns the exit code."""
+    options = _options()
+    # Where nobody sees how wide it is, wide enough for the table.
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    series = {name: series_of(BENCHMARKS[name]) for name in options.only}
+    background: list[float] = []
+    problems: list[str] = []
+    try:
+        for repeat in range(options.repeats):
+            for name in options.only:
+                # Interleaved, and each side goes first as often as the other.
+                for side in SIDES if repeat % 2 == 0 else reversed(SIDES):
+                    console.print(f'repeat {repeat + 1} of {options.repeats}: {name}, {side}')
+                    background.append(machine.busy_cpus())
+                    problems += _add(series[name], name, side)
+    except KeyboardInterrupt:
+        console.print('interrupted')
+        return 130
+    for problem in problems:
+        console.print(problem, markup=False, highlight=False)
+    flat = [each for name in options.only for each in series[name]]
+    console.print(rich_table(flat))
+    report = {
+        'machine': machine.describe(),
+        'repeats': options.repeats,
+        'cpus_busy_with_other_work': statistics.fmean(background),
+        'figures': [each.as_dict() for each in flat],
+        'problems': problems,
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=2) + '\n')
+    if options.write is not None:
+        options.write.parent.mkdir(parents=True, exist_ok=True)
+        options.write.write_text(document.render(report, flat))
+    return 0 if all(each.complete for each in flat) else 1
+
+
+def _add(series: list[Series], benchmark: str, side: str) -> list[str]:
+    """Measure one side once more, and add its samples; returns what went wrong."""
+    samples: dict[str, list[float]] = {}
+    problems: list[str] = []
+    try:
+        samples = measure(benchmark, side)
+    except MeasuringError as error:
+        problems.append(str(error))
+    for each in series:
+        each.samples[side].append(samples.get(each.figure.key, []))
+    return problems
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks',
+        description='Measure the pipeline beside its peers: one table, one JSON.',
+    )
+    parser.add_argument('--repeats', type=int, default=5, help='of each measurement (default: 5)')
+    parser.add_argument(
+        '--only', nargs='+', choices=list(BENCHMARKS), default=list(BENCHMARKS), help='not all'
+    )
+    parser.add_argument('--out', type=Path, default=Path('out/bench.json'), help='the JSON')
+    parser.add_argument('--write', type=Path, help='also write the documentation to this file')
+    options = parser.parse_args()
+    if options.repeats < 1:
+        parser.error(f'--repeats: found {options.repeats}; allowed: 1 or more')
+    return options
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""The measuring process: ``python -m benchmarks.measure BENCHMARK SIDE RESULT``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Measure one side of one benchmark, and write the samples to a file."""
+    # Also where a shell has started us in the background, and SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    benchmark, side, result = sys.argv[1:]
+    samples = getattr(importlib.import_module(f'benchmarks.{benchmark}'), f'measure_{side}')()
+    Path(result).write_text(json.dumps(samples))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,56 @@
+"""A peer: a plain rclpy lifecycle node, as one would write it without this package.
+
+It publishes a heartbeat at 10 Hz, and echoes items while it is active.
+``python -m benchmarks.plain_node --ros-args -r __node:=plain_0 -r __ns:=/airside``
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from std_msgs.msg import Header
+
+HEARTBEAT_PERIOD = 0.1  # s, as of a worker
+
+
+class PlainNode(LifecycleNode):
+    """One lifecycle node, one timer, and in the state active one echo."""
+
+    def __init__(self) -> None:
+        super().__init__('plain')
+        self._identity = f'{socket.gethostname()}:{os.getpid()}'
+        self._heartbeat = self.create_publisher(DiagnosticStatus, 'heartbeats', 10)
+        self.create_timer(HEARTBEAT_PERIOD, self._beat)
+
+    def on_configure(self, state: Any) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's
+        self._output = self.create_lifecycle_publisher(Header, 'echo/output', 10)
+        self.create_subscription(Header, 'echo/input', self._output.publish, 1000)
+        return TransitionCallbackReturn.SUCCESS
+
+    def _beat(self) -> None:
+        self._heartbeat.publish(
+            DiagnosticStatus(name=self.get_name(), hardware_id=self._identity, message='alive')
+        )
+
+
+def main() -> None:
+    """Spin until a signal comes."""
+    rclpy.init()
+    node = PlainNode()
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    main()
