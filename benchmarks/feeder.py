@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
+from benchmarks.processes import SHARED_MEMORY
 from worker_pipeline.nodes.executor import create_executor
 
 DEPTH = 5000
@@ -42,6 +43,7 @@ class Feeder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        SHARED_MEMORY.note()
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown()

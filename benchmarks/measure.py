@@ -8,14 +8,21 @@ import signal
 import sys
 from pathlib import Path
 
+from benchmarks.processes import SHARED_MEMORY
+
 
 def main() -> None:
     """Measure one side of one benchmark, and write the samples to a file."""
     # Also where a shell has started us in the background, and SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     benchmark, side, result = sys.argv[1:]
-    samples = getattr(importlib.import_module(f'benchmarks.{benchmark}'), f'measure_{side}')()
-    Path(result).write_text(json.dumps(samples))
+    try:
+        samples = getattr(importlib.import_module(f'benchmarks.{benchmark}'), f'measure_{side}')()
+        Path(result).write_text(json.dumps(samples))
+    finally:
+        # What we had mapped, the others could not remove when they ended.
+        SHARED_MEMORY.note()
+        SHARED_MEMORY.sweep()
 
 
 if __name__ == '__main__':

@@ -18,6 +18,8 @@ REPOSITORY = Path(__file__).parents[1]
 # In the environment of a measuring process and of all that descends from it, so that each of them
 # can be found, also one that has lost its parents.
 MARK = 'WORKER_PIPELINE_BENCHMARK'
+# What this process has used of the shared memory, to be removed at its end.
+SHARED_MEMORY = SharedMemoryUse()
 
 
 def start_module(
