@@ -31,7 +31,6 @@ def test_every_node_of_the_contract_is_an_active_lifecycle_node(start, observer)
         'second/worker_0',
     ):
         assert observer.state_of(node) == 'active', node
-    topics = dict(observer.node.get_topic_names_and_types())
     for topic in (
         'first/output',
         'first/input',
@@ -39,10 +38,14 @@ def test_every_node_of_the_contract_is_an_active_lifecycle_node(start, observer)
         'first/worker_0/work',
         'first/worker_1/result',
     ):
-        assert topics[f'/airside/{topic}'] == ['std_msgs/msg/Header'], topic
-    assert topics['/airside/heartbeats'] == ['diagnostic_msgs/msg/DiagnosticStatus']
-    listeners = observer.node.get_subscriptions_info_by_topic('/airside/first/output')
-    assert 'second' in [each.node_name for each in listeners]
+        assert observer.types_of(topic) == ['std_msgs/msg/Header'], topic
+    assert observer.types_of('heartbeats') == ['diagnostic_msgs/msg/DiagnosticStatus']
+    assert observer.types_of('quarantine') == ['diagnostic_msgs/msg/DiagnosticStatus']
+    wait_for(
+        lambda: 'second' in observer.listeners_of('first/output'),
+        'the second stage listening to the first',
+        seen=lambda: observer.listeners_of('first/output'),
+    )
 
 
 def test_a_paused_stage_keeps_its_queue(start, observer):

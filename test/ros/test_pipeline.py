@@ -137,7 +137,11 @@ def test_one_output_feeds_two_stages_and_two_inputs_feed_one(start, observer):
         observer.wait_until_active(name, 1)
     for number in range(40):
         feed.publish(header(number))
-    wait_for(lambda: len(answers) == 80, '80 answers', seen=lambda: len(answers))
+    wait_for(
+        lambda: len(answers) == 80,
+        '80 answers',
+        seen=lambda: (len(answers), number_of(answers[0]), observer.values('tail')),
+    )
     assert sorted(number_of(each) for each in answers) == sorted([*range(40), *range(40)])
 
 

@@ -37,6 +37,7 @@ class Observer:
         self.node.create_subscription(
             DiagnosticStatus, 'quarantine', self.quarantined.append, latched
         )
+        self._collected: set[str] = set()
         self._clients: dict[str, Any] = {}
         self._asked: dict[str, int] = {}
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -63,6 +64,7 @@ class Observer:
     def collect(self, topic: str, message_type: Any = Header) -> list[Any]:
         """A list that fills with what is published on a topic."""
         heard: list[Any] = []
+        self._collected.add(topic)
         self.node.create_subscription(message_type, topic, heard.append, DEPTH)
         return heard
 
@@ -94,13 +96,31 @@ class Observer:
         return int(wait_for(newest, f'a heartbeat of {worker} from another process than {but}'))
 
     def wait_until_active(self, stage: str, workers: int, timeout: float = 30.0) -> None:
-        """Wait until so many workers of a stage are at work."""
+        """Wait until so many workers of a stage are at work, and it has found who collects."""
+        listeners = 1 if f'{stage}/output' in self._collected else 0
         wait_for(
-            lambda: self.count(stage, 'workers_active') == workers,
-            f'{workers} active workers of {stage}',
+            lambda: (
+                self.count(stage, 'workers_active') == workers
+                and self.count(stage, 'listeners') >= listeners
+            ),
+            f'{workers} active workers of {stage}, and {listeners} listeners',
             timeout,
             lambda: self.values(stage),
         )
+
+    def types_of(self, topic: str) -> list[str]:
+        """A topic's types, as soon as it is in the graph."""
+        name = f'/airside/{topic}'
+        return list(
+            wait_for(
+                lambda: dict(self.node.get_topic_names_and_types()).get(name), f'the topic {name}'
+            )
+        )
+
+    def listeners_of(self, topic: str) -> list[str]:
+        """The names of the nodes that subscribe to a topic."""
+        listeners = self.node.get_subscriptions_info_by_topic(f'/airside/{topic}')
+        return [each.node_name for each in listeners]
 
     # -- feeding ---------------------------------------------------------------------------------
 

@@ -271,6 +271,10 @@ class Supervision:
             return self._press(now)
         return []
 
+    def excuse(self, seconds: float) -> None:
+        """For so long nobody could listen: the worker's silence meanwhile is not its own."""
+        self._heard_at += seconds
+
     # -- within ----------------------------------------------------------------------------------
 
     def _move(self, phase: Phase) -> None:

@@ -63,6 +63,7 @@ def stage_status(stage: StageNode, workers: list[DiagnosticStatus], now: float) 
         'duplicate_answers': counters.duplicate_answers,
         'refused': counters.refused + stage.bad_messages,
         'workers_active': len(stage.pool),
+        'listeners': stage.listeners,
         'latency_p50_ms': f'{stage.latency.percentile(50) * 1e3:.2f}',
         'latency_p99_ms': f'{stage.latency.percentile(99) * 1e3:.2f}',
         'rate_hz': f'{stage.latency.rate(now):.2f}',

@@ -49,6 +49,7 @@ class ManagerNode(ManagedNode):
         self._stop_deadline = 0.0
         self._stop_asked_at = 0.0
         self._flowing = False
+        self._supervised_at = time.monotonic()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._quarantine = self.create_publisher(DiagnosticStatus, 'quarantine', qos.QUARANTINE)
         self._host = socket.gethostname()
@@ -252,7 +253,12 @@ class ManagerNode(ManagedNode):
 
     def _on_supervision(self) -> None:
         now = time.monotonic()
+        held_up = now - self._supervised_at - SUPERVISION_PERIOD
+        self._supervised_at = now
         for stage in self.stages.values():
+            if held_up > SUPERVISION_PERIOD:
+                # On a loaded machine: the heartbeats of that time are still to be read.
+                stage.excuse(held_up)
             stage.tick(now)
         if not self._flowing and self.state == 'active':
             self._begin_if_ready()

@@ -17,9 +17,8 @@ from rclpy.signals import SignalHandlerOptions
 from worker_pipeline.config import ConfigurationError
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.manager import ManagerNode
-from worker_pipeline.runtime import dds
+from worker_pipeline.runtime import dds, shared_memory
 from worker_pipeline.runtime.processes import Launcher
-from worker_pipeline.runtime.shared_memory import SharedMemoryUse
 
 EXIT_BAD_CONFIGURATION = 2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -53,6 +52,7 @@ def run_manager(arguments: Sequence[str]) -> int:
     # The manager passes on whatever its stages send: it needs room for the largest.
     profiles = dds.apply_defaults(package_share() / 'config', large_messages=True)
     stop_asked = threading.Event()
+    shared_memory.sweep_the_dead()
     pipeline = _Pipeline(profiles)
 
     def stop() -> None:
@@ -77,7 +77,7 @@ class _Pipeline:
         self._profiles = profiles
         self._node: ManagerNode | None = None
         self._executor: Any = None
-        self.shared_memory = SharedMemoryUse()
+        self.shared_memory = shared_memory.SharedMemoryUse()
 
     def stop(self) -> None:
         """A stop signal came. Called from the signal watcher's thread."""

@@ -405,9 +405,7 @@ class StageNode(ManagedNode):
 
     def _deliver(self, delivered: Delivered) -> None:
         self.latency.add(time.monotonic() - delivered.accepted_at)
-        # Our own followers listen to the topic too, for what others publish there; they are
-        # handed the item itself, so it is published only when somebody else listens as well.
-        if self._output.get_subscription_count() > len(self.followers):
+        if self.listeners:
             self._output.publish(delivered.payload)
         for follower in self.followers:
             follower.hand_over(
@@ -416,6 +414,17 @@ class StageNode(ManagedNode):
                 delivered.key.stamp,
                 delivered.payload,
             )
+
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions of the output, not of our own followers, have been found.
+
+        The followers listen to the topic too, for what others publish there; they are handed the
+        item itself, so it is published only when somebody else listens as well.
+        """
+        if self._output is None:
+            return 0
+        return max(0, int(self._output.get_subscription_count()) - len(self.followers))
 
     def _lineage(self, key: ItemKey) -> str:
         """The input an item comes by, for the stages that follow.
@@ -464,6 +473,13 @@ class StageNode(ManagedNode):
                 throttle_duration_sec=1.0,
             )
             self._dropped_told = dropped
+
+    def excuse(self, seconds: float) -> None:
+        """For so long the manager's process was held up itself; nobody is to blame for it."""
+        for slot in self.slots.values():
+            slot.supervision.excuse(seconds)
+            if slot.busy_since is not None:
+                slot.busy_since += seconds
 
     @property
     def drained(self) -> bool:

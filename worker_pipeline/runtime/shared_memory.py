@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from pathlib import Path
 
 FOLDER = Path('/dev/shm')
+SETTLED = 5.0  # s
 MAPPED = re.compile(rf' {FOLDER}/(?:sem\.)?(fast(?:dds|rtps)_[0-9a-z]+)')
 
 
@@ -40,13 +42,40 @@ class SharedMemoryUse:
         To be called when this process has left the graph: what it has mapped itself is of no more
         use to it.
         """
-        in_use: set[str] = set()
-        for process in Path('/proc').glob('[0-9]*'):
-            if process.name != str(os.getpid()):
-                in_use |= mapped_by(process.name)
-        left = sorted(self._used - in_use)
+        left = sorted(self._used - _mapped_by_others())
         for name in left:
-            for file in (name, f'{name}_el', f'{name}_sl', f'sem.{name}_mutex'):
-                with contextlib.suppress(OSError):
-                    (FOLDER / file).unlink()
+            _remove(name)
         return left
+
+
+def sweep_the_dead() -> list[str]:
+    """Remove the segments of processes that were killed with nobody left to clean up after them.
+
+    They are large, 67 MB of memory for a manager, and stay until the machine is restarted. Only
+    segments, whose names are used once, never ports, which others may be about to open; and only
+    those that have lain for a while, as a new one is not mapped at once. Returns their names.
+    """
+    now = time.time()
+    old = set()
+    for segment in FOLDER.glob('fast*_????????????????'):
+        with contextlib.suppress(OSError):
+            if now - segment.stat().st_mtime > SETTLED and segment.stat().st_uid == os.getuid():
+                old.add(segment.name)
+    left = sorted(old - _mapped_by_others()) if old else []
+    for name in left:
+        _remove(name)
+    return left
+
+
+def _mapped_by_others() -> set[str]:
+    in_use: set[str] = set()
+    for process in Path('/proc').glob('[0-9]*'):
+        if process.name != str(os.getpid()):
+            in_use |= mapped_by(process.name)
+    return in_use
+
+
+def _remove(name: str) -> None:
+    for file in (name, f'{name}_el', f'{name}_sl', f'sem.{name}_mutex'):
+        with contextlib.suppress(OSError):
+            (FOLDER / file).unlink()

@@ -346,6 +346,15 @@ def test_a_move_that_is_not_in_the_table_raises():
         slot._move(Phase.READY)
 
 
+def test_silence_that_nobody_could_hear_through_is_excused():
+    """A manager that was held up itself does not blame its workers."""
+    slot = ready()
+    slot.handle(StateReported(PID, 'active'), 1.0)
+    slot.excuse(2.0)
+    assert slot.tick(3.9) == []
+    assert slot.tick(4.1) == [LeavePool(), KillProcess(PID, 'no heartbeat for 1.10 s')]
+
+
 # -- driving the worker through its lifecycle ----------------------------------------------------
 
 

@@ -1,0 +1,71 @@
+"""What is removed from shared memory, and what is left alone."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+
+import pytest
+
+from worker_pipeline.runtime import shared_memory
+
+NAME = 'fastdds_00112233445566aa'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder that stands in for /dev/shm."""
+    monkeypatch.setattr(shared_memory, 'FOLDER', tmp_path)
+    return tmp_path
+
+
+def make(folder, name: str, age: float):
+    """A file as old as asked for."""
+    path = folder / name
+    path.write_bytes(bytes(4096))
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def test_an_old_segment_that_nobody_has_mapped_is_removed_with_its_lock(folder):
+    """Its process was killed, and so was whoever would have cleaned up."""
+    make(folder, NAME, 60.0)
+    make(folder, f'{NAME}_el', 60.0)
+    assert shared_memory.sweep_the_dead() == [NAME]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_young_segment_and_a_port_are_left_alone(folder):
+    """Somebody may be about to use them."""
+    make(folder, NAME, 0.0)
+    make(folder, 'fastdds_port7000', 60.0)
+    assert shared_memory.sweep_the_dead() == []
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_what_another_process_has_mapped_is_left_alone(folder, monkeypatch):
+    """It is in use, however old."""
+    make(folder, NAME, 60.0)
+    monkeypatch.setattr(shared_memory, '_mapped_by_others', lambda: {NAME})
+    assert shared_memory.sweep_the_dead() == []
+
+
+@pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='no /dev/shm')
+def test_what_a_process_has_mapped_is_found():
+    """By the names in its memory map."""
+    path = f'/dev/shm/{NAME}'
+    try:
+        with open(path, 'w+b') as file:
+            file.write(bytes(4096))
+            file.flush()
+            with mmap.mmap(file.fileno(), 4096):
+                assert NAME in shared_memory.mapped_by('self')
+        assert NAME not in shared_memory.mapped_by('self')
+    finally:
+        os.unlink(path)
+
+
+def test_a_process_that_is_gone_has_nothing_mapped():
+    """Nor has one whose map may not be read."""
+    assert shared_memory.mapped_by('999999999') == set()
