@@ -157,3 +157,17 @@ def test_workers_stopped_by_cleanup_come_back_with_configure(start, observer):
     feed = observer.feeder('echo/input')
     feed.publish(header(1))
     wait_for(lambda: len(answers) == 1, 'an answer')
+
+
+def test_a_parameter_that_cannot_be_changed_is_refused_with_the_reason(start, observer):
+    """Rather than accepted without effect."""
+    start({'stages': ['echo'], 'echo': stage('Echo', params={'gain': 2.0})})
+    observer.wait_until_active('echo', 1)
+    assert observer.set_parameter('manager', 'echo.workers', 4) == (
+        False,
+        'echo.workers: cannot be changed while it runs',
+    )
+    assert observer.set_parameter('echo/worker_0', 'gain', 3.0) == (
+        False,
+        'gain: cannot be changed while it runs',
+    )

@@ -9,8 +9,10 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
@@ -153,6 +155,16 @@ class Observer:
                 return bool(answer.success)
             if self.state_of(node) != before:
                 return True  # it was done, and only the answer was lost
+
+    def set_parameter(self, node: str, name: str, value: Any) -> tuple[bool, str]:
+        """Set a parameter, as ``ros2 param set`` does: (whether it was set, why not)."""
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()]
+        )
+        while True:
+            answer = self._ask(SetParameters, f'{node}/set_parameters', request)
+            if answer is not None:
+                return answer.results[0].successful, answer.results[0].reason
 
     def _ask(self, service: Any, name: str, request: Any) -> Any:
         """Call a service; None when no answer came.

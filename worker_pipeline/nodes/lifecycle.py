@@ -14,9 +14,13 @@ from typing import Any
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from worker_pipeline.config import ROS_KEYS
 
 # The states that a node rests in. From any other it is on its way to one of these.
 PRIMARY_STATES = ('unconfigured', 'inactive', 'active', 'finalized')
@@ -61,6 +65,15 @@ async def until(fact: Callable[[], bool], timeout: float = float('inf')) -> bool
     return True
 
 
+def _refuse_changes(parameters: list[Parameter[Any]]) -> SetParametersResult:
+    ours = [each.name for each in parameters if each.name not in ROS_KEYS]
+    if not ours:
+        return SetParametersResult(successful=True)
+    return SetParametersResult(
+        successful=False, reason=f'{", ".join(ours)}: cannot be changed while it runs'
+    )
+
+
 class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     """A lifecycle node with coroutine hooks: ``do_configure`` and its kind.
 
@@ -94,6 +107,10 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     async def do_error(self, error: Exception) -> bool:  # noqa: ARG002 - for overriding
         """After an exception in a hook: True to begin again unconfigured, False to be finalized."""
         return False
+
+    def refuse_changes_of_parameters(self) -> None:
+        """From now on a parameter of ours cannot be set: it would have no effect, unnoticed."""
+        self.add_on_set_parameters_callback(_refuse_changes)
 
     # -- state ---------------------------------------------------------------------------------
 

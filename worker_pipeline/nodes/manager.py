@@ -82,6 +82,7 @@ class ManagerNode(ManagedNode):
         for remark in check_links(config, plugins):
             self.get_logger().warning(remark)
         self._config, self._launcher, self._executor = config, launcher, executor
+        self.refuse_changes_of_parameters()
         around = Surroundings(
             pipeline=config,
             plugins=plugins,
@@ -115,7 +116,8 @@ class ManagerNode(ManagedNode):
         """Go to active by ourselves: whoever starts a manager wants its pipeline to run."""
         for step in ('configure', 'activate'):
             if not self._stopping and not await self.transition(step):
-                return
+                self.exit_code = 1
+                self.stop()
 
     def stop(self) -> None:
         """Drain, stop the workers and end. Called again after a second, it drains no longer.

@@ -54,6 +54,7 @@ class WorkerNode(ManagedNode):
         stage_class = type(stage)
         for key, value in stage.params.items():
             self.declare_parameter(key, value)
+        self.refuse_changes_of_parameters()
         stage.logger = _ros_logger(self)
         self.runner = StageRunner(stage, self._deserialize, self)
         work_qos = qos.work(spec.concurrency)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from worker_pipeline.config import ConfigurationError, PluginDescription, StageConfig
+from worker_pipeline.config import PluginDescription, StageConfig
 from worker_pipeline.parameter import ParameterError, check_parameters
 from worker_pipeline.runtime import message_types, processes
 from worker_pipeline.stage import Stage
@@ -125,6 +125,3 @@ def _describe_into(stage: StageConfig, sender: Connection) -> None:
     sys.stdout = sys.stderr
     sender.send(describe(stage))
     sender.close()
-
-
-__all__ = ['ConfigurationError', 'PluginError', 'describe', 'inspect', 'load_stage_class']
