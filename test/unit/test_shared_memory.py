@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -49,6 +52,32 @@ def test_what_another_process_has_mapped_is_left_alone(folder, monkeypatch):
     make(folder, NAME, 60.0)
     monkeypatch.setattr(shared_memory, '_mapped_by_others', lambda: {NAME})
     assert shared_memory.sweep_the_dead() == []
+
+
+def test_what_its_owner_has_locked_is_left_alone(folder):
+    """The owner may live where we cannot see its memory map: in another container."""
+    make(folder, NAME, 60.0)
+    lock = make(folder, f'{NAME}_el', 60.0)
+    code = 'import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, 2); print("locked"); input()'
+    owner = subprocess.Popen(
+        [sys.executable, '-S', '-c', code, str(lock)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b'locked\n'
+        assert shared_memory.sweep_the_dead() == []
+        owner.kill()
+    assert shared_memory.sweep_the_dead() == [NAME]
+
+
+def test_our_own_lock_keeps_nothing(folder):
+    """Fast DDS holds it until this process exits, and leaves the files behind."""
+    make(folder, NAME, 60.0)
+    with make(folder, f'{NAME}_el', 60.0).open('r+b') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert shared_memory.sweep_the_dead() == [NAME]
 
 
 @pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='no /dev/shm')

@@ -8,6 +8,7 @@ lives; in the end what nobody uses any more is removed, and nothing of anybody e
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import time
@@ -42,7 +43,7 @@ class SharedMemoryUse:
         To be called when this process has left the graph: what it has mapped itself is of no more
         use to it.
         """
-        left = sorted(self._used - _mapped_by_others())
+        left = sorted(each for each in self._used - _mapped_by_others() if not _is_locked(each))
         for name in left:
             _remove(name)
         return left
@@ -61,7 +62,7 @@ def sweep_the_dead() -> list[str]:
         with contextlib.suppress(OSError):
             if now - segment.stat().st_mtime > SETTLED and segment.stat().st_uid == os.getuid():
                 old.add(segment.name)
-    left = sorted(old - _mapped_by_others()) if old else []
+    left = sorted(each for each in old - _mapped_by_others() if not _is_locked(each)) if old else []
     for name in left:
         _remove(name)
     return left
@@ -73,6 +74,39 @@ def _mapped_by_others() -> set[str]:
         if process.name != str(os.getpid()):
             in_use |= mapped_by(process.name)
     return in_use
+
+
+def _is_locked(name: str) -> bool:
+    """Whether its owner lives: it holds a lock on a file beside it.
+
+    A process in another container that shares our /dev/shm is not in our /proc; its lock is seen.
+    Our own lock, which Fast DDS keeps until we exit, does not count.
+    """
+    for kind in ('_el', '_sl'):
+        lock = FOLDER / f'{name}{kind}'
+        if lock in _open_files():
+            continue
+        try:
+            descriptor = os.open(lock, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return True  # another user's: not ours to judge
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _open_files() -> set[Path]:
+    files = set()
+    for descriptor in Path('/proc/self/fd').iterdir():
+        with contextlib.suppress(OSError):  # the one that lists them is gone by now
+            files.add(descriptor.readlink())
+    return files
 
 
 def _remove(name: str) -> None:
