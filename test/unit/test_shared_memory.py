@@ -98,3 +98,16 @@ def test_what_a_process_has_mapped_is_found():
 def test_a_process_that_is_gone_has_nothing_mapped():
     """Nor has one whose map may not be read."""
     assert shared_memory.mapped_by('999999999') == set()
+
+
+def test_in_the_end_a_segment_of_the_dead_goes_and_a_port_in_use_stays(folder, monkeypatch):
+    """An observer may still have both mapped: the one is of no use to it, the other may be."""
+    for name in (NAME, 'fastdds_port7411', 'fastdds_port7413'):
+        make(folder, name, 0.0)
+    mapped = {NAME, 'fastdds_port7411', 'fastdds_port7413'}
+    monkeypatch.setattr(shared_memory, 'mapped_by', lambda _process: mapped)
+    use = shared_memory.SharedMemoryUse()
+    use.note()
+    monkeypatch.setattr(shared_memory, '_mapped_by_others', lambda: {NAME, 'fastdds_port7411'})
+    assert use.sweep() == ['fastdds_00112233445566aa', 'fastdds_port7413']
+    assert [path.name for path in folder.iterdir()] == ['fastdds_port7411']

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path('/dev/shm')
+SEGMENT = re.compile(r'fast(?:dds|rtps)_[0-9a-f]{16}')
 SETTLED = 5.0  # s
 MAPPED = re.compile(rf' {FOLDER}/(?:sem\.)?(fast(?:dds|rtps)_[0-9a-z]+)')
 
@@ -38,12 +39,19 @@ class SharedMemoryUse:
         self._used |= mapped_by('self' if pid is None else str(pid))
 
     def sweep(self) -> list[str]:
-        """Remove what was noted and no other living process has mapped; returns the names removed.
+        """Remove what was noted and is of no more use to anybody; returns the names removed.
 
         To be called when this process has left the graph: what it has mapped itself is of no more
         use to it.
         """
-        left = sorted(each for each in self._used - _mapped_by_others() if not _is_locked(each))
+        in_use = _mapped_by_others()
+        left = sorted(
+            each
+            for each in self._used
+            # A segment is of use to its owner alone: whoever else still has it mapped only read
+            # what the dead had sent. A port belongs to all who write to it.
+            if not _is_locked(each) and (SEGMENT.fullmatch(each) or each not in in_use)
+        )
         for name in left:
             _remove(name)
         return left
