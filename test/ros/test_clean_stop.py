@@ -137,7 +137,11 @@ def test_nothing_is_left_in_shared_memory_after_kills_and_a_stop(start, observer
     manager.signal(signal.SIGINT)
     assert manager.wait() == 0
     in_use = shared_memory_in_use()
-    assert {name for name in used - in_use if Path(name).exists()} == set()
+    # Segments, the large ones. A port, 52 kB, stays while anybody, the observer too, may write to
+    # it, which it may do for a moment after it has left the graph.
+    segments = {name for name in used if re.search('_[0-9a-f]{16}$', name)}
+    assert len(segments) >= 4
+    assert {name for name in segments - in_use if Path(name).exists()} == set()
 
 
 def test_workers_without_a_manager_end_by_themselves(start, observer):
