@@ -26,6 +26,8 @@ SUPERVISION_PERIOD = 0.05  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
 ANSWER_TIME = 0.2  # s
 SECOND_THOUGHT = 1.0  # s
+# More than the 1.3 s that a killed peer was seen to hold up the others.
+SHARED_MEMORY_RECOVERY = 2.0  # s
 
 
 class ManagerNode(ManagedNode):
@@ -245,6 +247,10 @@ class ManagerNode(ManagedNode):
         self._executor.create_task(self._exited, pid, reason)
 
     def _exited(self, pid: int, reason: str) -> None:
+        for stage in self.stages.values():
+            # One that dies while it writes into our shared-memory port keeps the others out of it
+            # until Fast DDS notices. They are not to be taken for dead.
+            stage.excuse(SHARED_MEMORY_RECOVERY)
         for stage in self.stages.values():
             for slot in stage.slots.values():
                 if slot.supervision.pid == pid:
