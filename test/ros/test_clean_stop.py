@@ -9,13 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from support.configuring import stage
 from support.observing import header, number_of
 from support.waiting import wait_for
-
-
-def stage(name: str, **settings):
-    """A stage's section."""
-    return {'plugin': f'support.stages:{name}', **settings}
 
 
 def shared_memory_in_use() -> set[str]:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-
-def stage(name: str, **settings):
-    """A stage's section."""
-    return {'plugin': f'support.stages:{name}', **settings}
-
+from support.configuring import stage
 
 CASES = {
     'a worker count of zero': (

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+from support.configuring import stage
 from support.observing import header, number_of
 from support.waiting import wait_for
-
-
-def stage(name: str, **settings):
-    """A stage's section."""
-    return {'plugin': f'support.stages:{name}', **settings}
 
 
 def test_every_node_of_the_contract_is_an_active_lifecycle_node(start, observer):

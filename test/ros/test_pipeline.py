@@ -6,13 +6,9 @@ import itertools
 import os
 import signal
 
+from support.configuring import stage
 from support.observing import header, number_of
 from support.waiting import wait_for
-
-
-def stage(name: str, **settings):
-    """A stage's section."""
-    return {'plugin': f'support.stages:{name}', **settings}
 
 
 def test_echo_answers_what_is_fed_to_its_input(start, observer):

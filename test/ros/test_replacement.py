@@ -6,13 +6,9 @@ import os
 import signal
 
 import pytest
+from support.configuring import stage
 from support.observing import header, number_of
 from support.waiting import wait_for
-
-
-def stage(name: str, **settings):
-    """A stage's section."""
-    return {'plugin': f'support.stages:{name}', **settings}
 
 
 @pytest.mark.parametrize('way', ['exit', 'segv', 'kill'])

@@ -15,7 +15,7 @@ from rclpy.serialization import serialize_message
 from worker_pipeline.config import PipelineConfig, PluginDescription, StageConfig, is_source
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.latency import LatencyWindow
-from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow, Settled
+from worker_pipeline.core.ledger import NOTHING, Acceptance, Delivered, Ledger, Overflow, Settled
 from worker_pipeline.core.restart_policy import RestartPolicy
 from worker_pipeline.core.supervision import (
     Goal,
@@ -364,7 +364,7 @@ class StageNode(ManagedNode):
             self._answered(worker, self.ledger.retract(worker, stamp))
         elif kind == worker_contract.RETURNED:
             self.ledger.give_back(worker, stamp)
-            self._answered(worker, Settled([], []))
+            self._answered(worker, NOTHING)
         else:
             self.slots[worker].last_error = text
             self._answered(worker, self.ledger.fail(worker, stamp, text))

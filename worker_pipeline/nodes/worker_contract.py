@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from worker_pipeline.runtime.cdr import NANOSECONDS
+from worker_pipeline.context import NANOSECONDS
 
 # The stamp of a probe: an empty item that a worker sends back by each of its answer topics, so
 # that a link is known to work, from end to end, before an item is trusted to it. No clock tells

@@ -15,7 +15,7 @@ from rclpy.serialization import serialize_message
 
 from worker_pipeline.context import header_of
 from worker_pipeline.nodes import qos, worker_contract
-from worker_pipeline.nodes.lifecycle import ManagedNode
+from worker_pipeline.nodes.lifecycle import TRANSITIONS, ManagedNode
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
 
 
@@ -79,14 +79,9 @@ class WorkerLink:
 
     def request(self, label: str) -> None:
         """Ask for a lifecycle transition. Heartbeats tell whether it came about."""
-        request = ChangeState.Request(transition=Transition(label=label))
-        if label != 'shutdown':
-            request.transition.id = {
-                'configure': Transition.TRANSITION_CONFIGURE,
-                'activate': Transition.TRANSITION_ACTIVATE,
-                'deactivate': Transition.TRANSITION_DEACTIVATE,
-                'cleanup': Transition.TRANSITION_CLEANUP,
-            }[label]
+        # A shutdown has a number of its own for each state it begins in: the label says it.
+        number = 0 if label == 'shutdown' else TRANSITIONS[label]
+        request = ChangeState.Request(transition=Transition(id=number, label=label))
         if self._pending is not None and not self._pending.done():
             # Whoever was asked has died, or never heard: do not keep the question for ever.
             self._change_state.remove_pending_request(self._pending)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 
-NANOSECONDS = 1_000_000_000
+from worker_pipeline.context import NANOSECONDS
+
 _LITTLE = struct.Struct('<iI')
 _BIG = struct.Struct('>iI')
 
