@@ -50,10 +50,7 @@ PIPELINE_KEYS: dict[str, Parameter] = {
     'shutdown_timeout': Parameter(
         10.0, 'how long SIGINT or SIGTERM waits for items to be finished', 's', minimum=0.0
     ),
-    # What is promised by a key and not built yet is refused, never taken in silence.
-    'journal': Parameter(
-        False, 'accepted items survive a crash of the manager (not available yet)', choices=(False,)
-    ),
+    'journal': Parameter(False, 'accepted items survive a crash of the manager'),
     'exit_when_done': Parameter(
         False, 'end when every source is exhausted and everything is drained'
     ),
@@ -63,6 +60,7 @@ STAGE_KEYS: dict[str, Parameter] = {
     'input': Parameter('', 'a stage, or an absolute topic; or a list of them'),
     'period': Parameter(0.0, 'sources: one item is asked for every period', 's', minimum=0.0),
     'workers': Parameter(1, 'how many workers', minimum=1),
+    # What is promised by a key and not built yet is refused, never taken in silence.
     'standby': Parameter(0, 'configured workers kept in reserve (not available yet)', choices=(0,)),
     'concurrency': Parameter(2, 'how many items one worker may hold at once', minimum=1),
     'queue_size': Parameter(10, 'how many items may wait', minimum=1),
@@ -73,6 +71,9 @@ STAGE_KEYS: dict[str, Parameter] = {
     'task_timeout': Parameter(5.0, 'how long one item may take', 's', minimum=0.01),
     'startup_timeout': Parameter(30.0, 'from process start to active', 's', minimum=0.1),
     'max_attempts': Parameter(2, 'how many workers an item may cost', minimum=1),
+    'memory_limit': Parameter(
+        0.0, 'resident size at which a worker is replaced; 0 for no limit', 'MB', minimum=0.0
+    ),
 }
 # Tables within a stage's section; their own keys are the user's.
 STAGE_TABLES = ('context', 'params')
@@ -87,7 +88,10 @@ RESERVED = frozenset({'manager', 'heartbeats', 'quarantine', 'stages', *PIPELINE
 
 @attrs.frozen
 class StageConfig:
-    """One stage, as configured. The fields are the contract's keys; times in seconds."""
+    """One stage, as configured. The fields are the contract's keys.
+
+    Times are in seconds, ``memory_limit`` in MB.
+    """
 
     name: str
     plugin: str
@@ -102,6 +106,7 @@ class StageConfig:
     task_timeout: float
     startup_timeout: float
     max_attempts: int
+    memory_limit: float
     context: Mapping[str, str]
     params: Mapping[str, Any]
 
@@ -132,13 +137,15 @@ class PluginDescription:
     """What the class of a stage says of itself; told by a process that imported it.
 
     Message types are written ``std_msgs/msg/Header``. ``problems`` says what is wrong with the
-    class or with its parameters, ready to be shown behind the stage's name.
+    class or with its parameters, ready to be shown behind the stage's name. ``remembers`` says
+    whether the class overrides ``save_state``.
     """
 
     input_type: str = ''
     output_type: str = ''
     contexts: Mapping[str, str] = attrs.field(factory=dict)
     problems: Sequence[str] = ()
+    remembers: bool = False
 
 
 def load(parameters: Mapping[str, Any]) -> PipelineConfig:

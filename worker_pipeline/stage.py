@@ -33,6 +33,9 @@ class Stage:
         :class:`~worker_pipeline.Parameter` that also says unit, range and meaning.
     ``contexts``
         Broadcast inputs: name to message class. Read as ``self.context[name].nearest(stamp)``.
+    ``restart_on_error``
+        Whether an exception in ``process()`` ends the worker (its slot gets a new one) instead of
+        only failing the item.
 
     Set on the instance before any hook is called:
 
@@ -48,6 +51,7 @@ class Stage:
     output_type: ClassVar[Any] = None
     parameters: ClassVar[Mapping[str, Any]] = {}
     contexts: ClassVar[Mapping[str, Any]] = {}
+    restart_on_error: ClassVar[bool] = False
 
     # Class-level fallbacks, so that a subclass may define __init__ without calling ours.
     params: Mapping[str, Any] = {}
@@ -91,6 +95,19 @@ class Stage:
         :class:`EndOfStream` when there is nothing more to come.
         """
         raise NotImplementedError
+
+    def save_state(self) -> bytes:
+        """A stage that remembers: what it would need to go on exactly where it is.
+
+        Called after every item. Overriding it is what makes a stage one that remembers.
+        """
+        return b''
+
+    def restore_state(self, state: bytes) -> None:
+        """Go on from ``state``, which is what ``save_state`` gave last.
+
+        Called after ``configure`` in a replacement, and after ``process()`` raised.
+        """
 
     def deactivate(self) -> None:
         """No items come until the next ``activate``."""

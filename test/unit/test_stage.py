@@ -98,3 +98,11 @@ class _Message:
     def __init__(self) -> None:
         self.header = self
         self.stamp = 7
+
+
+def test_a_stage_remembers_nothing_by_itself():
+    """There is nothing to save, and nothing is made of what is restored."""
+    stage = Echo().bind()
+    assert stage.save_state() == b''
+    stage.restore_state(b'anything')
+    assert not stage.restart_on_error

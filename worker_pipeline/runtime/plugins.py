@@ -69,6 +69,11 @@ def describe(stage: StageConfig) -> PluginDescription:
                 )
         except TypeError as error:
             problems.append(f'plugin: {attribute} of {stage.plugin}: {error}')
+    remembers = found.save_state is not Stage.save_state
+    if remembers != (found.restore_state is not Stage.restore_state):
+        pair = ('save_state', 'restore_state')
+        has, misses = pair if remembers else reversed(pair)
+        problems.append(f'plugin: found {has} without {misses}; allowed: both or neither')
     try:
         check_parameters(found.parameters, stage.params)
     except ParameterError as error:
@@ -78,6 +83,7 @@ def describe(stage: StageConfig) -> PluginDescription:
         output_type=names.get('output_type', ''),
         contexts={name: names.get(f'contexts[{name!r}]', '') for name in found.contexts},
         problems=problems,
+        remembers=remembers,
     )
 
 
