@@ -17,18 +17,34 @@ class ItemKey(NamedTuple):
 
 
 class Item:
-    """One accepted item. ``payload`` is opaque to the core: the serialised message."""
+    """One accepted item. ``payload`` is opaque to the core: the serialised message.
 
-    __slots__ = ('accepted_at', 'attempts', 'key', 'payload', 'place')
+    ``number`` counts the stage's accepted items, across restarts of the manager too. It travels
+    with the item to the worker and comes back with the answer.
+    """
 
-    def __init__(self, key: ItemKey, payload: Any, accepted_at: float) -> None:
+    __slots__ = ('accepted_at', 'attempts', 'blamed_for', 'key', 'number', 'payload', 'place')
+
+    def __init__(
+        self,
+        number: int,
+        key: ItemKey,
+        payload: Any,
+        accepted_at: float,
+        attempts: int = 0,
+        place: int | None = None,
+        blamed_for: tuple[str, ...] = (),
+    ) -> None:
+        self.number = number
         self.key = key
         self.payload = payload
         self.accepted_at = accepted_at
         # How often it was in work while its worker died or failed.
-        self.attempts = 0
+        self.attempts = attempts
         # Its place in the stage's order of departure; None until it is first given to a worker.
-        self.place: int | None = None
+        self.place = place
+        # The workers that died with it in work.
+        self.blamed_for = blamed_for
 
     def __repr__(self) -> str:
-        return f'Item({self.key.source}@{self.key.stamp}, attempts={self.attempts})'
+        return f'Item({self.number}, {self.key.source}@{self.key.stamp}, attempts={self.attempts})'

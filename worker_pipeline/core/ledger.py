@@ -6,14 +6,16 @@ output), dropped (pushed out of a full queue), or quarantined (tried too often).
     accepted = waiting + in work + to be redelivered + completed + dropped + quarantined
 
 The ledger decides nothing about processes: it is told that a worker is gone, and takes back what
-that worker held.
+that worker held. It is deterministic: the same calls in the same order lead to the same book. So
+whoever wrote down its calls (``record``) can make it anew after a crash (``replay``).
 """
 
 from __future__ import annotations
 
 import enum
+from bisect import insort
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from worker_pipeline.core.item import Item, ItemKey
@@ -59,6 +61,9 @@ class Settled(NamedTuple):
 
 NOTHING = Settled([], [])
 
+# Told the name and the arguments of every call that changed the book.
+Record = Callable[[str, tuple[Any, ...]], None]
+
 
 class Counters:
     """Running totals since the stage was created."""
@@ -84,7 +89,7 @@ class Counters:
         self.redelivered = 0  # given to a worker again after a death or a failure
         self.duplicates = 0  # offered a second time
         self.duplicate_answers = 0  # answered a second time
-        self.refused = 0  # offered to a full queue that may not drop
+        self.refused = 0  # offered to a full queue that may not drop, or no message at all
 
 
 class Ledger:
@@ -100,20 +105,24 @@ class Ledger:
         overflow: Overflow = Overflow.DROP_OLDEST,
         max_attempts: int = 2,
         ordered: bool = True,
+        record: Record | None = None,
     ) -> None:
         self.queue_size = queue_size
         self.overflow = overflow
         self.max_attempts = max_attempts
         self.ordered = ordered
         self.counters = Counters()
+        self._record = record
+        self._next_number = 1
         self._waiting: deque[Item] = deque()
-        self._returned: list[Item] = []  # to be redelivered, by place: the oldest first
-        self._held: dict[str, OrderedDict[int, Item]] = {}
-        # Items given to a worker at least once and not finished, by stamp. Answers carry only the
-        # stamp, so two items of one stamp (from two inputs) are never open at the same time.
+        self._returned: list[int] = []  # numbers to be redelivered: the oldest first
+        # What each worker holds, oldest first: also what another one's answer has finished, as
+        # long as it has not answered itself.
+        self._held: dict[str, dict[int, None]] = {}
+        # Items given to a worker at least once and not finished.
         self._open: dict[int, Item] = {}
+        self._open_keys: set[ItemKey] = set()
         self._known: OrderedDict[ItemKey, None] = OrderedDict()
-        self._sources: set[str] = set()
         self._order: Resequencer[Delivered] = Resequencer()
 
     # -- what is where -----------------------------------------------------------------------
@@ -148,20 +157,19 @@ class Ledger:
         """Nothing waits, nothing is in work, nothing is withheld."""
         return not (self._waiting or self._open or self._order.held)
 
+    @property
+    def workers(self) -> list[str]:
+        """Those who hold something."""
+        return [worker for worker, held in self._held.items() if held]
+
     def held_by(self, worker: str) -> int:
         """How many items a worker holds."""
         held = self._held.get(worker)
         return len(held) if held else 0
 
-    def in_work(self, worker: str) -> Item | None:
-        """The item a worker has in work: workers take theirs first in, first out."""
-        held = self._held.get(worker)
-        return next(iter(held.values())) if held else None
-
     def knows(self, key: ItemKey) -> bool:
         """Whether this item was accepted before (as far back as is remembered)."""
-        known = self._open.get(key.stamp)
-        return key in self._known or (known is not None and known.key == key)
+        return key in self._known or key in self._open_keys
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -177,14 +185,18 @@ class Ledger:
                 return Acceptance.REFUSED, None
             pushed_out = self._waiting.popleft()
             self.counters.dropped += 1
+        self._log('accept', *key, payload, now)
         self._remember(key)
-        self._waiting.append(Item(key, payload, now))
+        self._waiting.append(Item(self._next_number, key, payload, now))
+        self._next_number += 1
         self.counters.accepted += 1
         return Acceptance.ACCEPTED, pushed_out
 
     def flush(self) -> int:
         """Drop what waits and was never given to a worker. Returns how many items that were."""
         count = len(self._waiting)
+        if count:
+            self._log('flush')
         self._waiting.clear()
         self.counters.dropped += count
         return count
@@ -197,128 +209,281 @@ class Ledger:
         ``fresh=False`` gives redeliveries only: their outputs are already reckoned with
         downstream, so they may go on where new items may not.
         """
-        # A worker may still be busy with an item that another one's answer has finished. Until it
-        # answers, an item of the same stamp (from another input) goes to others: its answers
-        # could not be told apart.
-        busy_with: Mapping[int, Item] = self._held.get(worker, {})
-        first = self._waiting[0].key.stamp if self._waiting else None
-        again = next((each for each in self._returned if each.key.stamp not in busy_with), None)
-        if again is not None:
-            item = again
-            self._returned.remove(item)
+        if self._returned:
+            item = self._open[self._returned.pop(0)]
             self.counters.redelivered += 1
-        elif fresh and first is not None and first not in self._open and first not in busy_with:
+        elif fresh and self._waiting:
             item = self._waiting.popleft()
             if self.ordered:
                 item.place = self._order.take_place()
-            self._open[item.key.stamp] = item
+            self._open[item.number] = item
+            self._open_keys.add(item.key)
         else:
             return None
-        self._held.setdefault(worker, OrderedDict())[item.key.stamp] = item
+        self._log('assign', worker)
+        held = self._held.get(worker)
+        if held is None:
+            held = self._held[worker] = {}
+        held[item.number] = None
         return item
 
     # -- back from the workers ---------------------------------------------------------------
 
-    def complete(self, worker: str, stamp: int, outputs: Iterable[Any] = ()) -> Settled:
-        """A worker answered. The first answer to an item counts; later ones are dropped."""
-        item = self._close(worker, stamp)
+    def complete(self, worker: str, number: int, outputs: Iterable[Any] = ()) -> Settled:
+        """A worker answered. The first answer to an item counts; later ones are dropped.
+
+        The answer of a worker that was given up may still come: it is as good as any other, and
+        whoever was given the item since answers a second time, which is then dropped.
+        """
+        outputs = tuple(outputs)
+        item = self._close('complete', worker, number, outputs)
         if item is None:
-            self.counters.duplicate_answers += 1
             return NOTHING
         self.counters.completed += 1
         return Settled(self._depart(item, outputs), [])
 
-    def retract(self, worker: str, stamp: int) -> Settled:
+    def retract(self, worker: str, number: int) -> Settled:
         """The item never was one: a source that was asked for it had come to its end."""
-        item = self._close(worker, stamp)
+        item = self._close('retract', worker, number)
         if item is None:
-            self.counters.duplicate_answers += 1
             return NOTHING
         self.counters.accepted -= 1
         return Settled(self._depart(item, ()), [])
 
-    def give_back(self, worker: str, stamp: int) -> None:
-        """A worker hands an item back that it never began: no attempt is counted."""
-        item = self._take_from(worker, stamp)
-        if item is not None:
-            self._return(item)
+    def refuse(self, worker: str, number: int) -> Settled:
+        """The item never was one: its bytes are not the message they should be."""
+        item = self._close('refuse', worker, number)
+        if item is None:
+            return NOTHING
+        self.counters.accepted -= 1
+        self.counters.refused += 1
+        return Settled(self._depart(item, ()), [])
 
-    def fail(self, worker: str, stamp: int, cause: str) -> Settled:
+    def give_back(self, worker: str, number: int) -> None:
+        """A worker hands an item back that it never began: no attempt is counted."""
+        if self._take_from('give_back', worker, number) is not None:
+            self._return(number)
+
+    def fail(self, worker: str, number: int, cause: str) -> Settled:
         """A worker lived on but could not do the item: one attempt is used up."""
-        item = self._take_from(worker, stamp)
+        item = self._take_from('fail', worker, number, cause)
         if item is None:
             return NOTHING
         return self._attempted(item, cause)
 
-    def release(self, worker: str, cause: str, *, suspect: bool = True) -> Settled:
+    def release(self, worker: str, cause: str, in_work: int | None = None) -> Settled:
         """A worker is gone: take back all it held.
 
-        Only the item that was in work is suspected, and only with ``suspect``; those merely
+        Only the item ``in_work`` (its number) is suspected of having been the cause; those merely
         prefetched go to others without a mark.
         """
         held = self._held.pop(worker, None)
         if not held:
             return NOTHING
-        items = [item for item in held.values() if self._open.get(item.key.stamp) is item]
+        self._log('release', worker, cause, in_work)
         settled = NOTHING
-        for position, item in enumerate(items):
-            if position == 0 and suspect and item is next(iter(held.values())):
+        for number in held:
+            item = self._open.get(number)
+            if item is None:
+                continue  # another one has done it
+            if number == in_work:
+                item.blamed_for += (worker,)
                 settled = self._attempted(item, cause)
             else:
-                self._return(item)
+                self._return(number)
         return settled
+
+    # -- after a crash of whoever kept the book ----------------------------------------------
+
+    def replay(self, name: str, arguments: tuple[Any, ...]) -> Settled:
+        """Make a recorded call again; what it settles was settled then."""
+        if name == 'accept':
+            source, stamp, payload, now = arguments
+            self.accept(ItemKey(source, stamp), payload, now)
+        elif name == 'assign':
+            self.assign(*arguments)
+        else:
+            result = getattr(self, name)(*arguments)
+            if isinstance(result, Settled):
+                return result
+        return NOTHING
+
+    def resume(self, payloads: Mapping[int, Any]) -> Settled:
+        """Go on with a book that was made anew, as far as the items themselves are still there.
+
+        ``payloads``: by number, for items whose own is None as it was not written down. What no
+        worker holds and nobody has is dropped; a worker that lives will still answer for its own.
+        """
+        for item in (*self._open.values(), *self._waiting):
+            if item.payload is None:
+                item.payload = payloads.get(item.number)
+        kept = deque(item for item in self._waiting if item.payload is not None)
+        self.counters.dropped += len(self._waiting) - len(kept)
+        self._waiting = kept
+        self._order.discard(lambda delivered: delivered.payload is None)
+        return self.drop_the_lost()
+
+    def drop_the_lost(self) -> Settled:
+        """Drop what is to be given out again and cannot be, as nobody has it any more."""
+        lost = [number for number in self._returned if self._open[number].payload is None]
+        return self.drop(lost) if lost else NOTHING
+
+    def drop(self, numbers: Iterable[int]) -> Settled:
+        """Drop items that were to be given out again."""
+        numbers = tuple(numbers)
+        self._log('drop', numbers)
+        delivered: list[Delivered] = []
+        for number in numbers:
+            self._returned.remove(number)
+            self.counters.dropped += 1
+            delivered += self._depart(self._shut(number), ())
+        return Settled(delivered, [])
+
+    def reconcile(self, worker: str, has: Collection[int]) -> list[Item]:
+        """A worker told which items have reached it: those to be sent to it once more."""
+        missing = [number for number in self._held.get(worker, ()) if number not in has]
+        self.forget(
+            worker,
+            [
+                each
+                for each in missing
+                if each not in self._open or self._open[each].payload is None
+            ],
+        )
+        held = self._held.get(worker, {})
+        return [self._open[number] for number in missing if number in held]
+
+    def forget(self, worker: str, numbers: Iterable[int]) -> None:
+        """These have not reached the worker, and will not: what is not done yet goes to others."""
+        numbers = tuple(numbers)
+        if numbers:
+            self._log('forget', worker, numbers)
+        for number in numbers:
+            del self._held[worker][number]
+            if number in self._open:
+                self._return(number)
+
+    def snapshot(self, *, payloads: bool) -> dict[str, Any]:
+        """The whole book as plain values; ``payloads``: with the items themselves."""
+
+        def plain(item: Item) -> tuple[Any, ...]:
+            payload = item.payload if payloads else None
+            return (
+                item.number,
+                tuple(item.key),
+                payload,
+                item.accepted_at,
+                item.attempts,
+                item.place,
+                item.blamed_for,
+            )
+
+        def fact(delivered: Delivered) -> tuple[Any, ...]:
+            payload = delivered.payload if payloads else None
+            return tuple(delivered.key), payload, delivered.accepted_at
+
+        return {
+            'rules': (self.queue_size, self.overflow.value, self.max_attempts, self.ordered),
+            'next_number': self._next_number,
+            'waiting': [plain(item) for item in self._waiting],
+            'open': [plain(item) for item in self._open.values()],
+            'returned': list(self._returned),
+            'held': {worker: list(held) for worker, held in self._held.items() if held},
+            'known': [tuple(key) for key in self._known],
+            'order': self._order.snapshot(fact),
+            'counters': {name: getattr(self.counters, name) for name in Counters.__slots__},
+        }
+
+    def restore(self, book: Mapping[str, Any]) -> None:
+        """Take over a book that ``snapshot`` gave, and the rules it was kept by.
+
+        Calls recorded after it are to be replayed by those rules; ``keep_by`` then sets others.
+        """
+
+        def item(plain: tuple[Any, ...]) -> Item:
+            number, key, *rest = plain
+            return Item(number, ItemKey(*key), *rest)
+
+        def fact(plain: tuple[Any, ...]) -> Delivered:
+            key, payload, accepted_at = plain
+            return Delivered(ItemKey(*key), payload, accepted_at)
+
+        self.queue_size, overflow, self.max_attempts, self.ordered = book['rules']
+        self.overflow = Overflow(overflow)
+        self._next_number = book['next_number']
+        self._waiting = deque(item(each) for each in book['waiting'])
+        self._open = {each[0]: item(each) for each in book['open']}
+        self._open_keys = {item.key for item in self._open.values()}
+        self._returned = list(book['returned'])
+        self._held = {worker: dict.fromkeys(held) for worker, held in book['held'].items()}
+        self._known = OrderedDict((ItemKey(*key), None) for key in book['known'])
+        self._order.restore(book['order'], fact)
+        for name, value in book['counters'].items():
+            setattr(self.counters, name, value)
+
+    def keep_by(
+        self, *, queue_size: int, overflow: Overflow, max_attempts: int, ordered: bool
+    ) -> None:
+        """Change the rules for what comes from now on."""
+        self.queue_size = queue_size
+        self.overflow = overflow
+        self.max_attempts = max_attempts
+        self.ordered = ordered
 
     # -- within ------------------------------------------------------------------------------
 
+    def _log(self, name: str, *arguments: Any) -> None:
+        if self._record is not None:
+            self._record(name, arguments)
+
     def _remember(self, key: ItemKey) -> None:
         self._known[key] = None
-        self._sources.add(key.source)
         # What still waits or is in work must stay known, however long the queue.
         if len(self._known) > self.REMEMBERED + len(self._waiting) + len(self._open):
             self._known.popitem(last=False)
 
-    def _take_from(self, worker: str, stamp: int) -> Item | None:
-        """Free the worker of the item; the item if it is still open and held nowhere else."""
+    def _take_from(self, call: str, worker: str, number: int, *rest: Any) -> Item | None:
+        """Free the worker of the item; the item if it is still open."""
         held = self._held.get(worker)
-        item = held.pop(stamp, None) if held else None
-        if item is None or self._open.get(stamp) is not item:
+        if not held or number not in held:
             return None
-        return item
+        self._log(call, worker, number, *rest)
+        del held[number]
+        return self._open.get(number)
 
-    def _close(self, worker: str, stamp: int) -> Item | None:
-        """Free the worker of the item and finish it, wherever it is now; None if it is finished.
-
-        The answer of a worker that was given up may still come: it is as good as any other, and
-        whoever was given the item since answers a second time, which is then dropped. Where items
-        of one stamp come from several inputs such an answer could mean either of them, so it is
-        left alone and the item is done again.
-        """
+    def _close(self, call: str, worker: str, number: int, *rest: Any) -> Item | None:
+        """Free the worker of the item and finish it, wherever it is now; None if it is finished."""
         held = self._held.get(worker)
-        assigned = held.pop(stamp, None) if held else None
-        item = self._open.get(stamp)
-        if item is None or (assigned is not item and (assigned or len(self._sources) > 1)):
+        holds = held is not None and number in held
+        if holds or number in self._open:
+            self._log(call, worker, number, *rest)
+        if held is not None and holds:
+            del held[number]
+        if number not in self._open:
+            self.counters.duplicate_answers += 1
             return None
-        del self._open[stamp]
-        if item in self._returned:
-            self._returned.remove(item)
+        if number in self._returned:
+            self._returned.remove(number)
+        return self._shut(number)
+
+    def _shut(self, number: int) -> Item:
+        item = self._open.pop(number)
+        self._open_keys.discard(item.key)
         return item
 
     def _attempted(self, item: Item, cause: str) -> Settled:
         item.attempts += 1
         if item.attempts < self.max_attempts:
-            self._return(item)
+            self._return(item.number)
             return NOTHING
-        del self._open[item.key.stamp]
+        self._shut(item.number)
         self.counters.quarantined += 1
         return Settled(self._depart(item, ()), [Quarantined(item, cause)])
 
-    def _return(self, item: Item) -> None:
-        if item in self._returned:
-            return
-        self._returned.append(item)
-        if self.ordered:
-            # Few at a time: at most what the workers of the stage held.
-            self._returned.sort(key=_place)
+    def _return(self, number: int) -> None:
+        # Few at a time: at most what the workers of the stage held.
+        if number not in self._returned:
+            insort(self._returned, number)
 
     def _depart(self, item: Item, outputs: Iterable[Any]) -> list[Delivered]:
         facts = [Delivered(item.key, output, item.accepted_at) for output in outputs]
@@ -326,8 +491,3 @@ class Ledger:
             facts = self._order.finish(item.place, facts)
         self.counters.delivered += len(facts)
         return facts
-
-
-def _place(item: Item) -> int:
-    assert item.place is not None, 'only items that were given to a worker are returned'
-    return item.place

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
 
@@ -49,3 +50,24 @@ class Resequencer(Generic[T]):
             released = released + self._held.pop(self._next_release)
             self._next_release += 1
         return released
+
+    def discard(self, unwanted: Callable[[T], bool]) -> None:
+        """Let go of some of the results that are held back; their places stay finished."""
+        for place, results in self._held.items():
+            self._held[place] = [each for each in results if not unwanted(each)]
+
+    def snapshot(self, plain: Callable[[T], Any]) -> dict[str, Any]:
+        """All of it as plain values; ``plain`` makes a result one."""
+        return {
+            'next_place': self._next_place,
+            'next_release': self._next_release,
+            'held': {place: [plain(each) for each in held] for place, held in self._held.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any], result: Callable[[Any], T]) -> None:
+        """Take over what ``snapshot`` gave; ``result`` makes a result of plain values again."""
+        self._next_place = state['next_place']
+        self._next_release = state['next_release']
+        self._held = {
+            place: [result(each) for each in held] for place, held in state['held'].items()
+        }
