@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import graphlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from worker_pipeline.core.ledger import Overflow
-from worker_pipeline.parameter import Parameter, nearest, type_name
+from worker_pipeline.parameter import Parameter, nearest, one_line, shown, type_name
 
 TICK_TYPE = 'sensor_msgs/msg/TimeReference'
 
@@ -25,30 +26,49 @@ class ConfigurationError(ValueError):
     """A configuration that nothing may be started with. ``problems`` has one line for each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__('\n'.join(problems))
-        self.problems = list(problems)
+        self.problems = [one_line(each) for each in problems]
+        super().__init__('\n'.join(self.problems))
+
+
+# The longest time that may be given, in seconds: a week. Infinity and what poll() and timers cannot
+# count (24 days of milliseconds) are so refused here, in words, rather than met when it matters.
+LONGEST = 604_800.0
+# Above this a period is a timer that leaves its process no time for anything else.
+SHORTEST_PERIOD = 0.001
+MOST_STAGES = 100
+# A domain has room for 120 participants on one machine, and each worker is one.
+MOST_WORKERS = 100
+MOST_INPUTS = 100
+# ROS allows 247 characters for a topic, which for a stage has its namespace, "worker_99" and the
+# longest of the lifecycle services around its name.
+LONGEST_NAME = 100
+LONGEST_TOPIC = 240
+
+
+def _seconds(default: float, description: str, minimum: float) -> Parameter:
+    return Parameter(default, description, 's', minimum=minimum, maximum=LONGEST)
 
 
 # Every key of the contract: its default, what is allowed, what it means. The defaults' types are
 # the keys' types.
 PIPELINE_KEYS: dict[str, Parameter] = {
-    'heartbeat_period': Parameter(0.1, 'how often a worker is heard', 's', minimum=0.01),
-    'heartbeat_timeout': Parameter(
-        1.0, 'without a heartbeat for this long a worker hangs, and is replaced', 's', minimum=0.05
+    'heartbeat_period': _seconds(0.1, 'how often a worker is heard', 0.01),
+    'heartbeat_timeout': _seconds(
+        1.0, 'without a heartbeat for this long a worker hangs, and is replaced', 0.05
     ),
-    'restart_backoff_max': Parameter(
-        10.0, 'the longest wait before a restart; the first is immediate', 's', minimum=0.0
+    'restart_backoff_max': _seconds(
+        10.0, 'the longest wait before a restart; the first is immediate', 0.0
     ),
     'restart_limit': Parameter(
         5, 'more restarts than this within restart_window: the slot is failed', minimum=0
     ),
-    'restart_window': Parameter(30.0, 'restarts older than this are forgotten', 's', minimum=0.1),
-    'spares': Parameter(1, 'processes kept ready to become any worker', minimum=0),
-    'orphan_timeout': Parameter(
-        30.0, 'a worker without a manager ends itself after this', 's', minimum=0.0
+    'restart_window': _seconds(30.0, 'restarts older than this are forgotten', 0.1),
+    'spares': Parameter(
+        1, 'processes kept ready to become any worker', minimum=0, maximum=MOST_WORKERS
     ),
-    'shutdown_timeout': Parameter(
-        10.0, 'how long SIGINT or SIGTERM waits for items to be finished', 's', minimum=0.0
+    'orphan_timeout': _seconds(30.0, 'a worker without a manager ends itself after this', 0.0),
+    'shutdown_timeout': _seconds(
+        10.0, 'how long SIGINT or SIGTERM waits for items to be finished', 0.0
     ),
     'journal': Parameter(False, 'accepted items survive a crash of the manager'),
     'exit_when_done': Parameter(
@@ -58,21 +78,27 @@ PIPELINE_KEYS: dict[str, Parameter] = {
 STAGE_KEYS: dict[str, Parameter] = {
     'plugin': Parameter('', 'the class that does the work: module:Class'),
     'input': Parameter('', 'a stage, or an absolute topic; or a list of them'),
-    'period': Parameter(0.0, 'sources: one item is asked for every period', 's', minimum=0.0),
-    'workers': Parameter(1, 'how many workers', minimum=1),
+    'period': _seconds(0.0, 'sources: one item is asked for every period', 0.0),
+    'workers': Parameter(1, 'how many workers', minimum=1, maximum=MOST_WORKERS),
     # What is promised by a key and not built yet is refused, never taken in silence.
     'standby': Parameter(0, 'configured workers kept in reserve (not available yet)', choices=(0,)),
-    'concurrency': Parameter(2, 'how many items one worker may hold at once', minimum=1),
-    'queue_size': Parameter(10, 'how many items may wait', minimum=1),
+    'concurrency': Parameter(
+        2, 'how many items one worker may hold at once', minimum=1, maximum=1000
+    ),
+    'queue_size': Parameter(10, 'how many items may wait', minimum=1, maximum=1_000_000),
     'overflow': Parameter(
         'drop_oldest', 'what a full queue does', choices=tuple(each.value for each in Overflow)
     ),
     'ordered': Parameter(True, 'whether items leave in the order they came'),
-    'task_timeout': Parameter(5.0, 'how long one item may take', 's', minimum=0.01),
-    'startup_timeout': Parameter(30.0, 'from process start to active', 's', minimum=0.1),
+    'task_timeout': _seconds(5.0, 'how long one item may take', 0.01),
+    'startup_timeout': _seconds(30.0, 'from process start to active', 0.1),
     'max_attempts': Parameter(2, 'how many workers an item may cost', minimum=1),
     'memory_limit': Parameter(
-        0.0, 'resident size at which a worker is replaced; 0 for no limit', 'MB', minimum=0.0
+        0.0,
+        'resident size at which a worker is replaced; 0 for no limit',
+        'MB',
+        minimum=0.0,
+        maximum=1e6,
     ),
 }
 # Tables within a stage's section; their own keys are the user's.
@@ -163,9 +189,13 @@ class _Reader:
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.parameters = parameters
         self.problems: list[str] = []
+        # Keys that something was wrong with. What else they might be wrong with, as compared to
+        # others, is not told: they have no value to compare.
+        self._wrong: set[str] = set()
+        self._names: list[str] = []
 
     def read(self) -> PipelineConfig:
-        names = self._stage_names()
+        names = self._names = self._stage_names()
         pipeline: dict[str, Any] = {}
         sections: dict[str, dict[str, Any]] = {name: {} for name in names}
         for key, value in self.parameters.items():
@@ -175,57 +205,75 @@ class _Reader:
             if dot and head in sections:
                 sections[head][rest] = value
             elif dot and names:
-                self._problem(f'{key}: {head!r} is not in stages; {nearest(head, names)}')
+                self._problem(key, f'{shown(head)} is not in stages; {nearest(head, names)}')
             elif key in PIPELINE_KEYS:
                 pipeline[key] = self._checked(key, PIPELINE_KEYS[key], value)
             elif not dot:
-                self._problem(f'{key}: unknown key; {nearest(key, [*PIPELINE_KEYS, "stages"])}')
+                self._problem(key, f'unknown key; {nearest(key, [*PIPELINE_KEYS, "stages"])}')
         stages = {name: self._stage(name, section) for name, section in sections.items()}
         self._check_order(stages)
         values = {name: spec.default for name, spec in PIPELINE_KEYS.items()} | pipeline
-        if values['heartbeat_timeout'] <= values['heartbeat_period']:
+        period, timeout = values['heartbeat_period'], values['heartbeat_timeout']
+        if timeout <= period and not {'heartbeat_period', 'heartbeat_timeout'} & self._wrong:
             self._problem(
-                f'heartbeat_timeout: found {values["heartbeat_timeout"]!r}; allowed: a float of '
-                f'more than heartbeat_period, {values["heartbeat_period"]!r} [s]'
+                'heartbeat_timeout',
+                f'found {timeout!r}; allowed: a float of more than heartbeat_period, '
+                f'{period!r} [s]',
             )
         if self.problems:
             raise ConfigurationError(self.problems)
         return PipelineConfig(stages=stages, **values)
 
-    def _problem(self, text: str) -> None:
-        self.problems.append(text)
+    def _problem(self, key: str, text: str) -> None:
+        self._wrong.add(key)
+        # A key that is no word is told in quotes, or the line would begin with nothing.
+        self.problems.append(f'{key if key.strip() else shown(key)}: {text}')
 
     def _checked(self, key: str, spec: Parameter, value: Any) -> Any:
         try:
             return spec.check(value)
         except (ValueError, TypeError):
-            self._problem(f'{key}: found {value!r} ({type_name(value)}); allowed: {spec.allowed()}')
+            self._problem(
+                key, f'found {shown(value)} ({type_name(value)}); allowed: {spec.allowed()}'
+            )
             return spec.default
 
     def _stage_names(self) -> list[str]:
         found = self.parameters.get('stages')
-        allowed = 'a list of one or more stage names'
+        allowed = f'a list of 1 to {MOST_STAGES} stage names'
         if found is None:
-            self._problem(f'stages: not given; allowed: {allowed}')
+            self._problem('stages', f'not given; allowed: {allowed}')
             return []
-        if isinstance(found, str) or not hasattr(found, '__iter__'):
-            self._problem(f'stages: found {found!r} ({type_name(found)}); allowed: {allowed}')
+        if not _is_list(found):
+            self._problem(
+                'stages', f'found {shown(found)} ({type_name(found)}); allowed: {allowed}'
+            )
+            return []
+        if not 1 <= len(found) <= MOST_STAGES:
+            count = len(found) or 'an empty list'
+            self._problem('stages', f'found {count}; allowed: {allowed}')
             return []
         names: list[str] = []
         for name in found:
             if not isinstance(name, str) or not NAME.match(name):
                 self._problem(
-                    f'stages: found {name!r}; allowed: names of letters, digits and underscores '
-                    'that begin with a letter'
+                    'stages',
+                    f'found {shown(name)}; allowed: names of letters, digits and underscores '
+                    'that begin with a letter',
+                )
+            elif len(name) > LONGEST_NAME:
+                self._problem(
+                    'stages',
+                    f'found {shown(name)}; allowed: a name of up to {LONGEST_NAME} characters',
                 )
             elif name in RESERVED:
-                self._problem(f'stages: found {name!r}; allowed: a name that is not taken already')
+                self._problem(
+                    'stages', f'found {name!r}; allowed: a name that is not taken already'
+                )
             elif name in names:
-                self._problem(f'stages: found {name!r} twice; allowed: each name once')
+                self._problem('stages', f'found {name!r} twice; allowed: each name once')
             else:
                 names.append(name)
-        if not names and not self.problems:
-            self._problem(f'stages: found an empty list; allowed: {allowed}')
         return names
 
     def _stage(self, name: str, section: Mapping[str, Any]) -> StageConfig:
@@ -241,29 +289,36 @@ class _Reader:
                 inputs = self._inputs(full, value)
             elif key in STAGE_TABLES:
                 self._problem(
-                    f'{full}: found {value!r} ({type_name(value)}); allowed: a table of names, '
-                    f'as in {full}.name'
+                    full,
+                    f'found {shown(value)} ({type_name(value)}); allowed: a table of names, '
+                    f'as in {full}.name',
                 )
             elif key in STAGE_KEYS:
                 values[key] = self._checked(full, STAGE_KEYS[key], value)
             else:
                 known = [*STAGE_KEYS, *STAGE_TABLES]
-                self._problem(f'{full}: unknown key; {nearest(key, known)}')
+                self._problem(full, f'unknown key; {nearest(key, known)}')
         context = {
             key: source
             for key, source in tables['context'].items()
             if self._is_source_of_items(f'{name}.context.{key}', source)
         }
         settings = {key: spec.default for key, spec in STAGE_KEYS.items()} | values
-        self._check_plugin(name, settings['plugin'], given='plugin' in values)
+        self._check_plugin(f'{name}.plugin', settings['plugin'], given='plugin' in values)
+        if 0.0 < settings['period'] < SHORTEST_PERIOD:
+            self._problem(
+                f'{name}.period',
+                f'found {settings["period"]!r}; allowed: 0.0, or a float of {SHORTEST_PERIOD:g} '
+                'or more [s]',
+            )
         settings['overflow'] = Overflow(settings['overflow'])
-        if settings['overflow'] is Overflow.BLOCK:
+        if settings['overflow'] is Overflow.BLOCK and f'{name}.input' not in self._wrong:
             outside = [each for each in inputs if each.startswith('/')]
             if outside or not inputs:
                 found = f'block with input {", ".join(outside) or "none"}'
                 self._problem(
-                    f'{name}.overflow: found {found}; allowed: drop_oldest, or block where every '
-                    'input is a stage'
+                    f'{name}.overflow',
+                    f'found {found}; allowed: drop_oldest, or block where every input is a stage',
                 )
         del settings['input']
         return StageConfig(
@@ -272,34 +327,43 @@ class _Reader:
 
     def _inputs(self, key: str, value: Any) -> tuple[str, ...]:
         listed = [value] if isinstance(value, str) else value
-        if not hasattr(listed, '__iter__') or isinstance(listed, bytes):
+        if not _is_list(listed):
             self._problem(
-                f'{key}: found {value!r} ({type_name(value)}); '
-                'allowed: a stage, an absolute topic, or a list of them'
+                key,
+                f'found {shown(value)} ({type_name(value)}); '
+                'allowed: a stage, an absolute topic, or a list of them',
             )
             return ()
+        if len(listed) > MOST_INPUTS:
+            self._problem(key, f'found {len(listed)}; allowed: up to {MOST_INPUTS} inputs')
+            return ()
         inputs = [each for each in listed if self._is_source_of_items(key, each)]
-        for each in sorted({each for each in inputs if inputs.count(each) > 1}):
-            self._problem(f'{key}: found {each!r} twice; allowed: each input once')
+        for each, count in sorted(Counter(inputs).items()):
+            if count > 1:
+                self._problem(key, f'found {each!r} twice; allowed: each input once')
         return tuple(inputs)
 
     def _is_source_of_items(self, key: str, found: Any) -> bool:
-        stages = [each for each in self.parameters.get('stages') or () if isinstance(each, str)]
-        if isinstance(found, str) and (found in stages or TOPIC.match(found)):
-            return True
+        allowed = 'a stage or an absolute topic'
         hint = ''
-        if isinstance(found, str) and found and not found.startswith('/'):
-            hint = f'; {nearest(found, stages)}'
-        self._problem(f'{key}: found {found!r}; allowed: a stage or an absolute topic{hint}')
+        if isinstance(found, str):
+            if found in self._names:
+                return True
+            if TOPIC.match(found):
+                if len(found) <= LONGEST_TOPIC:
+                    return True
+                allowed += f' of up to {LONGEST_TOPIC} characters'
+            elif found and not found.startswith('/'):
+                hint = f'; {nearest(found, self._names)}'
+        self._problem(key, f'found {shown(found)}; allowed: {allowed}{hint}')
         return False
 
-    def _check_plugin(self, name: str, plugin: str, *, given: bool) -> None:
+    def _check_plugin(self, key: str, plugin: str, *, given: bool) -> None:
+        allowed = 'module:Class on the Python path'
         if not given:
-            self._problem(f'{name}.plugin: not given; allowed: module:Class on the Python path')
-        elif not PLUGIN.match(plugin):
-            self._problem(
-                f'{name}.plugin: found {plugin!r}; allowed: module:Class on the Python path'
-            )
+            self._problem(key, f'not given; allowed: {allowed}')
+        elif key not in self._wrong and not PLUGIN.match(plugin):
+            self._problem(key, f'found {shown(plugin)}; allowed: {allowed}')
 
     def _check_order(self, stages: Mapping[str, StageConfig]) -> None:
         links = {
@@ -311,9 +375,17 @@ class _Reader:
         except graphlib.CycleError as error:
             cycle = ' -> '.join(error.args[1])
             self._problem(
-                f'{error.args[1][-1]}.input: found a cycle, {cycle}; '
-                'allowed: stages that do not feed themselves'
+                f'{error.args[1][-1]}.input',
+                f'found a cycle, {cycle}; allowed: stages that do not feed themselves',
             )
+
+
+def _is_list(value: Any) -> bool:
+    return (
+        hasattr(value, '__iter__')
+        and hasattr(value, '__len__')
+        and not isinstance(value, (str, bytes, Mapping))
+    )
 
 
 def check_links(config: PipelineConfig, plugins: Mapping[str, PluginDescription]) -> list[str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 import attrs
 
+# How much of a value an error message shows, in characters.
+LONGEST_SHOWN = 120
+
 
 class ParameterError(ValueError):
     """Parameters that do not fit their declaration. ``problems`` holds one line for each."""
@@ -40,11 +43,11 @@ class Parameter:
             return 'one of ' + ', '.join(repr(choice) for choice in self.choices)
         text = type_name(self.default)
         if self.minimum is not None and self.maximum is not None:
-            text += f' from {self.minimum:g} to {self.maximum:g}'
+            text += f' from {self.minimum:.9g} to {self.maximum:.9g}'
         elif self.minimum is not None:
-            text += f' of {self.minimum:g} or more'
+            text += f' of {self.minimum:.9g} or more'
         elif self.maximum is not None:
-            text += f' of {self.maximum:g} or less'
+            text += f' of {self.maximum:.9g} or less'
         return f'{text} [{self.unit}]' if self.unit else text
 
     def check(self, value: Any) -> Any:
@@ -96,6 +99,22 @@ def type_name(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
+def one_line(text: str) -> str:
+    """Text as one printable line: what would break it, or deceive a reader, is escaped."""
+    if text.isprintable():
+        return text
+    return ''.join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: one line, and no longer than can be read."""
+    if type(value).__name__ == 'array':
+        value = list(value)  # as ROS gives lists of numbers
+    text = one_line(repr(value))
+    half = LONGEST_SHOWN // 2
+    return text if len(text) <= LONGEST_SHOWN else f'{text[:half]} ... {text[-half:]}'
+
+
 def declared(parameters: Mapping[str, Any]) -> dict[str, Parameter]:
     """A stage's ``parameters`` with every plain default wrapped in a :class:`Parameter`."""
     return {
@@ -122,13 +141,16 @@ def check_parameters(parameters: Mapping[str, Any], given: Mapping[str, Any]) ->
     problems = []
     for name, value in given.items():
         if name not in specs:
-            problems.append(f'{name}: unknown parameter; {nearest(name, list(specs))}')
+            problems.append(one_line(f'{name}: unknown parameter; {nearest(name, list(specs))}'))
             continue
         try:
             values[name] = specs[name].check(value)
         except (ValueError, TypeError):
             problems.append(
-                f'{name}: found {value!r} ({type_name(value)}); allowed: {specs[name].allowed()}'
+                one_line(
+                    f'{name}: found {shown(value)} ({type_name(value)}); '
+                    f'allowed: {specs[name].allowed()}'
+                )
             )
     if problems:
         raise ParameterError(problems)

@@ -8,11 +8,11 @@ from support.configuring import stage
 CASES = {
     'a worker count of zero': (
         {'stages': ['echo'], 'echo': stage('Echo', workers=0)},
-        ['echo.workers: found 0 (an int); allowed: an int of 1 or more'],
+        ['echo.workers: found 0 (an int); allowed: an int from 1 to 100'],
     ),
     'a negative worker count': (
         {'stages': ['echo'], 'echo': stage('Echo', workers=-2)},
-        ['echo.workers: found -2 (an int); allowed: an int of 1 or more'],
+        ['echo.workers: found -2 (an int); allowed: an int from 1 to 100'],
     ),
     'unknown keys, each with the nearest known one': (
         {'stages': ['echo'], 'heartbeat_perod': 0.1, 'echo': stage('Echo', worker=2)},
