@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,26 @@ def python_path() -> str:
 class ManagerProcess:
     """``python -m worker_pipeline manager`` with a parameter file, in a domain of its own.
 
+    ``parameters`` are the manager's, or the text of the whole file; ``arguments`` further ones.
     Its environment bears a mark, by which every process that descends from it can be found, also
     one that has lost its parents.
     """
 
-    def __init__(self, directory: Path, parameters: dict[str, Any], domain: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        parameters: dict[str, Any] | str,
+        domain: int,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self.directory = directory
         self.log = directory / 'manager.log'
         self.mark = f'{os.getpid()}-{directory.name}-{id(self)}'
         path = directory / 'parameters.yaml'
-        path.write_text(yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}}))
-        environment = os.environ | {
+        if not isinstance(parameters, str):
+            parameters = yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}})
+        path.write_text(parameters)
+        self._environment = os.environ | {
             'ROS_DOMAIN_ID': str(domain),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'PYTHONPATH': python_path(),
@@ -44,16 +54,26 @@ class ManagerProcess:
             'WORKER_PIPELINE_TEST_MARK': self.mark,
         }
         command = [sys.executable, '-m', 'worker_pipeline', 'manager']
-        with self.log.open('w') as log:
-            self.process = subprocess.Popen(
-                [*command, '--ros-args', '--params-file', str(path)],
+        self._command = [*command, '--ros-args', '--params-file', str(path), *arguments]
+        self.log.write_text('')
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open('a') as log:
+            return subprocess.Popen(
+                self._command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=directory,
+                env=self._environment,
+                cwd=self.directory,
                 # A group of its own, so that a test can signal the group as a terminal does.
                 start_new_session=True,
             )
+
+    def start_again(self) -> None:
+        """Start the next manager when one has ended: all is as it was, and the log goes on."""
+        assert self.process.poll() is not None, 'the one before has ended'
+        self.process = self._start()
 
     @property
     def output(self) -> str:
