@@ -104,7 +104,8 @@ STAGE_KEYS: dict[str, Parameter] = {
 # Tables within a stage's section; their own keys are the user's.
 STAGE_TABLES = ('context', 'params')
 # Parameters that every ROS node has of its own.
-ROS_KEYS = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
+ROS_BOOLS = ('use_sim_time', 'start_type_description_service')
+ROS_KEYS = (*ROS_BOOLS, 'qos_overrides')
 
 NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*\Z')
 TOPIC = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+\Z')
@@ -200,6 +201,9 @@ class _Reader:
         sections: dict[str, dict[str, Any]] = {name: {} for name in names}
         for key, value in self.parameters.items():
             head, dot, rest = key.partition('.')
+            if key in ROS_BOOLS:
+                # ROS itself would only log that it takes no notice.
+                self._checked(key, Parameter(False), value)
             if key == 'stages' or head in ROS_KEYS:
                 continue
             if dot and head in sections:
@@ -388,14 +392,18 @@ def _is_list(value: Any) -> bool:
     )
 
 
-def check_links(config: PipelineConfig, plugins: Mapping[str, PluginDescription]) -> list[str]:
+def check_links(
+    config: PipelineConfig, plugins: Mapping[str, PluginDescription], namespace: str = '/airside'
+) -> list[str]:
     """Check what the stages' classes say against the configuration and one another.
 
-    ``plugins`` maps every stage to what its class says. Returns remarks on what is allowed and has
-    no effect. Raises :class:`ConfigurationError` with every problem found.
+    ``plugins`` maps every stage to what its class says; ``namespace`` is the pipeline's. Returns
+    remarks on what is allowed and has no effect. Raises :class:`ConfigurationError` with every
+    problem found.
     """
     problems: list[str] = []
     remarks: list[str] = []
+    types = _own_topics(plugins, namespace.rstrip('/'))
     for name, stage in config.stages.items():
         plugin = plugins[name]
         if plugin.problems:
@@ -414,8 +422,11 @@ def check_links(config: PipelineConfig, plugins: Mapping[str, PluginDescription]
                 f'period (no input, and input_type {TICK_TYPE})'
             )
         problems += _context_problems(stage, plugin, plugins)
+        problems += _topic_problems(stage, plugin, types)
         remarks += [
-            f'{name}.context.{each}: has no effect; {stage.plugin} asks for no such context'
+            one_line(
+                f'{name}.context.{each}: has no effect; {stage.plugin} asks for no such context'
+            )
             for each in stage.context
             if each not in plugin.contexts
         ]
@@ -456,4 +467,49 @@ def _context_problems(
                     f'{stage.name}.context.{name}: found {source}, whose output is {found}; '
                     f'allowed: {wanted}'
                 )
+    return problems
+
+
+def _own_topics(
+    plugins: Mapping[str, PluginDescription], namespace: str
+) -> dict[str, tuple[str, str]]:
+    """The topics that there are anyway: the type of each, and who says so."""
+    status = 'diagnostic_msgs/msg/DiagnosticStatus'
+    topics = {
+        '/rosout': ('rcl_interfaces/msg/Log', 'ROS'),
+        '/parameter_events': ('rcl_interfaces/msg/ParameterEvent', 'ROS'),
+        '/diagnostics': ('diagnostic_msgs/msg/DiagnosticArray', 'ROS'),
+        f'{namespace}/heartbeats': (status, 'the manager'),
+        f'{namespace}/quarantine': (status, 'the manager'),
+    }
+    for name, plugin in plugins.items():
+        if not plugin.problems:
+            topics[f'{namespace}/{name}/output'] = (plugin.output_type, name)
+            topics[f'{namespace}/{name}/input'] = (plugin.input_type, name)
+    return topics
+
+
+def _topic_problems(
+    stage: StageConfig, plugin: PluginDescription, types: dict[str, tuple[str, str]]
+) -> list[str]:
+    """Topics of which this stage expects another type than somebody else: a topic has but one.
+
+    ``types`` is what is known of topics so far; it learns what this stage expects.
+    """
+    wanted = [(f'{stage.name}.input', each, plugin.input_type) for each in stage.inputs]
+    wanted += [
+        (f'{stage.name}.context.{name}', source, plugin.contexts[name])
+        for name, source in stage.context.items()
+        if name in plugin.contexts
+    ]
+    problems = []
+    for key, topic, message_type in wanted:
+        if not topic.startswith('/'):
+            continue
+        found, by = types.setdefault(topic, (message_type, key))
+        if found != message_type:
+            problems.append(
+                f'{key}: found {topic}, which has {found} for {by}; '
+                f'allowed: a topic of {message_type}'
+            )
     return problems

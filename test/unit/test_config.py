@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.configuring import flat
 
 from worker_pipeline.config import (
     PIPELINE_KEYS,
@@ -57,17 +58,6 @@ SAMPLE = """
       plugin: worker_pipeline.airside.data_merge:DataMerge
       input: [detect_target, /other/detections]
 """
-
-
-def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested tables as ROS gives them: full names with dots."""
-    parameters: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            parameters |= flat(value, f'{prefix}{key}.')
-        else:
-            parameters[prefix + key] = value
-    return parameters
 
 
 def minimal(**further: Any) -> dict[str, Any]:
@@ -214,6 +204,7 @@ NAMES = 'allowed: names of letters, digits and underscores that begin with a let
             'found inf (a float); allowed: a float from 0 to 604800 [s]',
         ),
         ('orphan_timeout', 1e18, 'found 1e+18 (a float); allowed: a float from 0 to 604800 [s]'),
+        ('use_sim_time', 'yes', "found 'yes' (a string); allowed: a bool"),
         ('exit_when_done', 1, 'found 1 (an int); allowed: a bool'),
         ('heartbeat_perio', 0.1, "unknown key; did you mean 'heartbeat_period'?"),
         ('stage', ['a'], "unknown key; did you mean 'stages'?"),
@@ -507,6 +498,53 @@ def test_a_period_is_for_sources_only():
             f'(no input, and input_type {TICK_TYPE})'
         )
     ]
+
+
+STATUS = 'diagnostic_msgs/msg/DiagnosticStatus'
+
+
+@pytest.mark.parametrize(
+    ('further', 'key', 'found', 'wanted'),
+    [
+        (
+            {'detector__input': '/rosout'},
+            'detector.input',
+            '/rosout, which has rcl_interfaces/msg/Log for ROS',
+            IMAGE,
+        ),
+        (
+            {'detector__input': '/space/quarantine'},
+            'detector.input',
+            f'/space/quarantine, which has {STATUS} for the manager',
+            IMAGE,
+        ),
+        (
+            {'detector__input': '/space/detector/output'},
+            'detector.input',
+            f'/space/detector/output, which has {CLOUD} for detector',
+            IMAGE,
+        ),
+        (
+            {'detector__input': '/t', 'detector__context__odometry': '/t'},
+            'detector.context.odometry',
+            f'/t, which has {IMAGE} for detector.input',
+            ODOMETRY,
+        ),
+        (
+            {'camera__input': '/t', 'detector__input': '/t'},
+            'detector.input',
+            f'/t, which has {TICK_TYPE} for camera.input',
+            IMAGE,
+        ),
+    ],
+)
+def test_a_topic_has_but_one_type(further: dict[str, Any], key: str, found: str, wanted: str):
+    """DDS would refuse the second, when the pipeline is half up."""
+    detector = PluginDescription(IMAGE, CLOUD, {'odometry': ODOMETRY})
+    config = load(minimal(**{'detector__context__odometry': '/o', **further}))
+    with pytest.raises(ConfigurationError) as caught:
+        check_links(config, {'camera': CAMERA, 'detector': detector}, '/space')
+    assert caught.value.problems == [f'{key}: found {found}; allowed: a topic of {wanted}']
 
 
 def test_a_context_that_the_class_has_not_is_told():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 
 from worker_pipeline.config import PipelineConfig, check_links, load
@@ -62,6 +63,19 @@ class ManagerNode(ManagedNode):
         assert self._config is not None, 'prepare() comes first'
         return self._config
 
+    def declare_parameters(
+        self, namespace: str, parameters: Sequence[tuple[Any, ...]], ignore_override: bool = False
+    ) -> Any:
+        # An empty list comes from a parameter file without a value or a type, and rclpy would
+        # refuse to declare it. What it is worth is for load() to say.
+        parameters = [
+            (each[0], None, ParameterDescriptor(dynamic_typing=True))
+            if len(each) > 1 and each[1] is None
+            else each
+            for each in parameters
+        ]
+        return super().declare_parameters(namespace, parameters, ignore_override)
+
     def read_configuration(self) -> PipelineConfig:
         """The configuration that this node's parameters describe; raises ConfigurationError."""
         parameters = self.get_parameters_by_prefix('')
@@ -74,14 +88,16 @@ class ManagerNode(ManagedNode):
         ros_arguments: Sequence[str],
         profiles: Profiles | None,
         note_process: Callable[[int], None],
+        interrupted: Callable[[], bool],
     ) -> None:
         """Check the configuration as a whole and make the stages' nodes; nothing is started yet.
 
-        Raises ConfigurationError.
+        Raises ConfigurationError; or InspectionInterruptedError where ``interrupted()`` while the
+        stages' classes are imported.
         """
         config = self.read_configuration()
-        plugins = inspect(config.stages, launcher)
-        for remark in check_links(config, plugins):
+        plugins = inspect(config.stages, launcher, interrupted)
+        for remark in check_links(config, plugins, self.get_namespace()):
             self.get_logger().warning(remark)
         self._config, self._launcher, self._executor = config, launcher, executor
         self.refuse_changes_of_parameters()

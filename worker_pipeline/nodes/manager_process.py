@@ -18,6 +18,7 @@ from worker_pipeline.config import ConfigurationError
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.manager import ManagerNode
 from worker_pipeline.runtime import dds, shared_memory
+from worker_pipeline.runtime.plugins import InspectionInterruptedError
 from worker_pipeline.runtime.processes import Launcher
 
 EXIT_BAD_CONFIGURATION = 2
@@ -95,14 +96,21 @@ class _Pipeline:
         """Run the node until it has finished; returns the exit code."""
         try:
             rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-        except Exception as error:  # rclpy's own classes are private
-            print(f'manager: {error}', file=sys.stderr)
-            return EXIT_BAD_CONFIGURATION
-        node = None
-        try:
             node = ManagerNode()
+        except Exception as error:  # what ROS itself cannot take; rclpy's own classes are private
+            print(f'manager: {error}; nothing was started', file=sys.stderr)
+            rclpy.try_shutdown()
+            return EXIT_BAD_CONFIGURATION
+        try:
             executor = create_executor()
-            node.prepare(launcher, executor, arguments, self._profiles, self.shared_memory.note)
+            node.prepare(
+                launcher,
+                executor,
+                arguments,
+                self._profiles,
+                self.shared_memory.note,
+                stop_asked.is_set,
+            )
             self._node, self._executor = node, executor
             executor.create_task(node.start)
             if stop_asked.is_set():
@@ -117,11 +125,12 @@ class _Pipeline:
         except ConfigurationError as error:
             _tell(error)
             return EXIT_BAD_CONFIGURATION
+        except InspectionInterruptedError:
+            return 0  # nothing was started, and so nothing is to be stopped
         finally:
             self._node = None
             self.shared_memory.note()
-            if node is not None:
-                node.destroy()
+            node.destroy()
             rclpy.shutdown()
 
 
