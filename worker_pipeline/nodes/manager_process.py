@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import NameValidationException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError
@@ -21,6 +23,7 @@ from worker_pipeline.runtime import dds, shared_memory
 from worker_pipeline.runtime.plugins import InspectionInterruptedError
 from worker_pipeline.runtime.processes import Launcher
 
+RCLError = rclpy_implementation.RCLError
 EXIT_BAD_CONFIGURATION = 2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -97,8 +100,8 @@ class _Pipeline:
         try:
             rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
             node = ManagerNode()
-        except Exception as error:  # what ROS itself cannot take; rclpy's own classes are private
-            print(f'manager: {error}; nothing was started', file=sys.stderr)
+        except Exception as error:  # what ROS itself cannot take, in many classes
+            _tell_of_ros(error)
             rclpy.try_shutdown()
             return EXIT_BAD_CONFIGURATION
         try:
@@ -125,6 +128,9 @@ class _Pipeline:
         except ConfigurationError as error:
             _tell(error)
             return EXIT_BAD_CONFIGURATION
+        except (RCLError, NameValidationException) as error:  # by a remapping, say
+            _tell_of_ros(error)
+            return EXIT_BAD_CONFIGURATION
         except InspectionInterruptedError:
             return 0  # nothing was started, and so nothing is to be stopped
         finally:
@@ -143,6 +149,13 @@ def _tell(error: ConfigurationError) -> None:
     )
     for problem in error.problems:
         print(f'  {problem}', file=sys.stderr)
+
+
+def _tell_of_ros(error: Exception) -> None:
+    text = ' '.join(str(error).split())
+    if not isinstance(error, RCLError):
+        text = f'{type(error).__name__}: {text}'  # some are no more than a list of names
+    print(f'manager: {text}; nothing was started', file=sys.stderr)
 
 
 def package_share() -> Path:
