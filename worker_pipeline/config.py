@@ -39,10 +39,10 @@ MOST_STAGES = 100
 # A domain has room for 120 participants on one machine, and each worker is one.
 MOST_WORKERS = 100
 MOST_INPUTS = 100
-# ROS allows 247 characters for a topic, which for a stage has its namespace, "worker_99" and the
-# longest of the lifecycle services around its name.
 LONGEST_NAME = 100
+# ROS allows 247 characters. A stage's name stands in its workers' services, too.
 LONGEST_TOPIC = 240
+LONGEST_SERVICE = '/worker_99/set_parameters_atomically'
 
 
 def _seconds(default: float, description: str, minimum: float) -> Parameter:
@@ -404,8 +404,14 @@ def check_links(
     problems: list[str] = []
     remarks: list[str] = []
     types = _own_topics(plugins, namespace.rstrip('/'))
+    room = LONGEST_TOPIC - len(f'{namespace.rstrip("/")}/{LONGEST_SERVICE}')
     for name, stage in config.stages.items():
         plugin = plugins[name]
+        if len(name) > room:
+            problems.append(
+                f'stages: found {shown(name)}; allowed: a name of up to {max(0, room)} characters '
+                f'in the namespace {shown(namespace)}'
+            )
         if plugin.problems:
             problems += [f'{name}.{text}' for text in plugin.problems]
             continue

@@ -547,6 +547,17 @@ def test_a_topic_has_but_one_type(further: dict[str, Any], key: str, found: str,
     assert caught.value.problems == [f'{key}: found {found}; allowed: a topic of {wanted}']
 
 
+def test_a_long_name_must_fit_into_a_long_namespace():
+    """ROS bounds the whole."""
+    name = 'a' * 80
+    config = load({'stages': [name], f'{name}.plugin': 'm:C'})
+    check_links(config, {name: CAMERA}, '/' + 'b' * 100)
+    with pytest.raises(ConfigurationError) as caught:
+        check_links(config, {name: CAMERA}, '/' + 'b' * 130)
+    (line,) = caught.value.problems
+    assert 'allowed: a name of up to 72 characters in the namespace' in line
+
+
 def test_a_context_that_the_class_has_not_is_told():
     """As a remark: it does no harm."""
     config = load(minimal(detector__context__odometry='/o'))

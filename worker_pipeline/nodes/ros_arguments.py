@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# The flags that are followed by a value; the others stand alone.
+WITH_VALUE = frozenset(
+    {
+        *('-r', '--remap', '-p', '--param', '--params-file', '-e', '--enclave'),
+        *('--log-level', '--log-config-file', '--log-file-name'),
+    }
+)
+
 
 def _ros_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
     """The (flag, value) pairs between ``--ros-args`` and its end."""
@@ -11,14 +19,14 @@ def _ros_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
     inside = False
     waiting = ''
     for argument in arguments:
-        if argument == '--ros-args':
+        if inside and waiting:
+            pairs.append((waiting, argument))
+            waiting = ''
+        elif argument == '--ros-args':
             inside = True
         elif argument == '--':
             inside = False
-        elif inside and waiting:
-            pairs.append((waiting, argument))
-            waiting = ''
-        elif inside and argument.startswith('-'):
+        elif inside and argument in WITH_VALUE:
             waiting = argument
     return pairs
 
