@@ -1,0 +1,58 @@
+"""Which of the manager's ROS arguments go on to its stages and workers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_arguments
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'kept'),
+    [
+        ('', ''),
+        ('-r a:=b', ''),
+        ('--ros-args -r a:=b --remap c:=d', '-r a:=b --remap c:=d'),
+        ('--ros-args -r __ns:=/x -r __node:=y -r __name:=z -r a:=b', '-r a:=b'),
+        ('--ros-args -r manager:a:=b -r echo:a:=b', '-r echo:a:=b'),
+        ('--ros-args -p spares:=1 -p use_sim_time:=true', '-p use_sim_time:=true'),
+        ('--ros-args --params-file x.yaml --log-level debug', ''),
+        ('--ros-args -r a:=b -- -r c:=d --ros-args -r e:=f', '-r a:=b -r e:=f'),
+        # Flags that stand alone take nothing from those that follow.
+        ('--ros-args --disable-rosout-logs -r a:=b', '-r a:=b'),
+        ('--ros-args -r', ''),
+        ('-r --ros-args -r a:=b', '-r a:=b'),
+    ],
+)
+def test_a_stage_is_given_remappings_of_topics(arguments: str, kept: str):
+    """And simulated time; but no other node's name, and no parameters that are the manager's."""
+    expected = ('--ros-args', *kept.split()) if kept else ()
+    assert stage_arguments(arguments.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'kept'),
+    [
+        ('--ros-args -r a:=b', ''),
+        ('--ros-args --log-level debug -r a:=b', '--log-level debug'),
+        ('--ros-args --enable-stdout-logs --log-level a:=info', '--log-level a:=info'),
+    ],
+)
+def test_a_worker_is_given_the_log_level(arguments: str, kept: str):
+    """All else it has from its stage."""
+    expected = ('--ros-args', *kept.split()) if kept else ()
+    assert worker_arguments(arguments.split()) == expected
+
+
+WORDS = st.sampled_from(['--ros-args', '--', '-r', '-p', '--log-level', '-x', 'a:=b', '', '__ns:='])
+
+
+@given(st.lists(WORDS | st.text(max_size=4)))
+def test_any_arguments_are_sorted(arguments: list[str]):
+    """What is kept was there, in the same order, and is whole."""
+    for kept in (stage_arguments(arguments), worker_arguments(arguments)):
+        assert not kept or (kept[0] == '--ros-args' and len(kept) % 2 == 1)
+        rest = iter(arguments)
+        assert all(word in rest for word in kept[1:])
