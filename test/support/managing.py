@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 import psutil
 import yaml
+
+from worker_pipeline.runtime.pipeline_folder import folder_of
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -40,23 +43,33 @@ class ManagerProcess:
         arguments: Sequence[str] = (),
     ) -> None:
         self.directory = directory
+        self.folder = folder_of('/airside', domain)
         self.log = directory / 'manager.log'
         self.mark = f'{os.getpid()}-{directory.name}-{id(self)}'
-        path = directory / 'parameters.yaml'
-        if not isinstance(parameters, str):
-            parameters = yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}})
-        path.write_text(parameters)
+        path = self._parameters = directory / 'parameters.yaml'
+        self.write(parameters)
         self._environment = os.environ | {
             'ROS_DOMAIN_ID': str(domain),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'PYTHONPATH': python_path(),
             'ROS_LOG_DIR': str(directory / 'ros_log'),
+            'ROS_HOME': str(directory / 'ros_home'),
             'WORKER_PIPELINE_TEST_MARK': self.mark,
         }
         command = [sys.executable, '-m', 'worker_pipeline', 'manager']
         self._command = [*command, '--ros-args', '--params-file', str(path), *arguments]
         self.log.write_text('')
         self.process = self._start()
+
+    def write(self, parameters: dict[str, Any] | str) -> None:
+        """Write the parameter file that the next start reads."""
+        if not isinstance(parameters, str):
+            parameters = yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}})
+        self._parameters.write_text(parameters)
+
+    def show(self) -> str:
+        """What it has printed, for a message."""
+        return self.output
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open('a') as log:
@@ -128,3 +141,5 @@ class ManagerProcess:
             except psutil.NoSuchProcess:
                 continue
         self.process.wait(10.0)
+        # A manager that was killed has left it to the next one, and there is none.
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -127,6 +127,32 @@ class WithContext(Stage):
         return Header(frame_id=' '.join(told))
 
 
+class Remembers(Stage):
+    """Counts its items, and keeps the sum of their stamps; dies at some, before or after."""
+
+    input_type = Header
+    output_type = Header
+    parameters = {'seconds': 0.0, 'raise_at': 0}
+
+    def configure(self):
+        self.count = self.total = 0
+
+    def process(self, item):
+        time.sleep(self.params['seconds'])
+        self.count += 1
+        if self.count == self.params['raise_at']:
+            self.params = dict(self.params, raise_at=0)
+            raise ValueError('once, with the item counted already')
+        self.total += item.stamp.sec * 1_000_000_000 + item.stamp.nanosec
+        return Header(frame_id=f'{self.count} {self.total}')
+
+    def save_state(self):
+        return f'{self.count} {self.total}'.encode()
+
+    def restore_state(self, state):
+        self.count, self.total = (int(each) for each in state.split())
+
+
 class NotAStage:
     """No subclass of Stage."""
 

@@ -12,10 +12,11 @@ whoever wrote down its calls (``record``) can make it anew after a crash (``repl
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from bisect import insort
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from worker_pipeline.core.item import Item, ItemKey
@@ -117,11 +118,12 @@ class Ledger:
         self._waiting: deque[Item] = deque()
         self._returned: list[int] = []  # numbers to be redelivered: the oldest first
         # What each worker holds, oldest first: also what another one's answer has finished, as
-        # long as it has not answered itself.
+        # long as it has not answered itself. Who holds nothing is not in it.
         self._held: dict[str, dict[int, None]] = {}
         # Items given to a worker at least once and not finished.
         self._open: dict[int, Item] = {}
-        self._open_keys: set[ItemKey] = set()
+        # What waits or is open, and what was finished last, the oldest first.
+        self._here: set[ItemKey] = set()
         self._known: OrderedDict[ItemKey, None] = OrderedDict()
         self._order: Resequencer[Delivered] = Resequencer()
 
@@ -160,16 +162,20 @@ class Ledger:
     @property
     def workers(self) -> list[str]:
         """Those who hold something."""
-        return [worker for worker, held in self._held.items() if held]
+        return list(self._held)
 
     def held_by(self, worker: str) -> int:
         """How many items a worker holds."""
         held = self._held.get(worker)
         return len(held) if held else 0
 
+    def is_held(self, worker: str, number: int) -> bool:
+        """Whether a worker holds this item, and it is not done."""
+        return number in self._held.get(worker, ()) and number in self._open
+
     def knows(self, key: ItemKey) -> bool:
         """Whether this item was accepted before (as far back as is remembered)."""
-        return key in self._known or key in self._open_keys
+        return key in self._here or key in self._known
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -184,9 +190,10 @@ class Ledger:
                 self.counters.refused += 1
                 return Acceptance.REFUSED, None
             pushed_out = self._waiting.popleft()
+            self._finish(pushed_out)
             self.counters.dropped += 1
         self._log('accept', *key, payload, now)
-        self._remember(key)
+        self._here.add(key)
         self._waiting.append(Item(self._next_number, key, payload, now))
         self._next_number += 1
         self.counters.accepted += 1
@@ -197,6 +204,8 @@ class Ledger:
         count = len(self._waiting)
         if count:
             self._log('flush')
+        for item in self._waiting:
+            self._finish(item)
         self._waiting.clear()
         self.counters.dropped += count
         return count
@@ -217,14 +226,10 @@ class Ledger:
             if self.ordered:
                 item.place = self._order.take_place()
             self._open[item.number] = item
-            self._open_keys.add(item.key)
         else:
             return None
         self._log('assign', worker)
-        held = self._held.get(worker)
-        if held is None:
-            held = self._held[worker] = {}
-        held[item.number] = None
+        self._held.setdefault(worker, {})[item.number] = None
         return item
 
     # -- back from the workers ---------------------------------------------------------------
@@ -278,7 +283,7 @@ class Ledger:
         prefetched go to others without a mark.
         """
         held = self._held.pop(worker, None)
-        if not held:
+        if held is None:
             return NOTHING
         self._log('release', worker, cause, in_work)
         settled = NOTHING
@@ -296,16 +301,15 @@ class Ledger:
     # -- after a crash of whoever kept the book ----------------------------------------------
 
     def replay(self, name: str, arguments: tuple[Any, ...]) -> Settled:
-        """Make a recorded call again; what it settles was settled then."""
-        if name == 'accept':
-            source, stamp, payload, now = arguments
-            self.accept(ItemKey(source, stamp), payload, now)
-        elif name == 'assign':
-            self.assign(*arguments)
-        else:
-            result = getattr(self, name)(*arguments)
-            if isinstance(result, Settled):
-                return result
+        """Make a recorded call again, unrecorded; what it settles was settled then."""
+        with self._unrecorded():
+            if name == 'accept':
+                source, stamp, payload, now = arguments
+                self.accept(ItemKey(source, stamp), payload, now)
+            else:
+                result = getattr(self, name)(*arguments)
+                if isinstance(result, Settled):
+                    return result
         return NOTHING
 
     def resume(self, payloads: Mapping[int, Any]) -> Settled:
@@ -313,24 +317,31 @@ class Ledger:
 
         ``payloads``: by number, for items whose own is None as it was not written down. What no
         worker holds and nobody has is dropped; a worker that lives will still answer for its own.
+
+        Nothing of this is recorded: a new snapshot has to follow.
         """
         for item in (*self._open.values(), *self._waiting):
             if item.payload is None:
                 item.payload = payloads.get(item.number)
-        kept = deque(item for item in self._waiting if item.payload is not None)
-        self.counters.dropped += len(self._waiting) - len(kept)
-        self._waiting = kept
+        lost = [item for item in self._waiting if item.payload is None]
+        for item in lost:
+            self._finish(item)
+        self._waiting = deque(item for item in self._waiting if item.payload is not None)
+        self.counters.dropped += len(lost)
         self._order.discard(lambda delivered: delivered.payload is None)
-        return self.drop_the_lost()
+        with self._unrecorded():
+            return self.drop_the_lost()
 
     def drop_the_lost(self) -> Settled:
         """Drop what is to be given out again and cannot be, as nobody has it any more."""
         lost = [number for number in self._returned if self._open[number].payload is None]
-        return self.drop(lost) if lost else NOTHING
+        return self.drop(lost)
 
     def drop(self, numbers: Iterable[int]) -> Settled:
-        """Drop items that were to be given out again."""
-        numbers = tuple(numbers)
+        """Drop items that are to be given out again, as far as they still are."""
+        numbers = tuple(each for each in dict.fromkeys(numbers) if each in self._returned)
+        if not numbers:
+            return NOTHING
         self._log('drop', numbers)
         delivered: list[Delivered] = []
         for number in numbers:
@@ -355,11 +366,12 @@ class Ledger:
 
     def forget(self, worker: str, numbers: Iterable[int]) -> None:
         """These have not reached the worker, and will not: what is not done yet goes to others."""
-        numbers = tuple(numbers)
+        held = self._held.get(worker, {})
+        numbers = tuple(each for each in dict.fromkeys(numbers) if each in held)
         if numbers:
             self._log('forget', worker, numbers)
         for number in numbers:
-            del self._held[worker][number]
+            self._free(worker, number)
             if number in self._open:
                 self._return(number)
 
@@ -388,7 +400,7 @@ class Ledger:
             'waiting': [plain(item) for item in self._waiting],
             'open': [plain(item) for item in self._open.values()],
             'returned': list(self._returned),
-            'held': {worker: list(held) for worker, held in self._held.items() if held},
+            'held': {worker: list(held) for worker, held in self._held.items()},
             'known': [tuple(key) for key in self._known],
             'order': self._order.snapshot(fact),
             'counters': {name: getattr(self.counters, name) for name in Counters.__slots__},
@@ -413,7 +425,7 @@ class Ledger:
         self._next_number = book['next_number']
         self._waiting = deque(item(each) for each in book['waiting'])
         self._open = {each[0]: item(each) for each in book['open']}
-        self._open_keys = {item.key for item in self._open.values()}
+        self._here = {item.key for item in (*self._waiting, *self._open.values())}
         self._returned = list(book['returned'])
         self._held = {worker: dict.fromkeys(held) for worker, held in book['held'].items()}
         self._known = OrderedDict((ItemKey(*key), None) for key in book['known'])
@@ -436,29 +448,36 @@ class Ledger:
         if self._record is not None:
             self._record(name, arguments)
 
-    def _remember(self, key: ItemKey) -> None:
-        self._known[key] = None
-        # What still waits or is in work must stay known, however long the queue.
-        if len(self._known) > self.REMEMBERED + len(self._waiting) + len(self._open):
+    @contextlib.contextmanager
+    def _unrecorded(self) -> Iterator[None]:
+        record, self._record = self._record, None
+        try:
+            yield
+        finally:
+            self._record = record
+
+    def _finish(self, item: Item) -> None:
+        """It is not here any more, and remembered."""
+        self._here.discard(item.key)
+        self._known[item.key] = None
+        if len(self._known) > self.REMEMBERED:
             self._known.popitem(last=False)
 
     def _take_from(self, call: str, worker: str, number: int, *rest: Any) -> Item | None:
         """Free the worker of the item; the item if it is still open."""
-        held = self._held.get(worker)
-        if not held or number not in held:
+        if number not in self._held.get(worker, ()):
             return None
         self._log(call, worker, number, *rest)
-        del held[number]
+        self._free(worker, number)
         return self._open.get(number)
 
     def _close(self, call: str, worker: str, number: int, *rest: Any) -> Item | None:
         """Free the worker of the item and finish it, wherever it is now; None if it is finished."""
-        held = self._held.get(worker)
-        holds = held is not None and number in held
+        holds = number in self._held.get(worker, ())
         if holds or number in self._open:
             self._log(call, worker, number, *rest)
-        if held is not None and holds:
-            del held[number]
+        if holds:
+            self._free(worker, number)
         if number not in self._open:
             self.counters.duplicate_answers += 1
             return None
@@ -466,9 +485,15 @@ class Ledger:
             self._returned.remove(number)
         return self._shut(number)
 
+    def _free(self, worker: str, number: int) -> None:
+        held = self._held[worker]
+        del held[number]
+        if not held:
+            del self._held[worker]
+
     def _shut(self, number: int) -> Item:
         item = self._open.pop(number)
-        self._open_keys.discard(item.key)
+        self._finish(item)
         return item
 
     def _attempted(self, item: Item, cause: str) -> Settled:

@@ -16,19 +16,22 @@ from worker_pipeline.config import PipelineConfig, check_links, load
 from worker_pipeline.core.supervision import ProcessExited
 from worker_pipeline.nodes import diagnostics, qos
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
+from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_arguments
 from worker_pipeline.nodes.stage import StageNode, Surroundings
 from worker_pipeline.nodes.worker_contract import values_of
 from worker_pipeline.runtime.dds import Profiles, participant_numbers
+from worker_pipeline.runtime.inheritance import Legacy, end, inherit
+from worker_pipeline.runtime.journal import Journal, Outbox
+from worker_pipeline.runtime.pipeline_folder import PipelineFolder
 from worker_pipeline.runtime.plugins import inspect
 from worker_pipeline.runtime.processes import Launcher
+from worker_pipeline.runtime.quarantine import default_folder
 
 SUPERVISION_PERIOD = 0.05  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
 ANSWER_TIME = 0.2  # s
 SECOND_THOUGHT = 1.0  # s
-# More than the 1.3 s that a killed peer was seen to hold up the others.
-SHARED_MEMORY_RECOVERY = 2.0  # s
 
 
 class ManagerNode(ManagedNode):
@@ -54,7 +57,12 @@ class ManagerNode(ManagedNode):
         self._flowing = False
         self._supervised_at = time.monotonic()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-        self._quarantine = self.create_publisher(DiagnosticStatus, 'quarantine', qos.QUARANTINE)
+        self._quarantine_publisher = self.create_publisher(
+            DiagnosticStatus, 'quarantine', qos.QUARANTINE
+        )
+        self._folder: PipelineFolder | None = None
+        self._owns_folder = False
+        self._quarantine: Quarantine | None = None
         self._host = socket.gethostname()
 
     @property
@@ -96,17 +104,30 @@ class ManagerNode(ManagedNode):
         stages' classes are imported.
         """
         config = self.read_configuration()
+        namespace = self.get_namespace().rstrip('/')
+        self._folder = folder = PipelineFolder(namespace, self.context.get_domain_id())
         plugins = inspect(config.stages, launcher, interrupted)
         for remark in check_links(config, plugins, self.get_namespace()):
             self.get_logger().warning(remark)
         self._config, self._launcher, self._executor = config, launcher, executor
         self.refuse_changes_of_parameters()
+        legacies = inherit(folder, self.get_logger().warning, journal_kept=config.journal)
+        self._owns_folder = True
+        for pid in launcher.helpers:
+            folder.note_helper(pid)
+        journal = Journal(folder.journal, folder.run, payloads=config.journal)
+        outbox = self._outbox = Outbox(journal, self._complain_of_journal)
+        self._quarantine = Quarantine(
+            self._quarantine_publisher, default_folder(namespace), self.get_logger().error
+        )
         around = Surroundings(
             pipeline=config,
             plugins=plugins,
-            namespace=self.get_namespace().rstrip('/'),
+            namespace=namespace,
             launcher=launcher,
             manager_pid=os.getpid(),
+            folder=folder,
+            outbox=outbox,
             quarantine=self._quarantine,
             ros_arguments=stage_arguments(ros_arguments),
             worker_arguments=worker_arguments(ros_arguments),
@@ -122,11 +143,32 @@ class ManagerNode(ManagedNode):
             node.upstream = [
                 self.stages[each] for each in node.config.inputs if each in self.stages
             ]
+        self._take_over(legacies or {})
+        outbox.snapshot = self._snapshot
+        journal.begin(self._snapshot())
         self.create_subscription(DiagnosticStatus, 'heartbeats', self._on_heartbeat, qos.HEARTBEATS)
         for node in (self, *self.stages.values()):
             executor.add_node(node)
         self.create_timer(SUPERVISION_PERIOD, self._on_supervision)
         self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics)
+
+    def _take_over(self, legacies: Mapping[str, Legacy]) -> None:
+        for name, legacy in legacies.items():
+            if name in self.stages:
+                self.stages[name].take_over(legacy)
+                continue
+            for page in legacy.living.values():
+                end(page)
+            count = len(legacy.living)
+            self.get_logger().warning(
+                f'{name}: is not in stages any more; ended its {count} workers, dropped its items'
+            )
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {name: stage.snapshot() for name, stage in self.stages.items()}
+
+    def _complain_of_journal(self, text: str) -> None:
+        self.get_logger().error(text, throttle_duration_sec=1.0)
 
     # -- the way up and down ---------------------------------------------------------------------
 
@@ -241,9 +283,16 @@ class ManagerNode(ManagedNode):
 
     def destroy(self) -> None:
         """Take every node out of the graph."""
+        if self._quarantine is not None:
+            self._quarantine.close(2.0)
         for stage in self.stages.values():
             stage.destroy_node()
         self.destroy_node()
+
+    def leave_folder(self) -> None:
+        """Let go of the pipeline's folder; with what is in it, where that is ours."""
+        if self._folder is not None:
+            self._folder.close(remove=self._owns_folder)
 
     # -- what is heard ---------------------------------------------------------------------------
 
@@ -263,10 +312,6 @@ class ManagerNode(ManagedNode):
         self._executor.create_task(self._exited, pid, reason)
 
     def _exited(self, pid: int, reason: str) -> None:
-        for stage in self.stages.values():
-            # One that dies while it writes into our shared-memory port keeps the others out of it
-            # until Fast DDS notices. They are not to be taken for dead.
-            stage.excuse(SHARED_MEMORY_RECOVERY)
         for stage in self.stages.values():
             for slot in stage.slots.values():
                 if slot.supervision.pid == pid:
@@ -305,7 +350,7 @@ class ManagerNode(ManagedNode):
 
     def _done(self) -> bool:
         stages = self.stages.values()
-        sources_done = all(stage.exhausted for stage in stages if stage.is_source)
+        sources_done = all(stage.source.exhausted for stage in stages if stage.is_source)
         return sources_done and all(stage.drained for stage in stages)
 
     def publish_diagnostics(self) -> None:

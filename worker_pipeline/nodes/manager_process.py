@@ -20,11 +20,13 @@ from worker_pipeline.config import ConfigurationError
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.manager import ManagerNode
 from worker_pipeline.runtime import dds, shared_memory
+from worker_pipeline.runtime.pipeline_folder import AlreadyRunningError
 from worker_pipeline.runtime.plugins import InspectionInterruptedError
 from worker_pipeline.runtime.processes import Launcher
 
 RCLError = rclpy_implementation.RCLError
 EXIT_BAD_CONFIGURATION = 2
+EXIT_ALREADY_RUNNING = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -71,6 +73,7 @@ def run_manager(arguments: Sequence[str]) -> int:
         return pipeline.run(arguments, launcher, stop_asked)
     finally:
         launcher.close()
+        pipeline.leave_folder()
         pipeline.shared_memory.sweep()
 
 
@@ -82,6 +85,8 @@ class _Pipeline:
         self._node: ManagerNode | None = None
         self._executor: Any = None
         self.shared_memory = shared_memory.SharedMemoryUse()
+        # Last of all, when every worker and every helper is gone.
+        self.leave_folder: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
         """A stop signal came. Called from the signal watcher's thread."""
@@ -100,6 +105,7 @@ class _Pipeline:
         try:
             rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
             node = ManagerNode()
+            self.leave_folder = node.leave_folder
         except Exception as error:  # what ROS itself cannot take, in many classes
             _tell_of_ros(error)
             rclpy.try_shutdown()
@@ -131,6 +137,9 @@ class _Pipeline:
         except (RCLError, NameValidationException) as error:  # by a remapping, say
             _tell_of_ros(error)
             return EXIT_BAD_CONFIGURATION
+        except AlreadyRunningError as error:
+            print(f'manager: {error}; nothing was started', file=sys.stderr)
+            return EXIT_ALREADY_RUNNING
         except InspectionInterruptedError:
             return 0  # nothing was started, and so nothing is to be stopped
         finally:

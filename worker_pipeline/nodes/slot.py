@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 from worker_pipeline.core import supervision
 from worker_pipeline.core.supervision import Goal, Phase, Supervision
+from worker_pipeline.core.work_watch import WorkWatch
 from worker_pipeline.nodes.worker import run_worker
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.nodes.worker_link import WorkerLink
 from worker_pipeline.runtime.processes import Launcher
+from worker_pipeline.runtime.vital_signs import VitalSigns, resident_size
 
 
 class SlotListener(Protocol):
@@ -23,8 +25,14 @@ class SlotListener(Protocol):
     def on_left(self, slot: Slot) -> None:
         """The slot's worker may be given no more work."""
 
-    def on_gone(self, slot: Slot, reason: str, suspect: bool) -> None:
-        """The slot's worker is dead; what it held is to go to others."""
+    def on_gone(self, slot: Slot, reason: str, in_work: int | None) -> None:
+        """The slot's worker is dead; what it held is to go to others.
+
+        ``in_work``: the number of the item that may have been the cause.
+        """
+
+    def on_buried(self, signs: VitalSigns) -> None:
+        """A dead worker's page is not needed any more."""
 
 
 class Slot:
@@ -36,7 +44,7 @@ class Slot:
         supervised_by: Supervision,
         link: WorkerLink,
         launcher: Launcher,
-        spec: Callable[[str], WorkerSpec],
+        birth: Callable[[str], tuple[WorkerSpec, VitalSigns]],
         listener: SlotListener,
         logger: Any,
     ) -> None:
@@ -45,24 +53,74 @@ class Slot:
         self.link = link
         self.values: dict[str, str] = {}  # of the last heartbeat
         self.last_error = ''
-        # Since when the item in work is in work; None while the worker holds nothing.
-        self.busy_since: float | None = None
+        self.last_words = ''  # why the worker says it ends
+        self.signs: VitalSigns | None = None
+        # Of an earlier manager: it is still to tell which of its items have reached it.
+        self.inherited = False
+        # The worker was born with another configuration; it is to be replaced when it may be.
+        self.outdated = False
+        # Its stage has fewer workers now: it goes with this one.
+        self.leaving = False
         self._launcher = launcher
-        self._spec = spec
+        self._birth = birth
         self._listener = listener
         self._logger = logger
+        self._beat = 0
+        self._work = WorkWatch()
 
     def set_goal(self, goal: Goal, now: float, grace: float = 1.0) -> None:
         """Say what the slot's worker should be."""
         self._do(self.supervision.set_goal(goal, now, grace=grace), now)
 
+    def adopt(self, signs: VitalSigns, goal: Goal, now: float) -> None:
+        """Take over a worker that lives already."""
+        pid = signs.read().pid
+        self.signs = signs
+        self.inherited = True
+        self._do(self.supervision.adopt(pid, goal, now), now)
+        self._launcher.adopt(pid)
+
+    def retire(self, now: float, grace: float) -> None:
+        """Have the worker finish what it holds, and another one take its place."""
+        self.outdated = False
+        self._do(self.supervision.retire(now, grace), now)
+
+    def pardon(self, now: float) -> None:
+        """A death of its worker was the fault of an item."""
+        self._do(self.supervision.pardon(now), now)
+
     def handle(self, event: supervision.Event, now: float) -> None:
         """Pass an event on to the supervision, and do what it says."""
         self._do(self.supervision.handle(event, now), now)
 
-    def tick(self, now: float) -> None:
-        """Let time pass."""
+    def tick(self, now: float, holds: int, task_timeout: float) -> None:
+        """Let time pass. ``holds``: how many items the worker has not answered."""
+        pid = self.supervision.pid
+        if self.signs is not None and pid is not None:
+            signs = self.signs.read()
+            if signs.beat != self._beat and signs.pid == pid:
+                self._beat = signs.beat
+                self.handle(supervision.Alive(pid), now)
+            at_work = self.supervision.state == 'active'
+            reason = self._work.overdue(signs, holds if at_work else 0, now, task_timeout)
+            if reason:
+                self.handle(supervision.LimitExceeded(pid, reason), now)
         self._do(self.supervision.tick(now), now)
+
+    def limit_memory(self, limit: float, now: float) -> None:
+        """End a worker whose resident size is above ``limit`` MB."""
+        pid = self.supervision.pid
+        if pid is None:
+            return
+        size = resident_size(pid) / 1e6
+        if size > limit:
+            reason = f'uses {size:.0f} MB of memory; memory_limit is {limit:g} MB'
+            self.handle(supervision.LimitExceeded(pid, reason), now)
+
+    def excuse(self, seconds: float) -> None:
+        """For so long nobody could look: it is not held against the worker."""
+        self.supervision.excuse(seconds)
+        self._work.excuse(seconds)
 
     def heard(self, pid: int, state: str, values: dict[str, str], error: str, now: float) -> None:
         """A heartbeat came from this slot's worker."""
@@ -70,7 +128,7 @@ class Slot:
             return
         self.values = values
         if error:
-            self.last_error = error
+            self.last_error = self.last_words = error
         if self.supervision.phase is Phase.STARTING and state in ('inactive', 'active'):
             # Asked for again with every heartbeat until it comes back by every way.
             self.link.probe(pid)
@@ -87,18 +145,30 @@ class Slot:
             elif isinstance(action, supervision.LeavePool):
                 self._listener.on_left(self)
             elif isinstance(action, supervision.ReleaseItems):
-                self.values = {}
-                self.busy_since = None
-                self._listener.on_gone(self, action.reason, action.suspect)
+                self._bury(action)
             elif isinstance(action, supervision.TerminateProcess):
                 self._launcher.send_signal(action.pid, signal.SIGTERM)
             elif isinstance(action, supervision.KillProcess):
                 self._logger.warning(f'{self.name} (pid {action.pid}): {action.reason}; killing it')
+                self.last_words = action.reason
                 self._launcher.send_signal(action.pid, signal.SIGKILL)
 
+    def _bury(self, action: supervision.ReleaseItems) -> None:
+        signs = self.signs
+        in_work = signs.read().in_work if signs is not None and action.suspect else 0
+        reason = self.last_words or action.reason
+        self.values = {}
+        self.last_words = ''
+        self.inherited = self.outdated = False
+        self._listener.on_gone(self, reason, in_work or None)
+        if signs is not None:
+            self.signs = None
+            self._listener.on_buried(signs)
+
     def _start(self, target: str, now: float) -> None:
-        spec = self._spec(target)
+        self._work = WorkWatch()
         try:
+            spec, self.signs = self._birth(target)
             process = self._launcher.start(run_worker, (spec,), name=spec.name)
         except OSError as error:
             self._logger.error(f'{self.name}: cannot be started: {error}')

@@ -5,41 +5,40 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
-from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.duration import Duration
-from rclpy.serialization import serialize_message
 
 from worker_pipeline.config import PipelineConfig, PluginDescription, StageConfig, is_source
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.latency import LatencyWindow
-from worker_pipeline.core.ledger import NOTHING, Acceptance, Delivered, Ledger, Overflow, Settled
+from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow, Settled
 from worker_pipeline.core.restart_policy import RestartPolicy
-from worker_pipeline.core.supervision import (
-    Goal,
-    LinkVerified,
-    Phase,
-    Supervision,
-    Timing,
-    WorkOverdue,
-)
-from worker_pipeline.nodes import qos, worker_contract
+from worker_pipeline.core.supervision import Goal, LinkVerified, Phase, Supervision, Timing
+from worker_pipeline.nodes import qos
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
+from worker_pipeline.nodes.outlet import Outlet
+from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.slot import Slot
-from worker_pipeline.nodes.worker_contract import WorkerSpec
+from worker_pipeline.nodes.source import TICK, TickSource
+from worker_pipeline.nodes.worker_contract import WorkerSpec, fit_of
 from worker_pipeline.nodes.worker_link import WorkerLink
 from worker_pipeline.pool import RefreshingWorkerPool
-from worker_pipeline.runtime import message_types
-from worker_pipeline.runtime.cdr import BadMessageError, split_stamp, stamp_of
+from worker_pipeline.runtime import answers, message_types
+from worker_pipeline.runtime.answers import Answer
+from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
 from worker_pipeline.runtime.dds import Profiles
+from worker_pipeline.runtime.inheritance import Legacy
+from worker_pipeline.runtime.journal import Outbox
+from worker_pipeline.runtime.pipeline_folder import PipelineFolder, forget_page
 from worker_pipeline.runtime.processes import Launcher
+from worker_pipeline.runtime.saved_state import SavedState
+from worker_pipeline.runtime.vital_signs import VitalSigns
 
 # The input that takes items from outside and by hand.
 BY_HAND = 'input'
-# The input of a source: what it is asked for.
-TICK = 'tick'
+MEMORY_PERIOD = 0.25  # s
 
 
 @attrs.frozen
@@ -51,7 +50,9 @@ class Surroundings:
     namespace: str
     launcher: Launcher
     manager_pid: int
-    quarantine: Any  # publisher
+    folder: PipelineFolder
+    outbox: Outbox
+    quarantine: Quarantine
     ros_arguments: tuple[str, ...]  # for the stage's node
     worker_arguments: tuple[str, ...]  # for the workers' contexts
     profiles: Profiles | None  # of DDS, for the workers; None: as the user has set
@@ -73,45 +74,48 @@ class StageNode(ManagedNode):
         self.config = config
         self.plugin = around.plugins[config.name]
         self.is_source = is_source(config, self.plugin)
-        self.ledger = Ledger(
-            queue_size=config.queue_size,
-            overflow=config.overflow,
-            max_attempts=config.max_attempts,
-            ordered=config.ordered,
-        )
+        self.ledger = Ledger(**self._rules(), record=around.outbox.journal.recorder(config.name))
         self.latency = LatencyWindow()
         self.pool: RefreshingWorkerPool[Slot] = RefreshingWorkerPool(config.concurrency)
         self.slots: dict[str, Slot] = {}
         self.followers: list[StageNode] = []
         self.upstream: list[StageNode] = []
-        self.exhausted = False
+        self.source = TickSource(config.period)
+        self.outlet: Outlet | None = None
         self.bad_messages = 0
         self._around = around
+        self._outbox = around.outbox
         self._open = True  # whether items from outside are accepted
-        self._epoch: int | None = None
-        self._last_tick = 0
-        self._tick_due = False
         self._dropped_told = 0
+        self._memory_looked_at = 0.0
         self._main_input = (
             config.inputs[0] if config.inputs else TICK if self.is_source else BY_HAND
         )
         # By stage: under which inputs it has handed items over.
         self._handed: dict[str, set[str]] = {}
+        self._legacy: Legacy | None = None
         self._subscriptions_of_items: list[Any] = []
         self._period_timer: Any = None
-        self._output: Any = None
+
+    def _rules(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            'queue_size': config.queue_size,
+            'overflow': config.overflow,
+            'max_attempts': config.max_attempts,
+            'ordered': config.ordered,
+        }
 
     # -- making it -------------------------------------------------------------------------------
 
     async def do_configure(self) -> None:
-        config, around = self.config, self._around
+        config = self.config
         input_type = message_types.class_of(self.plugin.input_type)
         output_type = message_types.class_of(self.plugin.output_type)
-        is_context = any(
-            config.name in each.context.values() for each in around.pipeline.stages.values()
-        )
-        profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(qos.OUTPUT_DEPTH)
-        self._output = self.create_publisher(output_type, f'{config.name}/output', profile)
+        self._make_outlet(output_type)
+        legacy, self._legacy = self._legacy, None
+        if legacy is not None:
+            self._go_on(legacy)
         for source in (*config.inputs, BY_HAND):
             topic = source if source.startswith('/') else f'{source}/output'
             if source == BY_HAND:
@@ -126,13 +130,23 @@ class StageNode(ManagedNode):
                 )
             )
         for index in range(config.workers):
-            self._add_slot(f'worker_{index}', input_type, output_type)
+            self._add_slot(f'worker_{index}')
+        if legacy is not None:
+            self._adopt(legacy)
         if self.is_source and config.period > 0:
             self._period_timer = self.create_timer(config.period, self._on_period)
         self._set_goals(Goal.INACTIVE)
         await self._settled(config.startup_timeout)
 
-    def _add_slot(self, name: str, input_type: Any, output_type: Any) -> None:
+    def _make_outlet(self, output_type: Any) -> None:
+        name = self.config.name
+        stages = self._around.pipeline.stages.values()
+        is_context = any(name in each.context.values() for each in stages)
+        profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(qos.OUTPUT_DEPTH)
+        publisher = self.create_publisher(output_type, f'{name}/output', profile)
+        self.outlet = Outlet(self, name, publisher, len(self.followers), self._outbox)
+
+    def _add_slot(self, name: str) -> Slot:
         pipeline = self._around.pipeline
         policy = RestartPolicy(
             backoff_max=pipeline.restart_backoff_max,
@@ -144,19 +158,38 @@ class StageNode(ManagedNode):
             startup_timeout=self.config.startup_timeout,
         )
         link = WorkerLink(
-            self, self.config.name, name, input_type, output_type, self.config.concurrency, self
+            self,
+            self.config.name,
+            name,
+            message_types.class_of(self.plugin.input_type),
+            message_types.class_of(self.plugin.output_type),
+            self.config.concurrency,
+            self,
         )
-        self.slots[name] = Slot(
+        slot = self.slots[name] = Slot(
             name,
             Supervision(policy, timing),
             link,
             self._around.launcher,
-            partial(self._worker_spec, name),
+            partial(self._give_birth, name),
             self,
             self.get_logger(),
         )
+        return slot
 
-    def _worker_spec(self, slot: str, target: str) -> WorkerSpec:
+    def _give_birth(self, slot: str, target: str) -> tuple[WorkerSpec, VitalSigns]:
+        """What a worker that is about to be started is told, and the page that it shows itself on.
+
+        Raises OSError where there is no room for the page.
+        """
+        around = self._around
+        spec = attrs.evolve(
+            self._worker_spec(slot), target=target, participant=next(around.participant_numbers)
+        )
+        page = around.folder.new_page(self.config.name, slot, fit_of(spec))
+        return attrs.evolve(spec, page=str(page.path)), page
+
+    def _worker_spec(self, slot: str) -> WorkerSpec:
         around = self._around
         return WorkerSpec(
             namespace=around.namespace,
@@ -173,7 +206,7 @@ class StageNode(ManagedNode):
                 if name in self.plugin.contexts
             },
             concurrency=self.config.concurrency,
-            target=target,
+            target='',
             heartbeat_period=around.pipeline.heartbeat_period,
             orphan_timeout=around.pipeline.orphan_timeout,
             manager_pid=around.manager_pid,
@@ -181,8 +214,83 @@ class StageNode(ManagedNode):
             dds_profile=(
                 around.profiles.suited_to(self.plugin.output_type) if around.profiles else ''
             ),
-            participant=next(around.participant_numbers),
+            state=str(self._state_of(slot)) if self.plugin.remembers else '',
+            lock=str(around.folder.lock_file),
+            keep_held=not around.outbox.journal.payloads,
         )
+
+    def _state_of(self, slot: str) -> Path:
+        return self._around.folder.states / f'{self.config.name}.{slot}'
+
+    # -- after another manager -------------------------------------------------------------------
+
+    def take_over(self, legacy: Legacy) -> None:
+        """Take over what an earlier manager has left of this stage; before anything is made."""
+        if legacy.book is not None:
+            self.ledger.restore(legacy.book['ledger'])
+            self.source.restore(legacy.book['source'])
+            for stage, lineage in legacy.book['handed']:
+                self._handed.setdefault(stage, set()).add(lineage)
+        for name, arguments in legacy.changes:
+            if name == 'source':
+                self.source.restore(arguments[0])
+            elif name == 'handed':
+                self._handed.setdefault(arguments[0], set()).add(arguments[1])
+            else:
+                self.ledger.replay(name, arguments)
+        self.ledger.keep_by(**self._rules())
+        self._legacy = legacy
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a later manager is to know."""
+        outside = self.outlet.snapshot() if self.outlet else {'listeners': 0, 'outside': []}
+        if self._legacy is not None:
+            outside = {'listeners': self._legacy.listeners, 'outside': self._legacy.outside}
+        return {
+            'ledger': self.ledger.snapshot(payloads=self._outbox.journal.payloads),
+            'source': self.source.snapshot(),
+            'handed': [(stage, name) for stage, names in self._handed.items() for name in names],
+            **outside,
+        }
+
+    def _go_on(self, legacy: Legacy) -> None:
+        """Go on with the items, where the earlier manager ended."""
+        assert self.outlet is not None
+        self.outlet.resume(legacy.listeners, legacy.outside, time.monotonic())
+        with self._outbox:
+            for worker in self.ledger.workers:
+                if worker not in legacy.living:
+                    in_work = legacy.in_work.get(worker)
+                    self._take_back(worker, 'died while there was no manager', in_work)
+            self._settle(self.ledger.resume(legacy.payloads))
+
+    def _adopt(self, legacy: Legacy) -> None:
+        now = time.monotonic()
+        for name, page in legacy.living.items():
+            stays = name in self.slots
+            slot = self.slots[name] if stays else self._add_slot(name)
+            slot.outdated = page.read().fit != fit_of(self._worker_spec(name))
+            slot.adopt(page, Goal.ACTIVE, now)
+            if not stays:
+                # There are fewer now: it finishes what it holds.
+                slot.leaving = True
+                slot.set_goal(Goal.GONE, now, self._time_to_finish)
+        if legacy.living:
+            names = ', '.join(sorted(legacy.living))
+            self.get_logger().info(f'found {names} of an earlier manager, and goes on with them')
+
+    @property
+    def _time_to_finish(self) -> float:
+        """How long a worker may take over what it holds, s."""
+        return self.config.task_timeout * self.config.concurrency + 2.0
+
+    def _replace_the_outdated(self, now: float) -> None:
+        """One at a time, and only while all the others are at work."""
+        outdated = [slot for slot in self.slots.values() if slot.outdated]
+        if outdated and all(slot.supervision.at_goal for slot in self.slots.values()):
+            slot = outdated[0]
+            self.get_logger().info(f'{slot.name} has another configuration; it is replaced')
+            slot.retire(now, self._time_to_finish)
 
     # -- lifecycle -------------------------------------------------------------------------------
 
@@ -194,20 +302,23 @@ class StageNode(ManagedNode):
     async def do_deactivate(self) -> None:
         self._set_goals(Goal.INACTIVE)
         # Every worker finishes what it holds before it is inactive.
-        await self._settled(self.config.task_timeout * self.config.concurrency + 2.0)
+        await self._settled(self._time_to_finish)
 
     async def do_cleanup(self) -> None:
         await self.stop_workers(grace=2.0)
         for slot in self.slots.values():
             slot.link.destroy()
         self.slots.clear()
+        for state in self._around.folder.states.glob(f'{self.config.name}.*'):
+            state.unlink(missing_ok=True)
         for subscription in self._subscriptions_of_items:
             self.destroy_subscription(subscription)
         self._subscriptions_of_items.clear()
         if self._period_timer is not None:
             self.destroy_timer(self._period_timer)
-        self.destroy_publisher(self._output)
-        self._output = None
+        if self.outlet is not None:
+            self.outlet.destroy()
+            self.outlet = None
 
     async def do_shutdown(self) -> None:
         await self.stop_workers(grace=1.0)
@@ -225,7 +336,9 @@ class StageNode(ManagedNode):
     def _set_goals(self, goal: Goal) -> None:
         now = time.monotonic()
         for slot in self.slots.values():
-            slot.set_goal(goal, now)
+            # One that was found at work stays there: whoever starts a manager wants it so.
+            if not slot.leaving and not slot.inherited:
+                slot.set_goal(goal, now)
 
     async def _settled(self, timeout: float) -> None:
         """Wait until every worker is as it should be. One that cannot be is told, and tried on."""
@@ -258,12 +371,16 @@ class StageNode(ManagedNode):
             return
         if any(self.ledger.knows(ItemKey(by, stamp)) for by in self._handed.get(source, ())):
             return  # a stage of ours handed it over already; the topic carries it for others
-        self._accept(ItemKey(source, stamp), message)
-        self.pump()
+        with self._outbox:
+            self._accept(ItemKey(source, stamp), message)
+            self.pump()
 
     def hand_over(self, stage: str, lineage: str, stamp: int, message: bytes) -> None:
         """An item came from a stage of the same manager."""
-        self._handed.setdefault(stage, set()).add(lineage)
+        lineages = self._handed.setdefault(stage, set())
+        if lineage not in lineages:
+            lineages.add(lineage)
+            self._outbox.journal.note(self.config.name, 'handed', stage, lineage)
         self._accept(ItemKey(lineage, stamp), message)
         self.pump()
 
@@ -286,28 +403,28 @@ class StageNode(ManagedNode):
 
     def begin_stream(self, epoch: int) -> None:
         """The stream begins: sources are asked for items from now on. ``epoch`` in ROS time, ns."""
-        self._epoch = epoch
-        self._tick_due = True
-        self.pump()
+        with self._outbox:
+            if not self.source.epoch:
+                self.source.begin(epoch)
+                self._note_source()
+            self.pump()
 
     def _on_period(self) -> None:
-        # A period in which nobody could take the item is not made up for.
-        self._tick_due = True
-        self.pump()
+        self.source.come_due()
+        with self._outbox:
+            self.pump()
 
     def _ask(self) -> None:
         """Book the next item to ask a source for, if one is due and somebody can take it."""
-        if not self._tick_due and self.config.period > 0:
+        if not self._open or self.ledger.waiting:
             return
-        if self.exhausted or not self._open or self._epoch is None or self.ledger.waiting:
-            return
-        self._tick_due = False
-        stamp = max(self.get_clock().now().nanoseconds, self._last_tick + 1)
-        self._last_tick = stamp
-        tick = message_types.class_of(self.plugin.input_type)(source=TICK)
-        tick.header.stamp.sec, tick.header.stamp.nanosec = split_stamp(stamp)
-        tick.time_ref.sec, tick.time_ref.nanosec = split_stamp(max(0, stamp - self._epoch))
-        self._accept(ItemKey(TICK, stamp), serialize_message(tick))
+        tick = self.source.next(self.get_clock().now().nanoseconds)
+        if tick is not None:
+            stamp, message = tick
+            self._accept(ItemKey(TICK, stamp), message)
+
+    def _note_source(self) -> None:
+        self._outbox.journal.note(self.config.name, 'source', self.source.snapshot())
 
     # -- items to the workers --------------------------------------------------------------------
 
@@ -318,7 +435,10 @@ class StageNode(ManagedNode):
         return self.ledger.free - sum(each.ledger.outstanding for each in self.upstream)
 
     def pump(self) -> None:
-        """Give out work while there is work, and somebody to do it, and room for what it yields."""
+        """Give out work while there is work, and somebody to do it, and room for what it yields.
+
+        Within an event: what is given out is sent when it is over.
+        """
         freed = False
         while True:
             slot = self.pool.least_loaded(self._load)
@@ -331,9 +451,7 @@ class StageNode(ManagedNode):
             if item is None:
                 break
             freed = True
-            if slot.busy_since is None:
-                slot.busy_since = time.monotonic()
-            slot.link.send(item.payload)
+            self._outbox.do(slot.link.send, item.number, item.payload)
         if freed:
             for stage in self.upstream:
                 stage.pump()
@@ -353,60 +471,62 @@ class StageNode(ManagedNode):
 
     # -- answers ---------------------------------------------------------------------------------
 
-    def on_output(self, worker: str, stamp: int, message: bytes) -> None:
-        self._answered(worker, self.ledger.complete(worker, stamp, (message,)))
+    def on_answer(self, worker: str, answer: Answer) -> None:
+        with self._outbox:
+            self._take(worker, answer)
+            self.pump()
 
-    def on_outcome(self, worker: str, stamp: int, kind: str, text: str) -> None:
-        if kind == worker_contract.NONE:
-            self._answered(worker, self.ledger.complete(worker, stamp))
-        elif kind == worker_contract.END_OF_STREAM:
-            self.exhausted = True
-            self._answered(worker, self.ledger.retract(worker, stamp))
-        elif kind == worker_contract.RETURNED:
-            self.ledger.give_back(worker, stamp)
-            self._answered(worker, NOTHING)
+    def _take(self, worker: str, answer: Answer) -> None:
+        """Book an answer, and pass on what it settles."""
+        ledger, number, kind = self.ledger, answer.number, answer.kind
+        if kind == answers.OUTPUT:
+            self._settle(ledger.complete(worker, number, (answer.output,)))
+        elif kind == answers.NONE:
+            self._settle(ledger.complete(worker, number))
+        elif kind == answers.RETURNED:
+            ledger.give_back(worker, number)
+        elif kind == answers.END_OF_STREAM:
+            self.source.exhausted = True
+            self._note_source()
+            self._settle(ledger.retract(worker, number))
+        elif kind == answers.REFUSED:
+            self.get_logger().warning(
+                f'{worker}: an item is no {self.plugin.input_type} ({answer.text}); refused',
+                throttle_duration_sec=1.0,
+            )
+            self._settle(ledger.refuse(worker, number))
         else:
-            self.slots[worker].last_error = text
-            self._answered(worker, self.ledger.fail(worker, stamp, text))
+            self.slots[worker].last_error = answer.text
+            self._settle(ledger.fail(worker, number, answer.text))
 
-    def on_linked(self, worker: str, pid: int) -> None:
+    def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
         self._around.note_process(pid)
-        self.slots[worker].handle(LinkVerified(pid), time.monotonic())
-
-    def _answered(self, worker: str, settled: Settled) -> None:
         slot = self.slots[worker]
-        slot.busy_since = time.monotonic() if self.ledger.held_by(worker) else None
-        self._settle(settled)
-        self.pump()
+        with self._outbox:
+            if slot.inherited and slot.supervision.pid == pid:
+                slot.inherited = False
+                for item in self.ledger.reconcile(worker, has):
+                    self._outbox.do(slot.link.send, item.number, item.payload)
+                self._settle(self.ledger.drop_the_lost())
+            slot.handle(LinkVerified(pid), time.monotonic())
 
     def _settle(self, settled: Settled) -> None:
         for delivered in settled.delivered:
             self._deliver(delivered)
         for item, cause in settled.quarantined:
-            sec, nanosec = split_stamp(item.key.stamp)
-            stamp = f'{sec}.{nanosec:09d}'
-            self.get_logger().error(
-                f'quarantined the item stamped {stamp} after {item.attempts} attempts: {cause}'
+            topic = f'{self.get_fully_qualified_name()}/{BY_HAND}'
+            text = self._around.quarantine.put(
+                self.config.name, topic, self.plugin.input_type, item, cause, self._outbox
             )
-            values = {
-                'stage': self.config.name,
-                'source': item.key.source,
-                'stamp': stamp,
-                'attempts': item.attempts,
-            }
-            self._around.quarantine.publish(
-                DiagnosticStatus(
-                    level=DiagnosticStatus.ERROR,
-                    name=self.config.name,
-                    message=cause,
-                    values=worker_contract.key_values(values),
-                )
-            )
+            self.get_logger().error(text)
+            for worker in item.blamed_for:
+                if worker in self.slots:
+                    self.slots[worker].pardon(time.monotonic())
 
     def _deliver(self, delivered: Delivered) -> None:
+        assert self.outlet is not None
         self.latency.add(time.monotonic() - delivered.accepted_at)
-        if self.listeners:
-            self._output.publish(delivered.payload)
+        self.outlet.publish(delivered.payload)
         for follower in self.followers:
             follower.hand_over(
                 self.config.name,
@@ -417,14 +537,8 @@ class StageNode(ManagedNode):
 
     @property
     def listeners(self) -> int:
-        """How many subscriptions of the output, not of our own followers, have been found.
-
-        The followers listen to the topic too, for what others publish there; they are handed the
-        item itself, so it is published only when somebody else listens as well.
-        """
-        if self._output is None:
-            return 0
-        return max(0, int(self._output.get_subscription_count()) - len(self.followers))
+        """How many subscriptions of the output, not of our own followers, have been found."""
+        return self.outlet.listeners if self.outlet else 0
 
     def _lineage(self, key: ItemKey) -> str:
         """The input an item comes by, for the stages that follow.
@@ -440,32 +554,52 @@ class StageNode(ManagedNode):
     def on_joined(self, slot: Slot) -> None:
         self.pool.join(slot)
         self.get_logger().info(f'{slot.name} (pid {slot.supervision.pid}) is at work')
-        self.pump()
+        with self._outbox:
+            self.pump()
 
     def on_left(self, slot: Slot) -> None:
         self.pool.leave(slot)
 
-    def on_gone(self, slot: Slot, reason: str, suspect: bool) -> None:
+    def on_gone(self, slot: Slot, reason: str, in_work: int | None) -> None:
         held = self.ledger.held_by(slot.name)
-        self._settle(self.ledger.release(slot.name, reason, suspect=suspect))
-        if slot.supervision.goal is not Goal.GONE:
-            self.get_logger().warning(
-                f'{slot.name} ended: {slot.last_error or reason}; its {held} items go to others'
-            )
-        self.pump()
+        with self._outbox:
+            self._take_back(slot.name, reason, in_work)
+            self._settle(self.ledger.drop_the_lost())
+            if slot.supervision.goal is not Goal.GONE:
+                self.get_logger().warning(
+                    f'{slot.name} ended: {reason}; its {held} items go to others'
+                )
+            self.pump()
+
+    def on_buried(self, signs: VitalSigns) -> None:
+        forget_page(signs)
+
+    def _take_back(self, worker: str, reason: str, in_work: int | None) -> None:
+        """Take back what a dead worker held, but for what it did and could not tell any more."""
+        if self.plugin.remembers:
+            # What is in its state is done, whoever has heard of it: not to be applied again.
+            saved = SavedState(self._state_of(worker)).read()
+            for answer in saved.answers if saved else ():
+                if self.ledger.is_held(worker, answer.number):
+                    self._take(worker, answer)
+        self._settle(self.ledger.release(worker, reason, in_work))
 
     # -- time ------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """Let time pass: supervise every slot."""
-        for slot in self.slots.values():
-            since = slot.busy_since
-            if since is not None and now - since > self.config.task_timeout:
-                slot.busy_since = None
-                slot.handle(
-                    WorkOverdue(f'an item took longer than {self.config.task_timeout:g} s'), now
-                )
-            slot.tick(now)
+        look_at_memory = self.config.memory_limit > 0 and now > self._memory_looked_at
+        for slot in list(self.slots.values()):
+            slot.tick(now, self.ledger.held_by(slot.name), self.config.task_timeout)
+            if look_at_memory:
+                slot.limit_memory(self.config.memory_limit, now)
+                self._memory_looked_at = now + MEMORY_PERIOD
+            if slot.leaving and slot.supervision.phase is Phase.EMPTY:
+                slot.link.destroy()
+                del self.slots[slot.name]
+        self._replace_the_outdated(now)
+        if self.outlet is not None:
+            self.outlet.tick(now)
         dropped = self.ledger.counters.dropped
         if dropped != self._dropped_told:
             self.get_logger().warning(
@@ -477,9 +611,7 @@ class StageNode(ManagedNode):
     def excuse(self, seconds: float) -> None:
         """For so long the manager's process was held up itself; nobody is to blame for it."""
         for slot in self.slots.values():
-            slot.supervision.excuse(seconds)
-            if slot.busy_since is not None:
-                slot.busy_since += seconds
+            slot.excuse(seconds)
 
     @property
     def drained(self) -> bool:
@@ -488,5 +620,5 @@ class StageNode(ManagedNode):
 
     def flush_output(self, timeout: float) -> None:
         """Give listeners up to ``timeout`` seconds to have received what was published."""
-        if self._output is not None:
-            self._output.wait_for_all_acked(Duration(seconds=timeout))
+        if self.outlet is not None:
+            self.outlet.flush(timeout)

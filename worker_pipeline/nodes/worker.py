@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import marshal
 import os
 import select
 import signal
@@ -13,25 +15,32 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.serialization import deserialize_message
+from rclpy.duration import Duration
+from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.signals import SignalHandlerOptions
 
-from worker_pipeline.context import ContextBuffer, header_of
+from worker_pipeline.context import NANOSECONDS, ContextBuffer
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.worker_contract import WorkerSpec
-from worker_pipeline.runtime import dds
-from worker_pipeline.runtime.cdr import BadMessageError, split_stamp, stamp_of
+from worker_pipeline.runtime import answers, dds
+from worker_pipeline.runtime.answers import Answer, RecentAnswers
+from worker_pipeline.runtime.cdr import BadMessageError, number_of, sealed, unsealed
+from worker_pipeline.runtime.pipeline_folder import forget_page, manager_of
 from worker_pipeline.runtime.plugins import load_stage_class
-from worker_pipeline.runtime.stage_runner import StageRunner
+from worker_pipeline.runtime.saved_state import SavedState
+from worker_pipeline.runtime.stage_runner import StageFailedError, StageRunner
+from worker_pipeline.runtime.vital_signs import VitalSigns
 from worker_pipeline.stage import Stage
 
 EXIT_HOOK_FAILED = 70  # EX_SOFTWARE
+EXIT_STAGE_FAILED = 70  # EX_SOFTWARE
 EXIT_INTERNAL_ERROR = 71  # EX_OSERR
 EXIT_ORPHANED = 75  # EX_TEMPFAIL
 
@@ -56,7 +65,10 @@ class WorkerNode(ManagedNode):
             self.declare_parameter(key, value)
         self.refuse_changes_of_parameters()
         stage.logger = _ros_logger(self)
-        self.runner = StageRunner(stage, self._deserialize, self)
+        self.signs = VitalSigns(Path(spec.page))
+        self._recent = RecentAnswers(spec.concurrency)
+        saved = SavedState(Path(spec.state)) if spec.state else None
+        self.runner = StageRunner(stage, self, self.signs, self._recent, self.say, saved)
         work_qos = qos.work(spec.concurrency)
         self._input_type = stage_class.input_type
         self._output_type = stage_class.output_type
@@ -86,7 +98,7 @@ class WorkerNode(ManagedNode):
                 return
 
     async def do_configure(self) -> None:
-        await self._on_main_thread(self.runner.stage.configure)
+        await self._on_main_thread(self._configure)
 
     async def do_activate(self) -> None:
         await self._on_main_thread(self._activate)
@@ -116,6 +128,10 @@ class WorkerNode(ManagedNode):
         # At once, not at the next period: the manager waits for it.
         self.send_heartbeat()
 
+    def _configure(self) -> None:
+        self.runner.stage.configure()
+        self.runner.restore()
+
     def _activate(self) -> None:
         self.runner.stage.activate()
         self.runner.accepting = True
@@ -134,12 +150,12 @@ class WorkerNode(ManagedNode):
 
     def send_heartbeat(self) -> None:
         """Tell the manager that this process lives, and how it stands."""
-        since = self.runner.busy_since
-        busy = 0.0 if since is None else time.monotonic() - since
+        signs = self.signs.read()
+        busy = (time.monotonic_ns() - signs.since) / NANOSECONDS if signs.in_work else 0.0
         values = {
             'state': self.state,
             'processed': self.runner.processed,
-            'in_flight': self.runner.held,
+            'in_flight': len(self.runner.holding),
             'busy_s': f'{busy:.3f}',
         }
         self._heartbeat.publish(
@@ -152,54 +168,53 @@ class WorkerNode(ManagedNode):
             )
         )
 
+    def flush_heartbeat(self) -> None:
+        """Wait until the last heartbeat was received, for half a second at most."""
+        self._heartbeat.wait_for_all_acked(Duration(seconds=0.5))
+
     # -- items -----------------------------------------------------------------------------------
 
     def _on_work(self, item: bytes) -> None:
         try:
-            stamp = stamp_of(item)
+            number = number_of(item)
         except BadMessageError as error:
             self.get_logger().error(f'{self.spec.slot}/work: {error}', throttle_duration_sec=1.0)
             return
-        if worker_contract.is_probe(stamp):
-            self._answer_probe(stamp)
+        if number & worker_contract.PROBE:
+            self._answer_probe(number)
         else:
-            self.runner.offer(item)
+            self.runner.offer(number, item)
 
-    def _answer_probe(self, stamp: int) -> None:
-        if stamp != worker_contract.probe_stamp(os.getpid()):
+    def _answer_probe(self, number: int) -> None:
+        if number != worker_contract.probe_number(os.getpid()):
             return  # asked of the process that had this slot before
-        echo = self._output_type()
-        header = header_of(echo)
-        header.stamp.sec, header.stamp.nanosec = worker_contract.PROBE_SECONDS, os.getpid()
-        self._result.publish(echo)
-        self._say(worker_contract.PROBED, stamp)
+        has = [*self.runner.holding, *(answer.number for answer in self._recent.all())]
+        self._result.publish(sealed(serialize_message(self._output_type()), number))
+        self._outcome.publish(
+            worker_contract.outcome(
+                self.spec.name, worker_contract.PROBED, number, ' '.join(str(each) for each in has)
+            )
+        )
+        # Whoever asks may be a new manager, which has not heard them.
+        for answer in self._recent.all():
+            self.say(answer)
 
-    def _deserialize(self, item: bytes) -> Any:
+    def say(self, answer: Answer) -> None:
+        """Answer an item; also once more."""
+        if answer.kind == answers.OUTPUT:
+            self._result.publish(sealed(answer.output, answer.number))
+        else:
+            self._outcome.publish(
+                worker_contract.outcome(self.spec.name, answer.kind, answer.number, answer.text)
+            )
+
+    def deserialize(self, item: bytes) -> Any:
+        """An input message; what stands behind it is not read."""
         return deserialize_message(item, self._input_type)
 
-    def _say(self, kind: str, stamp: int, text: str = '') -> None:
-        self._outcome.publish(worker_contract.outcome(self.spec.name, kind, stamp, text))
-
-    # The five answers; called by the runner on the main thread.
-
-    def output(self, item: bytes, message: Any) -> None:  # noqa: ARG002 - the message tells
-        self._result.publish(message)
-
-    def none(self, item: bytes) -> None:
-        self._say(worker_contract.NONE, stamp_of(item))
-
-    def error(self, item: bytes, text: str) -> None:
-        sec, nanosec = split_stamp(stamp_of(item))
-        self.get_logger().error(
-            f'process() failed on the item stamped {sec}.{nanosec:09d}:\n{text}'
-        )
-        self._say(worker_contract.ERROR, stamp_of(item), text.strip().splitlines()[-1])
-
-    def returned(self, item: bytes) -> None:
-        self._say(worker_contract.RETURNED, stamp_of(item))
-
-    def end_of_stream(self, item: bytes) -> None:
-        self._say(worker_contract.END_OF_STREAM, stamp_of(item))
+    def serialize(self, message: Any) -> bytes:
+        """An output message's bytes."""
+        return bytes(serialize_message(message))
 
 
 class _RosHandler(logging.Handler):
@@ -232,34 +247,87 @@ def _ros_logger(node: ManagedNode) -> logging.Logger:
     return logger
 
 
-def _watch_manager(spec: WorkerSpec) -> None:
-    """End this process when its manager has been gone for ``orphan_timeout``."""
-    try:
-        pidfd = os.pidfd_open(spec.manager_pid)
-    except ProcessLookupError:
-        pass
-    else:
-        select.select([pidfd], [], [])
-    threading.Event().wait(spec.orphan_timeout)
-    print(
-        f'{spec.name}: no manager for {spec.orphan_timeout:g} s; ending',
-        file=sys.stderr,
-        flush=True,
-    )
-    os._exit(EXIT_ORPHANED)
+class _Life:
+    """The thread that shows that this process runs, and ends it when nobody has need of it.
+
+    It beats by itself: a worker that is stopped, or whose code holds Python's lock, does not, while
+    one that waits for DDS does. When the manager dies it waits for another one.
+    """
+
+    def __init__(self, spec: WorkerSpec, signs: VitalSigns) -> None:
+        self._spec = spec
+        self._signs = signs
+        self._manager = spec.manager_pid
+        self._kept: list[int] = []
+        self.holding: dict[int, bytes] = {}
+
+    def begin(self) -> None:
+        """Begin to beat. A worker that is born after its manager's death ends at once."""
+        self._signs.born()
+        if manager_of(Path(self._spec.lock)) != self._manager:
+            os._exit(EXIT_ORPHANED)
+        threading.Thread(target=self._run, name='life', daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._beat_while_managed()
+            deadline = time.monotonic() + self._spec.orphan_timeout
+            while (manager := manager_of(Path(self._spec.lock))) is None:
+                if time.monotonic() > deadline:
+                    self._end()
+                if self._spec.keep_held:
+                    self._keep_held()
+                time.sleep(min(self._spec.heartbeat_period, 0.1))
+                self._signs.beat()
+            self._manager = manager
+
+    def _beat_while_managed(self) -> None:
+        try:
+            pidfd = os.pidfd_open(self._manager)
+        except ProcessLookupError:
+            return
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        while not poll.poll(self._spec.heartbeat_period * 1e3):
+            self._signs.beat()
+        os.close(pidfd)
+
+    def _keep_held(self) -> None:
+        """Write down what nobody else has now, for the next manager to give out again."""
+        held = dict(self.holding)
+        if list(held) == self._kept:
+            return
+        self._kept = list(held)
+        path = self._signs.path
+        fresh = path.with_name(path.name + '.held.new')
+        fresh.write_bytes(marshal.dumps({number: unsealed(item) for number, item in held.items()}))
+        fresh.replace(path.with_name(path.name + '.held'))
+
+    def _end(self) -> None:
+        spec = self._spec
+        with contextlib.suppress(OSError):  # nobody may be left to read it
+            print(
+                f'{spec.name}: no manager for {spec.orphan_timeout:g} s; ending',
+                file=sys.stderr,
+                flush=True,
+            )
+        forget_page(self._signs)
+        os._exit(EXIT_ORPHANED)
 
 
 def run_worker(spec: WorkerSpec) -> None:
     """The life of a worker process, from fork to exit. Called on its main thread."""
     # A stop is the manager's to order. SIGTERM keeps its default: it ends a worker at once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_manager, args=(spec,), daemon=True).start()
+    life = _Life(spec, VitalSigns(Path(spec.page)))
+    life.begin()
     stage = load_stage_class(spec.plugin)()
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
     with dds.numbered(spec.dds_profile, spec.participant) if spec.dds_profile else nullcontext():
         rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = WorkerNode(spec, stage)
+    life.holding = node.runner.holding
     executor = create_executor()
     executor.add_node(node)
     running = True
@@ -276,7 +344,14 @@ def run_worker(spec: WorkerSpec) -> None:
     spinner = threading.Thread(target=spin, name='executor', daemon=True)
     spinner.start()
     executor.create_task(node.start)
-    node.runner.run()
+    try:
+        node.runner.run()
+    except StageFailedError as error:
+        # Its manager is told why, and finds the item in work: both by what it sees of the dead.
+        node.failure = str(error)
+        node.send_heartbeat()
+        node.flush_heartbeat()
+        os._exit(EXIT_STAGE_FAILED)
     # The last words (a failure, an answer to a shutdown request) are sent by the executor.
     deadline = time.monotonic() + 1.0
     while node.state != 'finalized' and time.monotonic() < deadline:

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from worker_pipeline.context import NANOSECONDS
+from worker_pipeline.runtime import answers
 
-# The stamp of a probe: an empty item that a worker sends back by each of its answer topics, so
-# that a link is known to work, from end to end, before an item is trusted to it. No clock tells
-# this time; the nanoseconds field holds the pid of the process that is asked.
-PROBE_SECONDS = -(2**31)
-
-# What a worker's outcome says; the `message` of its DiagnosticStatus.
-NONE = 'no output'
-ERROR = 'error'
-RETURNED = 'returned'
-END_OF_STREAM = 'end of stream'
+# A probe is an empty item that a worker sends back by each of its answer topics, so that a link is
+# known to work, from end to end, before an item is trusted to it. Its number is the pid of the
+# process that is asked, above all numbers of items.
+PROBE = 1 << 63
+# What the answer to a probe says; other answers' kinds are in runtime/answers.py.
 PROBED = 'probed'
 
 
-def probe_stamp(pid: int) -> int:
-    """The stamp, in nanoseconds, of the probe to a process."""
-    return PROBE_SECONDS * NANOSECONDS + pid
-
-
-def is_probe(stamp: int) -> bool:
-    """Whether a stamp is a probe's. A uint32 of nanoseconds may exceed a second: it is a pid."""
-    return stamp < (PROBE_SECONDS + 5) * NANOSECONDS
+def probe_number(pid: int) -> int:
+    """The number of the probe to a process."""
+    return PROBE | pid
 
 
 @attrs.frozen
@@ -51,6 +42,10 @@ class WorkerSpec:
     ros_arguments: tuple[str, ...] = ()  # log level and the like
     dds_profile: str = ''  # path of a Fast DDS profile; '' for what is set already
     participant: int = 0  # the number of its DDS participant, with a profile
+    page: str = ''  # path of its vital signs
+    state: str = ''  # path of its stage's state; '' for a stage that does not remember
+    lock: str = ''  # path of the file that names the pipeline's manager
+    keep_held: bool = False  # whether to keep what it holds in a file when the manager dies
 
     @property
     def name(self) -> str:
@@ -58,10 +53,19 @@ class WorkerSpec:
         return f'{self.stage}/{self.slot}'
 
 
-def outcome(worker: str, kind: str, stamp: int, text: str = '') -> DiagnosticStatus:
+def fit_of(spec: WorkerSpec) -> int:
+    """A number for all that makes a worker fit its slot: another configuration gives another."""
+    lasting = attrs.evolve(
+        spec, target='', manager_pid=0, participant=0, page='', state='', lock='', keep_held=False
+    )
+    digest = hashlib.blake2b(repr(lasting).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, 'little')
+
+
+def outcome(worker: str, kind: str, number: int, text: str = '') -> DiagnosticStatus:
     """An answer without an output."""
-    level = DiagnosticStatus.ERROR if kind == ERROR else DiagnosticStatus.OK
-    values = {'stamp': str(stamp), 'text': text}
+    level = DiagnosticStatus.ERROR if kind == answers.ERROR else DiagnosticStatus.OK
+    values = {'number': str(number), 'text': text} if text else {'number': str(number)}
     return DiagnosticStatus(level=level, name=worker, message=kind, values=key_values(values))
 
 

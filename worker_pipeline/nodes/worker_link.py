@@ -13,23 +13,21 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.serialization import serialize_message
 
-from worker_pipeline.context import header_of
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.lifecycle import TRANSITIONS, ManagedNode
-from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
+from worker_pipeline.runtime import answers
+from worker_pipeline.runtime.answers import Answer
+from worker_pipeline.runtime.cdr import BadMessageError, number_of, sealed, unsealed
 
 
 class LinkListener(Protocol):
     """Who is told what a worker says."""
 
-    def on_output(self, worker: str, stamp: int, message: bytes) -> None:
-        """A worker answered with an output."""
+    def on_answer(self, worker: str, answer: Answer) -> None:
+        """A worker answered."""
 
-    def on_outcome(self, worker: str, stamp: int, kind: str, text: str) -> None:
-        """A worker answered without an output."""
-
-    def on_linked(self, worker: str, pid: int) -> None:
-        """A probe came back by every way an answer can take."""
+    def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
+        """A probe came back by every way an answer can take; ``has``: the items it has received."""
 
 
 class WorkerLink:
@@ -48,8 +46,9 @@ class WorkerLink:
         self._node = node
         self._slot = slot
         self._listener = listener
-        self._input_type = input_type
+        self._empty = bytes(serialize_message(input_type()))
         self._probed: set[str] = set()
+        self._has: set[int] = set()
         self._probed_pid = 0
         self._pending: Any = None
         profile = qos.work(concurrency)
@@ -63,19 +62,16 @@ class WorkerLink:
         )
         self._change_state = node.create_client(ChangeState, f'{base}/change_state')
 
-    def send(self, item: bytes) -> None:
+    def send(self, number: int, item: bytes) -> None:
         """Give the worker a serialised item."""
-        self._work.publish(item)
+        self._work.publish(sealed(item, number))
 
     def probe(self, pid: int) -> None:
         """Ask the process for a sign by every way its answers take."""
         if self._probed_pid != pid:
             self._probed_pid = pid
             self._probed.clear()
-        message = self._input_type()
-        header = header_of(message)
-        header.stamp.sec, header.stamp.nanosec = worker_contract.PROBE_SECONDS, pid
-        self._work.publish(serialize_message(message))
+        self.send(worker_contract.probe_number(pid), self._empty)
 
     def request(self, label: str) -> None:
         """Ask for a lifecycle transition. Heartbeats tell whether it came about."""
@@ -96,34 +92,36 @@ class WorkerLink:
 
     def _on_result(self, message: bytes) -> None:
         try:
-            stamp = stamp_of(message)
+            number = number_of(message)
         except BadMessageError as error:
-            self._node.get_logger().error(
-                f'{self._slot}/result: {error}', throttle_duration_sec=1.0
-            )
+            self._complain('result', str(error))
             return
-        if worker_contract.is_probe(stamp):
-            self._on_echo('result', stamp)
+        if number & worker_contract.PROBE:
+            self._on_echo('result', number)
         else:
-            self._listener.on_output(self._slot, stamp, message)
+            output = unsealed(message)
+            self._listener.on_answer(self._slot, Answer(number, answers.OUTPUT, output=output))
 
     def _on_outcome(self, status: DiagnosticStatus) -> None:
         values = worker_contract.values_of(status)
-        try:
-            stamp = int(values['stamp'])
-        except (KeyError, ValueError):
-            self._node.get_logger().error(
-                f'{self._slot}/outcome: found no stamp', throttle_duration_sec=1.0
-            )
+        number = values.get('number', '')
+        if not number.isdecimal():
+            self._complain('outcome', 'found no number')
             return
-        if worker_contract.is_probe(stamp):
-            self._on_echo('outcome', stamp)
+        if status.message == worker_contract.PROBED:
+            has = values.get('text', '').split()
+            self._has = {int(each) for each in has}
+            self._on_echo('outcome', int(number))
         else:
-            self._listener.on_outcome(self._slot, stamp, status.message, values.get('text', ''))
+            answer = Answer(int(number), status.message, values.get('text', ''))
+            self._listener.on_answer(self._slot, answer)
 
-    def _on_echo(self, way: str, stamp: int) -> None:
-        if stamp != worker_contract.probe_stamp(self._probed_pid):
+    def _complain(self, way: str, problem: str) -> None:
+        self._node.get_logger().error(f'{self._slot}/{way}: {problem}', throttle_duration_sec=1.0)
+
+    def _on_echo(self, way: str, number: int) -> None:
+        if number != worker_contract.probe_number(self._probed_pid):
             return
         self._probed.add(way)
         if self._probed == {'result', 'outcome'}:
-            self._listener.on_linked(self._slot, self._probed_pid)
+            self._listener.on_linked(self._slot, self._probed_pid, self._has)

@@ -38,9 +38,9 @@ def exit_reason(exit_code: int | None) -> str:
 class WorkerProcess:
     """One forked process and its pidfd. ``pidfd`` is closed when the process is reaped."""
 
-    def __init__(self, process: Any) -> None:
-        self._process = process
-        self.pid: int = process.pid
+    def __init__(self, pid: int, process: Any = None) -> None:
+        self._process = process  # None: an earlier manager has started it
+        self.pid = pid
         self.pidfd: int | None = None
         # A process that is gone already has no pidfd to be had.
         with contextlib.suppress(ProcessLookupError):
@@ -54,11 +54,13 @@ class WorkerProcess:
 
     def reap(self) -> str:
         """Collect the status of a process that has ended, and say why it did."""
-        self._process.join(EXIT_STATUS_WAIT)
-        reason = exit_reason(self._process.exitcode)
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
+        if self._process is None:
+            return exit_reason(None)
+        self._process.join(EXIT_STATUS_WAIT)
+        reason = exit_reason(self._process.exitcode)
         with contextlib.suppress(ValueError):
             self._process.close()
         return reason
@@ -110,7 +112,14 @@ class Launcher:
         # The manager stops its workers itself, in order and in time; what it leaves, it leaves on
         # purpose. multiprocessing would wait at exit for each of them, without a bound.
         multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
-        worker = WorkerProcess(process)
+        pid: Any = process.pid
+        return self._watched(WorkerProcess(pid, process))
+
+    def adopt(self, pid: int) -> WorkerProcess:
+        """Watch a worker that an earlier manager has started."""
+        return self._watched(WorkerProcess(pid))
+
+    def _watched(self, worker: WorkerProcess) -> WorkerProcess:
         if worker.pidfd is None:
             self._on_exit(worker.pid, worker.reap())
             return worker
@@ -120,8 +129,15 @@ class Launcher:
             self._epoll.register(worker.pidfd, select.EPOLLIN)
         return worker
 
+    @property
+    def helpers(self) -> list[int]:
+        """The processes that help to start workers, and outlive us where a worker does."""
+        server, tracker = forkserver._forkserver, resource_tracker._resource_tracker
+        pids = server._forkserver_pid, tracker._pid  # type: ignore[attr-defined]
+        return [pid for pid in pids if pid]
+
     def send_signal(self, pid: int, number: signal.Signals) -> None:
-        """Signal a worker that was started here and has not been reaped."""
+        """Signal a worker that is watched here and has not been reaped."""
         with self._lock:
             worker = self._processes.get(pid)
             if worker is not None:

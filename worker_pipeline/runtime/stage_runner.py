@@ -8,32 +8,39 @@ first.
 from __future__ import annotations
 
 import queue
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from worker_pipeline.context import header_of
+from worker_pipeline.runtime import answers
+from worker_pipeline.runtime.answers import Answer, RecentAnswers
+from worker_pipeline.runtime.saved_state import SavedState
 from worker_pipeline.stage import EndOfStream, Stage
 
 
-class Answers(Protocol):
-    """Where the answers go: exactly one call for each item."""
+class StageFailedError(Exception):
+    """A stage that asks for it (``restart_on_error``) is to begin anew after an exception."""
 
-    def output(self, item: bytes, message: Any) -> None:
-        """The item gave this output, stamped as the item is."""
 
-    def none(self, item: bytes) -> None:
-        """The item gave no output."""
+class Signs(Protocol):
+    """Where it is shown which item is in work."""
 
-    def error(self, item: bytes, text: str) -> None:
-        """The item could not be done."""
+    def begin(self, number: int) -> None:
+        """This one is, from now on."""
 
-    def returned(self, item: bytes) -> None:
-        """The item was not begun: the stage is not active."""
+    def end(self) -> None:
+        """None is any more."""
 
-    def end_of_stream(self, item: bytes) -> None:
-        """There is nothing more to come."""
+
+class Messages(Protocol):
+    """Between bytes and messages."""
+
+    def deserialize(self, item: bytes) -> Any:
+        """An input; any exception means that the bytes are none."""
+
+    def serialize(self, message: Any) -> bytes:
+        """An output."""
 
 
 class Job:
@@ -54,28 +61,41 @@ class Job:
 
 
 class StageRunner:
-    """Runs one stage. Other threads offer items and submit jobs; ``run`` is the main thread's."""
+    """Runs one stage. Other threads offer items and submit jobs; ``run`` is the main thread's.
 
-    def __init__(self, stage: Stage, deserialize: Callable[[bytes], Any], answers: Answers) -> None:
+    ``say`` is called with every answer, ``recent`` holds the last of them. ``saved``: where a stage
+    that remembers has its state.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        messages: Messages,
+        signs: Signs,
+        recent: RecentAnswers,
+        say: Callable[[Answer], None],
+        saved: SavedState | None = None,
+    ) -> None:
         self.stage = stage
         self.accepting = False  # set by the activate and deactivate jobs, so in order with items
-        self.received = 0
         self.processed = 0
-        self.busy_since: float | None = None
-        self._deserialize = deserialize
-        self._answers = answers
+        self.holding: dict[int, bytes] = {}  # by number, what was received and not answered yet
+        self._messages = messages
+        self._signs = signs
+        self._recent = recent
+        self._say = say
+        self._saved = saved
         self._output_type = type(stage).output_type
-        self._inbox: queue.SimpleQueue[bytes | Job | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[int | Job | None] = queue.SimpleQueue()
 
-    @property
-    def held(self) -> int:
-        """How many items were received and not answered yet."""
-        return self.received - self.processed
-
-    def offer(self, item: bytes) -> None:
-        """Queue a serialised item."""
-        self.received += 1
-        self._inbox.put(item)
+    def offer(self, number: int, item: bytes) -> None:
+        """Queue a serialised item; once, whoever sends it again."""
+        done = self._recent.final(number)
+        if done is not None:
+            self._say(done)
+        elif number not in self.holding:
+            self.holding[number] = item
+            self._inbox.put(number)
 
     def submit(self, call: Callable[[], None]) -> Job:
         """Queue a call; returns a job to watch."""
@@ -87,8 +107,20 @@ class StageRunner:
         """Let ``run`` return after what is queued now."""
         self._inbox.put(None)
 
+    def restore(self) -> None:
+        """Go on from the state that was saved last; without any, the present one is saved."""
+        if self._saved is None:
+            return
+        saved = self._saved.read()
+        if saved is None:
+            self._saved.write(self.stage.save_state(), self._recent)
+            return
+        self.stage.restore_state(saved.state)
+        for answer in saved.answers:
+            self._recent.add(answer)
+
     def run(self) -> None:
-        """Do what is queued until closed."""
+        """Do what is queued until closed. Raises StageFailedError."""
         while True:
             entry = self._inbox.get()
             if entry is None:
@@ -96,30 +128,61 @@ class StageRunner:
             if isinstance(entry, Job):
                 entry.run()
             else:
-                self._do(entry)
-                self.processed += 1
+                self._answer(self._do(entry, self.holding[entry]))
 
-    def _do(self, item: bytes) -> None:
+    def _answer(self, answer: Answer) -> None:
+        # In this order: at every moment it is held, or among the last answers, or both.
+        self._recent.add(answer)
+        del self.holding[answer.number]
+        self._say(answer)
+        self.processed += 1
+
+    def _do(self, number: int, item: bytes) -> Answer:
         if not self.accepting:
-            self._answers.returned(item)
-            return
-        self.busy_since = time.monotonic()
+            return Answer(number, answers.RETURNED)
+        self._signs.begin(number)
         try:
-            message = self._deserialize(item)
+            message = self._messages.deserialize(item)
+        except Exception as error:
+            self._signs.end()
+            return Answer(number, answers.REFUSED, f'{type(error).__name__}: {error}')
+        try:
+            answer = self._process(number, message)
+            if self._saved is not None:
+                self._recent.add(answer)
+                self._saved.write(self.stage.save_state(), self._recent)
+        except Exception as error:
+            answer = self._failed(number, message, error)
+        self._signs.end()
+        return answer
+
+    def _process(self, number: int, message: Any) -> Answer:
+        try:
             output = self.stage.process(message)
-            if output is None:
-                self._answers.none(item)
-            elif not isinstance(output, self._output_type):
-                raise TypeError(
-                    f'process() returned {type(output).__name__}; '
-                    f'allowed: {self._output_type.__name__} or None'
-                )
-            else:
-                header_of(output).stamp = header_of(message).stamp
-                self._answers.output(item, output)
         except EndOfStream:
-            self._answers.end_of_stream(item)
-        except Exception:
-            self._answers.error(item, traceback.format_exc())
-        finally:
-            self.busy_since = None
+            return Answer(number, answers.END_OF_STREAM)
+        if output is None:
+            return Answer(number, answers.NONE)
+        if not isinstance(output, self._output_type):
+            raise TypeError(
+                f'process() returned {type(output).__name__}; '
+                f'allowed: {self._output_type.__name__} or None'
+            )
+        header_of(output).stamp = header_of(message).stamp
+        return Answer(number, answers.OUTPUT, output=self._messages.serialize(output))
+
+    def _failed(self, number: int, message: Any, error: Exception) -> Answer:
+        stamp = header_of(message).stamp
+        self.stage.logger.error(
+            f'process() failed on the item stamped {stamp.sec}.{stamp.nanosec:09d}:\n'
+            f'{traceback.format_exc()}'
+        )
+        text = f'{type(error).__name__}: {error}'
+        if type(self.stage).restart_on_error:
+            raise StageFailedError(text) from error
+        if self._saved is not None:
+            # What was done halfway is not to stay.
+            saved = self._saved.read()
+            if saved is not None:
+                self.stage.restore_state(saved.state)
+        return Answer(number, answers.ERROR, text)

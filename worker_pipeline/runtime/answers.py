@@ -1,0 +1,55 @@
+"""A worker's answers: what became of each item that it was given.
+
+The last ones are kept for as long as the manager may not have them. A manager that dies may take
+answers with it that it had not read yet. Its successor asks, and the worker says them again. A
+manager gives a worker at most ``concurrency`` items that it has no answer to, so that many answers,
+the last ones, are all that can be missing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+# What an answer says.
+OUTPUT = 'output'
+NONE = 'no output'
+END_OF_STREAM = 'end of stream'
+ERROR = 'error'  # tried, and failed
+REFUSED = 'refused'  # no message of the input's type
+RETURNED = 'returned'  # not begun
+# After these the item is done: in the state of a stage that remembers, too.
+FINAL = frozenset({OUTPUT, NONE, END_OF_STREAM})
+
+
+class Answer(NamedTuple):
+    """One answer. ``output`` is the serialised message where the kind is OUTPUT."""
+
+    number: int
+    kind: str
+    text: str = ''
+    output: bytes = b''
+
+
+class RecentAnswers:
+    """The last ``size`` answers by number."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._answers: OrderedDict[int, Answer] = OrderedDict()
+
+    def add(self, answer: Answer) -> None:
+        """Keep an answer, and let go of the oldest."""
+        self._answers.pop(answer.number, None)
+        self._answers[answer.number] = answer
+        while len(self._answers) > self.size:
+            self._answers.popitem(last=False)
+
+    def final(self, number: int) -> Answer | None:
+        """The answer to an item that is done, if it is among the last."""
+        answer = self._answers.get(number)
+        return answer if answer is not None and answer.kind in FINAL else None
+
+    def all(self) -> list[Answer]:
+        """The oldest first."""
+        return list(self._answers.values())

@@ -1,0 +1,218 @@
+"""The journal: every change of the ledgers, written down before anything comes of it.
+
+One file for all the stages of a manager, in the pipeline's folder in shared memory, so that a
+write never waits for a disk; it survives the manager, not the machine. The changes of one event
+(an answer taken, its output accepted by the stage that follows, the next items given out) are one
+*entry*, written in one call: after a crash an entry is there or it is not. What the event leads to
+in the world (messages sent) is done only then.
+
+An entry is four bytes of length and a marshalled list of changes ``(stage, name, arguments)``. The
+first is a snapshot of everything; when the file has grown enough it begins anew with another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import struct
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from worker_pipeline.core.ledger import Record
+
+_LENGTH = struct.Struct('<I')
+# Bumped whenever what is written changes its meaning: an older journal is then not read.
+FORMAT = 1
+# What a journal may grow by before it begins anew, at least.
+ROOM = 8_000_000
+
+Change = tuple[str, str, tuple[Any, ...]]
+
+
+class Recovered(NamedTuple):
+    """What a journal held."""
+
+    run: int
+    snapshot: Mapping[str, Any]
+    entries: list[list[Change]]  # since the snapshot, in order
+    sent: int  # how many entries led to what was done for certain; -1: not even the snapshot
+
+
+class Journal:
+    """Written by one manager; ``run`` is the pipeline's run that it belongs to.
+
+    ``payloads``: with the items themselves. Without, it tells who holds what.
+    """
+
+    def __init__(self, path: Path, run: int, *, payloads: bool) -> None:
+        self.payloads = payloads
+        self._path = path
+        self._run = run
+        self._file = -1
+        self._size = 0
+        self._enough = 0
+        self._changes: list[Change] = []
+
+    def recorder(self, stage: str) -> Record:
+        """Where a stage's ledger records its changes."""
+        changes = self._changes
+        if self.payloads:
+
+            def record(name: str, arguments: tuple[Any, ...]) -> None:
+                changes.append((stage, name, arguments))
+        else:
+
+            def record(name: str, arguments: tuple[Any, ...]) -> None:
+                if name == 'accept':
+                    source, stamp, _, now = arguments
+                    arguments = source, stamp, None, now
+                elif name == 'complete':
+                    worker, number, outputs = arguments
+                    arguments = worker, number, (None,) * len(outputs)
+                changes.append((stage, name, arguments))
+
+        return record
+
+    def note(self, stage: str, name: str, *arguments: Any) -> None:
+        """Record another fact than a ledger's; the reader is to know its name."""
+        self._changes.append((stage, name, arguments))
+
+    def begin(self, snapshot: Mapping[str, Any]) -> None:
+        """Begin the file (anew): all there is, and changes from here on. OSError: no room."""
+        self._changes.clear()
+        data = marshal.dumps((FORMAT, self._run, dict(snapshot)))
+        fresh = self._path.with_suffix('.new')
+        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        try:
+            _write(file, _LENGTH.pack(len(data)) + data)
+            fresh.replace(self._path)
+        except OSError:
+            os.close(file)
+            raise
+        self.close()
+        self._file, self._size = file, len(data)
+        self._enough = ROOM + 4 * len(data)
+
+    def commit(self) -> None:
+        """Write the changes since the last call as one entry. OSError: no room; nothing changed."""
+        if not self._changes:
+            return
+        data = marshal.dumps(self._changes)
+        self._changes.clear()
+        try:
+            _write(self._file, _LENGTH.pack(len(data)) + data)
+        except OSError:
+            # Whatever was written of it is cut off, so that the next entry can be read.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            raise
+        self._size += len(data) + _LENGTH.size
+
+    def sent(self) -> None:
+        """Note that all that the last entry led to was done."""
+        _write(self._file, _LENGTH.pack(0))
+        self._size += _LENGTH.size
+
+    @property
+    def grown(self) -> bool:
+        """Whether it is time to begin anew."""
+        return self._size > self._enough
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _write(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def read(path: Path) -> Recovered | None:
+    """What a journal holds; None when there is none, or it is of another version."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    parts: list[Any] = []
+    sent = -1
+    position = 0
+    while position + _LENGTH.size <= len(data):
+        (length,) = _LENGTH.unpack_from(data, position)
+        position += _LENGTH.size
+        if position + length > len(data):
+            break  # killed while it wrote
+        if length:
+            try:
+                parts.append(marshal.loads(memoryview(data)[position : position + length]))
+            except (ValueError, EOFError, TypeError):
+                return None
+        else:
+            sent = len(parts) - 1
+        position += length
+    if not parts or not isinstance(parts[0], tuple) or parts[0][0] != FORMAT:
+        return None
+    _, run, snapshot = parts[0]
+    return Recovered(run, snapshot, parts[1:], sent)
+
+
+class Outbox:
+    """What an event leads to in the world, kept until its changes are written down.
+
+    A context, entered by everything that may change a ledger; what it does inside another one's
+    event belongs to that event.
+    """
+
+    def __init__(self, journal: Journal, on_error: Callable[[str], None]) -> None:
+        self.journal = journal
+        self._on_error = on_error
+        self._depth = 0
+        self._effects: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._to_note = False
+        # How much is kept back for the time being: nothing counts as sent meanwhile.
+        self.kept_back = 0
+        self.snapshot: Callable[[], Mapping[str, Any]] = dict
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._flush()
+
+    def do(self, effect: Callable[..., None], *arguments: Any, once: bool = False) -> None:
+        """Do this when it is written down; ``once``: and note when it is done."""
+        self._effects.append((effect, arguments))
+        self._to_note = self._to_note or once
+
+    def _flush(self) -> None:
+        try:
+            self.journal.commit()
+        except OSError as error:
+            self._tell(error)
+        if self._effects:
+            effects, self._effects = self._effects, []
+            for effect, arguments in effects:
+                try:
+                    effect(*arguments)
+                except Exception:  # the others are as important
+                    self._on_error(f'internal error:\n{traceback.format_exc()}')
+        try:
+            if self._to_note and not self.kept_back:
+                self._to_note = False
+                self.journal.sent()
+            if self.journal.grown:
+                self.journal.begin(self.snapshot())
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        # What flies, flies on: the pipeline is worth more than its journal.
+        self._on_error(f'the journal cannot be written: {error}; a crash now may lose items')
