@@ -33,6 +33,7 @@ setup(
         'console_scripts': [
             f'manager = {NAME}.cli:manager',
             f'mission = {NAME}.cli:mission',
+            f'quarantine = {NAME}.cli:quarantine',
         ],
     },
 )

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 USAGE = """usage: python -m worker_pipeline COMMAND [--ros-args ...]
 
 commands:
-  manager   run a pipeline:   manager --ros-args --params-file FILE
-  mission   fly the reference mission
+  manager      run a pipeline:   manager --ros-args --params-file FILE
+  mission      fly the reference mission
+  quarantine   list the items that were given up, or show one: quarantine --show FILE
 """
 
 
@@ -27,7 +28,18 @@ def mission(arguments: Sequence[str] | None = None) -> int:
     return fly(list(sys.argv[1:] if arguments is None else arguments[1:])) or 0
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {'manager': manager, 'mission': mission}
+def quarantine(arguments: Sequence[str] | None = None) -> int:
+    """List the items that were given up, or show one; returns the exit code."""
+    from worker_pipeline.runtime.quarantine_command import main as show
+
+    return show(list(sys.argv[1:] if arguments is None else arguments[1:]))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    'manager': manager,
+    'mission': mission,
+    'quarantine': quarantine,
+}
 
 
 def main() -> int:

@@ -1,0 +1,263 @@
+"""One quarantined item on disk: an mcap file, or, where there is no mcap, its bytes beside a JSON.
+
+Either form is there whole or not at all, also after a power cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from worker_pipeline.runtime.cdr import split_stamp
+
+MCAP = '.mcap'
+# The message's bytes, and beside them what is known of it. The second is written last, so where it
+# is, the first is too.
+BYTES = '.cdr'
+JSON = '.json'
+
+# Whose name is another was not made here, or was renamed to be kept: nobody removes it.
+_OURS = re.compile(r'.+_-?\d+\.\d{9}_[0-9a-f]{8}\.(mcap|cdr|json)')
+_METADATA = 'worker_pipeline/quarantine'
+
+
+class BadFileError(ValueError):
+    """A file that holds no quarantined item, or only a part of one."""
+
+
+class McapMissingError(ImportError):
+    """The Python package mcap is not installed."""
+
+
+@attrs.frozen(kw_only=True)
+class Label:
+    """What is known of a quarantined item besides its message.
+
+    ``source`` is the input it came by, ``topic`` the name it is recorded under, ``message_type`` as
+    in ``std_msgs/msg/Header``. ``stamp`` is its header's, ``at`` when it was given up: both in ns,
+    ``at`` since 1970.
+    """
+
+    stage: str
+    source: str
+    topic: str
+    message_type: str
+    stamp: int
+    attempts: int
+    cause: str
+    at: int
+
+
+@attrs.frozen(kw_only=True)
+class QuarantinedItem(Label):
+    """An item that was given up. ``message`` is its CDR form, encapsulation header included."""
+
+    message: bytes = attrs.field(repr=lambda message: f'<{len(message)} bytes>')
+
+
+def has_mcap() -> bool:
+    """Whether mcap files can be written and read here."""
+    try:
+        import mcap.reader
+        import mcap.writer  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def new_name(item: Label, suffix: str) -> str:
+    """A file name that no other item has: stage, stamp, and what makes it unique."""
+    seconds, nanoseconds = split_stamp(item.stamp)
+    stage = re.sub(r'[^\w-]', '_', item.stage)[:100]
+    return f'{stage}_{seconds}.{nanoseconds:09d}_{secrets.token_hex(4)}{suffix}'
+
+
+def write(path: Path, item: QuarantinedItem, definition: str) -> None:
+    """Write an item in the form that the path's suffix asks for; OSError where that cannot be.
+
+    ``definition`` is the full text of its message's type, or '' where that is not known.
+    """
+    if path.suffix == MCAP:
+        _put(path, lambda file: _write_mcap(file, item, definition))
+    else:
+        text = json.dumps(_fields_of(item), indent=2) + '\n'
+        _put(path.with_suffix(BYTES), lambda file: file.write(item.message))
+        try:
+            _put(path, lambda file: file.write(text.encode()))
+        except BaseException:
+            path.with_suffix(BYTES).unlink(missing_ok=True)
+            raise
+
+
+def read(path: Path) -> QuarantinedItem:
+    """Read an item again: an mcap file, or either file of the other form.
+
+    BadFileError for a file that holds no item, McapMissingError, OSError.
+    """
+    fields, message = _load(path, with_message=True)
+    label, size = _label(path, fields)
+    if len(message) != size:
+        raise BadFileError(f'{path}: found a message of {len(message)} bytes; allowed: {size}')
+    return QuarantinedItem(**attrs.asdict(label), message=message)
+
+
+def glance(path: Path) -> tuple[Label, int]:
+    """What is known of an item, and its message's size in bytes, without reading the message.
+
+    Errors as ``read`` has them.
+    """
+    fields, _ = _load(path, with_message=False)
+    return _label(path, fields)
+
+
+def items_in(folder: Path) -> Iterator[Path]:
+    """The items in a folder and in those below it, each as one path that ``read`` takes."""
+    for path in sorted(folder.rglob('*')):
+        if path.suffix in (MCAP, JSON) and _OURS.fullmatch(path.name):
+            yield path
+
+
+def remove_oldest(folder: Path, limit: int, youngest: Mapping[str, int]) -> set[str]:
+    """Remove the oldest items beyond ``limit``; returns the stems of those that stay.
+
+    ``youngest`` tells, by stem, the order of the items that are younger than all others whatever
+    the clock said when they were written.
+    """
+    ages: dict[str, tuple[int, int]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _OURS.fullmatch(entry.name):
+                stem = Path(entry.name).stem
+                # Somebody else may remove it in this moment.
+                with suppress(FileNotFoundError):
+                    ages[stem] = (youngest.get(stem, -1), entry.stat().st_mtime_ns)
+    oldest_first = sorted(ages, key=ages.__getitem__)
+    excess = max(0, len(oldest_first) - limit)
+    for stem in oldest_first[:excess]:
+        # What tells of the bytes goes before them, as it came after them.
+        for suffix in (MCAP, JSON, BYTES):
+            (folder / f'{stem}{suffix}').unlink(missing_ok=True)
+    return set(oldest_first[excess:])
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove what writers left behind that were killed; one that lives has its file locked."""
+    for path in folder.glob('.*.part'):
+        with suppress(OSError), path.open('rb') as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def _put(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Make a file that is there whole or not at all."""
+    part = path.with_name(f'.{path.name}.part')
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, 'wb') as file:
+            # Some network file systems have no locks, and nobody will remove a half there.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fill(file)
+            file.flush()
+            # The bytes must be on the disk before the name is.
+            os.fsync(file.fileno())
+            os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_mcap(file: BinaryIO, item: QuarantinedItem, definition: str) -> None:
+    from mcap.writer import Writer
+
+    writer = Writer(file)
+    writer.start(profile='ros2', library='worker_pipeline')
+    encoding = 'ros2msg' if definition else ''
+    schema = writer.register_schema(item.message_type, encoding, definition.encode())
+    channel = writer.register_channel(item.topic, 'cdr', schema)
+    writer.add_metadata(_METADATA, _fields_of(item))
+    # A time before 1970 has no place there. The metadata has it.
+    writer.add_message(
+        channel, log_time=max(0, item.at), publish_time=max(0, item.stamp), data=item.message
+    )
+    writer.finish()  # type: ignore[no-untyped-call]
+
+
+def _load(path: Path, with_message: bool) -> tuple[Mapping[str, str], bytes]:
+    try:
+        if path.suffix == MCAP:
+            return _load_mcap(path, with_message)
+        if path.suffix in (JSON, BYTES):
+            fields = json.loads(path.with_suffix(JSON).read_bytes())
+            if not isinstance(fields, dict):
+                raise BadFileError(f'{path}: found {type(fields).__name__}; allowed: an object')
+            return fields, path.with_suffix(BYTES).read_bytes() if with_message else b''
+    except (McapMissingError, BadFileError):
+        raise
+    except Exception as error:
+        # A damaged file may lead its reader to anything, also to a place before its beginning.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        raise BadFileError(f'{path}: {type(error).__name__}: {error}') from error
+    raise BadFileError(f'{path}: found a file *{path.suffix}; allowed: *{MCAP}, *{BYTES}, *{JSON}')
+
+
+def _load_mcap(path: Path, with_message: bool) -> tuple[Mapping[str, str], bytes]:
+    if not has_mcap():
+        raise McapMissingError(f'{path}: reading it needs the Python package mcap')
+    from mcap.reader import make_reader
+
+    with path.open('rb') as file:
+        reader = make_reader(file, validate_crcs=True)
+        metadata = [record for record in reader.iter_metadata() if record.name == _METADATA]
+        if not metadata:
+            raise BadFileError(f'{path}: found an mcap file without a quarantined item')
+        messages = (
+            [message.data for _, _, message in reader.iter_messages()] if with_message else []
+        )
+    if with_message and len(messages) != 1:
+        raise BadFileError(f'{path}: found {len(messages)} messages; allowed: 1')
+    return metadata[0].metadata, messages[0] if messages else b''
+
+
+def _fields_of(item: QuarantinedItem) -> dict[str, str]:
+    known = {**attrs.asdict(item), 'size': len(item.message)}
+    del known['message']
+    # A cause may quote what is no valid text, as the name of a file.
+    return {
+        key: str(value).encode(errors='backslashreplace').decode() for key, value in known.items()
+    }
+
+
+def _label(path: Path, fields: Mapping[str, str]) -> tuple[Label, int]:
+    try:
+        label = Label(
+            stage=str(fields['stage']),
+            source=str(fields['source']),
+            topic=str(fields['topic']),
+            message_type=str(fields['message_type']),
+            stamp=int(fields['stamp']),
+            attempts=int(fields['attempts']),
+            cause=str(fields['cause']),
+            at=int(fields['at']),
+        )
+        return label, int(fields['size'])
+    except KeyError as error:
+        raise BadFileError(f'{path}: found an item without its {error}') from error
+    except (TypeError, ValueError) as error:
+        raise BadFileError(f'{path}: {error}') from error
