@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from hypothesis import strategies as st
 
 from support.configuring import stage
@@ -163,3 +164,69 @@ def _misspelt(key: str) -> st.SearchStrategy[str]:
 
 # Mostly what comes deep into the checks.
 trees = st.one_of(spoilt_trees(), spoilt_trees(), spoilt_trees(), valid_trees(), TREES)
+
+
+def as_file(tree: Any) -> str:
+    """The text of a parameter file."""
+    return yaml.safe_dump({'/**/manager': {'ros__parameters': tree}}, sort_keys=False)
+
+
+@st.composite
+def broken_files(draw: st.DrawFn) -> str:
+    """The text of a good parameter file with something put in or taken out, anywhere."""
+    text = as_file(draw(valid_trees()))
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(text)))
+        piece = draw(st.sampled_from(PIECES) | st.text(max_size=3))
+        text = text[:place] + piece + text[place + draw(st.integers(0, 3)) :]
+    return text
+
+
+PIECES = (
+    *(
+        '\n',
+        ' ',
+        '\t',
+        ':',
+        ': ',
+        '- ',
+        '[',
+        ']',
+        '{',
+        '}',
+        '#',
+        '"',
+        "'",
+        '&a ',
+        '*a',
+        '!!binary ',
+    ),
+    *('---\n', '...\n', '|', '>', '~', '%', '\0', '\ufeff', '/**', '/', '.', 'ros__parameters:\n'),
+)
+files = st.one_of(
+    broken_files(),
+    st.text(max_size=20),
+    st.sampled_from(['', '{{{', '- a', '/**/manager: 5', '/**/manager:\n', '"/a b": {}', 'a: *b']),
+)
+OPTIONS = (
+    *(['-r', each] for each in ('quarantine:=/q', 'camera/output:=/elsewhere', '__ns:=/space')),
+    *(['-r', each] for each in ('__ns:=/', '__ns:=space', f'__ns:=/{"a" * 150}')),
+    *(['-r', each] for each in (f'__ns:=/{"a" * 240}', '__node:=other', '__node:=1', 'é:=ü')),
+    *(['-r', each] for each in ('a', ':=', 'heartbeats:=/diagnostics', 'manager:a:=b', '')),
+    *(['-p', each] for each in ('spares:=0', 'spares:=x', 'spares', 'stages:=[', 'stages:=[]')),
+    *(['-p', each] for each in ('camera.input:=[]', 'x:=1', 'use_sim_time:=maybe', '"":=1')),
+    *(['--log-level', each] for each in ('info', 'debug', 'manager:=info', 'nonsense', ':=')),
+    *(['--params-file', each] for each in ('/nonexistent', '/', '')),
+    *(['-e', '/enclave'], ['-e', ' '], ['--disable-rosout-logs'], ['--enable-external-lib-logs']),
+    *(
+        ['--log-config-file', '/nonexistent'],
+        ['--frobnicate'],
+        [''],
+        ['--', 'stray'],
+        ['-r'],
+        ['-p'],
+    ),
+)
+options = st.lists(st.sampled_from(OPTIONS), min_size=1, max_size=3).map(
+    lambda chosen: [word for option in chosen for word in option]
+)
