@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+from typing import Any
+
 import pytest
 from support.configuring import stage
+from support.waiting import wait_for
 
 CASES = {
     'a worker count of zero': (
@@ -106,6 +110,16 @@ CASES = {
 }
 
 
+BAD_PLUGINS = {
+    'hangs': 'importing it took longer than startup_timeout, 1.5 s',
+    'interrupts': 'importing it failed: KeyboardInterrupt (',
+    'exits': 'importing it failed: SystemExit: usage: exits.py FILE (',
+    'prints': r'importing it failed: ImportError: first line second line \x07third (',
+    'spawns': "support.bad_plugins.spawns has no 'Echo'",
+    '__main__': 'importing it failed: SystemExit: 5 (',
+}
+
+
 @pytest.mark.parametrize('case', CASES)
 def test_bad_configuration_is_told_and_nothing_started(start, case):
     """The message names the key, what was found and what is allowed; the exit code is 2."""
@@ -117,6 +131,47 @@ def test_bad_configuration_is_told_and_nothing_started(start, case):
     assert 'nothing was started' in manager.output
     assert 'Traceback' not in manager.output
     assert manager.relatives() == []
+
+
+def test_bad_plugins_are_told_all_together(start):
+    """Whatever they do while they are imported; and what they have started is ended."""
+    parameters: dict[str, Any] = {'stages': [f'a{name}' for name in BAD_PLUGINS]}
+    for name in BAD_PLUGINS:
+        plugin = f'support.bad_plugins.{name}:Echo'
+        parameters[f'a{name}'] = {'plugin': plugin, 'startup_timeout': 30.0}
+    parameters['ahangs']['startup_timeout'] = 1.5
+    manager = start(parameters)
+    assert manager.wait() == 2, manager.output
+    for name, told in BAD_PLUGINS.items():
+        assert (
+            f"  a{name}.plugin: found 'support.bad_plugins.{name}:Echo'; {told}" in manager.output
+        )
+    assert 'Traceback' not in manager.output
+    assert manager.relatives() == []
+
+
+def test_a_plugin_that_hangs_does_not_hold_up_a_stop(start):
+    """Nothing has been started, so nothing is to be waited for."""
+    manager = start(
+        {
+            'stages': ['one'],
+            'one': {'plugin': 'support.bad_plugins.hangs:X', 'startup_timeout': 60.0},
+        }
+    )
+    # The manager, the fork server, its tracker of resources, and the one that imports.
+    wait_for(lambda: len(manager.relatives()) >= 4, 'the process that imports the plugin')
+    manager.signal(signal.SIGINT)
+    assert manager.wait(5.0) == 0
+    assert manager.output == ''
+    assert manager.relatives() == []
+
+
+def test_an_empty_list_is_told(start):
+    """ROS gives it without a value, and without a type."""
+    manager = start({'stages': ['echo'], 'echo': stage('Echo', input=[])})
+    assert manager.wait() == 2
+    assert '  echo.input: found None (nothing); allowed: a stage, an absolute' in manager.output
+    assert 'Traceback' not in manager.output
 
 
 def test_every_problem_is_told_at_once(start):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from std_msgs.msg import Header
@@ -66,3 +68,123 @@ def test_a_class_that_saves_its_state_is_one_that_remembers(stage: type[Stage], 
 def test_half_a_memory_is_refused(stage: type[Stage], told: Sequence[str]):
     """What is saved must be taken back, and the other way round."""
     assert described(stage).problems == told
+
+
+# -- plugins that are bad in other ways ----------------------------------------------------------
+
+MODULES = {
+    'raises': ("raise ValueError('no')", 'ValueError: no (', 1),
+    'raises_base': ('class Odd(BaseException): pass\nraise Odd', 'Odd (', 2),
+    'exits': ("import sys\nsys.exit('usage')", 'SystemExit: usage (', 2),
+    'interrupts': ('raise KeyboardInterrupt', 'KeyboardInterrupt (', 1),
+    'has_a_wrong_import': (
+        'import no_such_module_at_all',
+        'ModuleNotFoundError: No module named',
+        0,
+    ),
+    'says_much': ("raise ImportError('one\\n  two\\x07')", r'ImportError: one two\x07 (', 1),
+    'says_nothing': (
+        'class Mute(Exception):\n def __str__(self): return 1 / 0\nraise Mute',
+        'Mute: no text (',
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize('name', MODULES)
+def test_an_import_that_fails_is_told_in_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With what was raised, and where; whatever it was."""
+    text, told, line = MODULES[name]
+    name = f'plugin_that_{name}'
+    (tmp_path / f'{name}.py').write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    (problem,) = describe(
+        load({'stages': ['one'], 'one.plugin': f'{name}:X'}).stages['one']
+    ).problems
+    assert problem.isprintable()
+    assert problem.startswith(f"plugin: found '{name}:X'; importing it failed: {told}")
+    assert not line or problem.endswith(f'{name}.py:{line})')
+
+
+def test_an_import_that_is_no_python_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With the place in the file, which the error itself names."""
+    (tmp_path / 'plugin_of_prose.py').write_text('this is no python\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    one = load({'stages': ['one'], 'one.plugin': 'plugin_of_prose:X'}).stages['one']
+    (problem,) = describe(one).problems
+    assert 'SyntaxError: ' in problem
+    assert 'plugin_of_prose.py, line 1' in problem
+
+
+class Unmapped(Plain):
+    parameters = ['gain']
+
+
+class Numbered(Plain):
+    contexts = {5: Header}
+
+
+class Untyped(Stage):
+    pass
+
+
+class OwnHeader(Header):
+    pass
+
+
+class OwnTyped(Plain):
+    input_type = OwnHeader
+
+
+class Hostile(type):
+    def __getattribute__(cls, name):
+        if name == 'contexts':
+            raise RuntimeError('not\ntoday')
+        return super().__getattribute__(name)
+
+
+class Guarded(Plain, metaclass=Hostile):
+    pass
+
+
+@pytest.mark.parametrize(
+    ('stage', 'told'),
+    [
+        (Unmapped, ["parameters of *: found ['gain']; allowed: a mapping from names"]),
+        (
+            Numbered,
+            ["contexts of *: found {5: <class 'std_msgs.msg.*; allowed: a mapping from names"],
+        ),
+        (
+            Untyped,
+            [
+                'input_type of *: found None; allowed: a ROS message class',
+                'output_type of *: found None; allowed: a ROS message class',
+            ],
+        ),
+        (OwnTyped, ['input_type of *: found <class *; allowed: a ROS message class']),
+        (Guarded, ['found *; asking it failed: RuntimeError: not today']),
+    ],
+)
+def test_a_class_that_is_strange_is_told(stage: type[Stage], told: Sequence[str]):
+    """By what would be right, and never by a traceback."""
+    problems = described(stage).problems
+    assert len(problems) == len(told)
+    for problem, pattern in zip(problems, told, strict=True):
+        assert fnmatch.fnmatchcase(problem, f'plugin: {pattern}'.replace('[', '[[]')), problem
+        assert problem.isprintable()
+
+
+def test_a_class_that_is_not_there_is_told():
+    """As is one that is no stage."""
+    for plugin, told in {
+        f'{__name__}:Nobody': f"{__name__} has no 'Nobody'",
+        f'{__name__}:Path': 'allowed: a subclass of worker_pipeline.Stage',
+        f'{__name__}:described': 'allowed: a subclass of worker_pipeline.Stage',
+        f'{__name__}.further:X': f"no module '{__name__}.further' on the Python path",
+    }.items():
+        one = load({'stages': ['one'], 'one.plugin': plugin}).stages['one']
+        (problem,) = describe(one).problems
+        assert problem == f'plugin: found {plugin!r}; {told}'

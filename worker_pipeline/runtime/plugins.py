@@ -73,7 +73,8 @@ def _type_name(message_class: Any) -> str:
     """The name of a message class by which the manager will find it too; TypeError for others."""
     with contextlib.suppress(ImportError, AttributeError, ValueError):
         name = message_types.name_of(message_class)
-        if message_types.class_of(name) is message_class:
+        # One of a user's own module would have the manager import that.
+        if '/msg/' in name and message_types.class_of(name) is message_class:
             return name
     raise TypeError(f'found {shown(message_class)}; allowed: a ROS message class')
 

@@ -1,0 +1,3 @@
+"""What ``python -m`` of the package would run."""
+
+raise SystemExit(5)

@@ -1,0 +1,5 @@
+"""Never comes to an end."""
+
+import threading
+
+threading.Event().wait()

@@ -1,0 +1,4 @@
+"""Talks much, and fails in many lines."""
+
+print('manager: all is well')
+raise ImportError('first line\nsecond line\n\x07third')
