@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from worker_pipeline.core.restart_policy import RestartPolicy
@@ -90,13 +90,76 @@ def test_with_a_limit_of_zero_every_restart_is_a_failure():
     assert slot.delay(1.0) == 10.0
 
 
-def test_restarts_are_forgotten_when_the_window_has_left_them():
+def test_restarts_are_forgotten_after_a_window_of_health():
     """Up to the window's end they count; past it they do not."""
     slot = policy(limit=1, window=30.0)
     slot.delay(0.0)
     slot.delay(5.0)
+    slot.went_up(10.0)
+    assert slot.failing(40.0)
+    assert not slot.failing(40.1)
+
+
+def test_nothing_is_forgotten_while_down():
+    """Neither a long wait nor a long start-up is health: one that never comes up stays failing."""
+    slot = policy(backoff_max=10.0, limit=2, window=30.0)
+    delays = [slot.delay(40.0 * n) for n in range(6)]
+    assert delays == pytest.approx([0.0, 0.1, 10.0, 10.0, 10.0, 10.0])
+    assert slot.failing(1e9)
+
+
+def test_health_adds_up_over_several_lives():
+    """What counts is how long the worker was up since the restart, not for how long at once."""
+    slot = policy(limit=0, window=30.0)
+    slot.delay(0.0)
+    for start in (100.0, 200.0, 300.0):
+        assert slot.failing(start)
+        slot.went_up(start)
+        slot.went_down(start + 10.0)
+    assert slot.failing(400.0), '30 s of health, and not more'
+    slot.went_up(400.0)
+    assert not slot.failing(400.1)
+
+
+def test_each_restart_is_forgotten_after_its_own_window():
+    """The health before a restart does not count for it."""
+    slot = policy(limit=1, window=30.0)
+    slot.delay(0.0)
+    slot.went_up(0.0)
+    slot.went_down(20.0)
+    slot.delay(20.0)
+    slot.went_up(20.0)
     assert slot.failing(30.0)
-    assert not slot.failing(30.1)
+    assert not slot.failing(30.1), 'the first is forgotten'
+    slot.went_down(45.0)
+    assert slot.delay(45.0) > 0.0, 'the second is not'
+
+
+def test_going_up_or_down_twice_changes_nothing():
+    """Health runs from the first time, and ends with the first time."""
+    slot = policy(limit=0, window=30.0)
+    slot.went_down(0.0)
+    slot.delay(0.0)
+    slot.went_up(0.0)
+    slot.went_up(20.0)
+    slot.went_down(25.0)
+    slot.went_down(1000.0)
+    assert slot.failing(1000.0)
+    slot.went_up(1000.0)
+    assert slot.failing(1005.0)
+    assert not slot.failing(1005.1)
+
+
+def test_killed_regularly_and_back_at_once_is_as_by_wall_time():
+    """Every 10 s within a window of 30 s: three or four restarts count, however long it goes on."""
+    slot = policy(limit=4, window=30.0)
+    slot.went_up(0.0)
+    for n in range(1, 100):
+        now = 10.0 * n
+        slot.went_down(now)
+        assert slot.delay(now) <= 0.4
+        assert not slot.failing(now)
+        slot.went_up(now + 0.3)
 
 
 def test_a_while_of_health_makes_the_next_restart_immediate_again():
@@ -104,7 +167,42 @@ def test_a_while_of_health_makes_the_next_restart_immediate_again():
     slot = policy(window=30.0)
     for _ in range(10):
         slot.delay(0.0)
+    slot.went_up(0.0)
     assert slot.delay(30.1) == 0.0
+
+
+def test_a_pardoned_restart_was_none():
+    """The next one waits as if the last had not been, and the slot is failing no more."""
+    slot = policy(limit=2)
+    for _ in range(3):
+        slot.delay(0.0)
+    assert slot.failing(0.0)
+    slot.pardon(0.0)
+    assert not slot.failing(0.0)
+    slot.pardon(0.0)
+    assert slot.delay(0.0) == pytest.approx(0.1)
+
+
+def test_the_restart_booked_last_is_pardoned():
+    """Those before it keep their time."""
+    slot = policy(limit=0, window=30.0)
+    slot.delay(0.0)
+    slot.went_up(0.0)
+    slot.delay(20.0)
+    slot.pardon(20.0)
+    assert slot.failing(30.0)
+    assert not slot.failing(30.1)
+
+
+def test_a_pardon_with_nothing_booked_changes_nothing():
+    """Neither before the first restart nor after all are forgotten."""
+    slot = policy()
+    slot.pardon(0.0)
+    assert slot.delay(0.0) == 0.0
+    slot.went_up(0.0)
+    slot.pardon(31.0)
+    assert slot.delay(31.0) == 0.0
+    assert slot.delay(31.0) == pytest.approx(0.1)
 
 
 def test_no_backoff_means_no_wait():
@@ -118,25 +216,49 @@ def test_no_backoff_means_no_wait():
     backoff_max=st.floats(0.0, 100.0),
     limit=st.integers(0, 10),
     window=st.floats(0.1, 100.0),
-    gaps=st.lists(st.floats(0.0, 50.0), max_size=40),
+    history=st.lists(
+        st.tuples(st.floats(0.0, 50.0), st.sampled_from(['restart', 'up', 'down', 'pardon'])),
+        max_size=60,
+    ),
 )
 def test_every_delay_is_within_its_bounds(
-    seed: int, backoff_max: float, limit: int, window: float, gaps: list[float]
+    seed: int,
+    backoff_max: float,
+    limit: int,
+    window: float,
+    history: list[tuple[float, str]],
 ):
-    """Never negative, never beyond ``backoff_max``; at least half of it while failing."""
+    """Never negative, never beyond ``backoff_max``; at least half of it while failing.
+
+    Which restarts count is found by adding up the health since each, gap by gap.
+    """
     slot = RestartPolicy(
         backoff_max=backoff_max, limit=limit, window=window, random_source=random.Random(seed)
     )
-    now = 0.0
-    restarts: list[float] = []
-    for gap in gaps:
+    now, up = 0.0, False
+    restarts: list[float] = []  # the health since each that is not pardoned
+    for gap, what in history:
         now += gap
-        recent = [each for each in restarts if now - each <= window]
-        delay = slot.delay(now)
-        restarts.append(now)
-        assert 0.0 <= delay <= backoff_max
-        assert slot.failing(now) == (len(recent) + 1 > limit)
-        if not recent:
-            assert delay == 0.0
-        elif slot.failing(now):
-            assert delay >= backoff_max / 2
+        if up:
+            restarts = [health + gap for health in restarts]
+        assume(all(abs(health - window) > 1e-6 for health in restarts))
+        restarts = [health for health in restarts if health < window]
+        if what == 'up':
+            slot.went_up(now)
+            up = True
+        elif what == 'down':
+            slot.went_down(now)
+            up = False
+        elif what == 'pardon':
+            slot.pardon(now)
+            restarts = restarts[:-1]
+        else:
+            recent = len(restarts)
+            delay = slot.delay(now)
+            restarts.append(0.0)
+            assert 0.0 <= delay <= backoff_max
+            if not recent:
+                assert delay == 0.0
+            elif slot.failing(now):
+                assert delay >= backoff_max / 2
+        assert slot.failing(now) == (len(restarts) > limit)
