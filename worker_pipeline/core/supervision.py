@@ -2,11 +2,14 @@
 
 A table of phases, events in the past tense, actions in the imperative:
 
-    EMPTY ----goal set----> STARTING --link verified, at its goal--> READY
-      ^                        |                                      |  ^
-      |                        | exits, is late, reports an error     |  | activated again
-      |                        v                                      v  |
-    STOPPING               ENDING / BACKOFF <---exits, silent---    CORDONED
+    EMPTY --goal set, adopted--> STARTING --link verified, at its goal--> READY
+      ^                            |  ^                                   |  ^
+      |          exits, is late,   |  | the wait is over   deactivated    |  | activated
+      |          reports an error  v  |                    by hand        v  | again
+    STOPPING                   ENDING / BACKOFF <--exits, silent, hangs-- CORDONED
+
+READY ends as CORDONED does; each of STARTING, READY and CORDONED goes to STOPPING when its worker
+is wanted no more or is retired. A slot is filled anew only when its former process has exited.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ class Phase(enum.Enum):
     CORDONED = 'cordoned'  # somebody took it out by hand; it is left alone until activated
     ENDING = 'ending'  # killed; its exit is awaited before the slot is filled anew
     BACKOFF = 'backoff'  # its process is gone; the next start waits
-    STOPPING = 'stopping'  # asked to shut down for good
+    STOPPING = 'stopping'  # asked to shut down: for good, or so that another takes its place
 
 
 class Goal(enum.Enum):
@@ -46,6 +49,9 @@ MOVES: dict[Phase, frozenset[Phase]] = {
     Phase.BACKOFF: frozenset({Phase.STARTING, Phase.EMPTY}),
     Phase.STOPPING: frozenset({Phase.EMPTY}),
 }
+
+
+HEALTHY = frozenset({Phase.READY, Phase.CORDONED})
 
 
 class IllegalMoveError(RuntimeError):
@@ -75,19 +81,26 @@ class StateReported(NamedTuple):
     state: str
 
 
+class Alive(NamedTuple):
+    """A sign of life that came by another way than DDS: it tells no state."""
+
+    pid: int
+
+
 class LinkVerified(NamedTuple):
     """A probe went to the worker and came back by every way an answer can take."""
 
     pid: int
 
 
-class WorkOverdue(NamedTuple):
-    """The item in work has taken longer than it may."""
+class LimitExceeded(NamedTuple):
+    """The worker took more than it may: time for an item, or memory."""
 
+    pid: int
     reason: str
 
 
-Event = ProcessStarted | ProcessExited | StateReported | LinkVerified | WorkOverdue
+Event = ProcessStarted | ProcessExited | StateReported | Alive | LinkVerified | LimitExceeded
 
 # -- actions -----------------------------------------------------------------------------------
 
@@ -149,6 +162,7 @@ TOWARDS: dict[tuple[str, Goal], str] = {
     ('inactive', Goal.ACTIVE): 'activate',
     ('active', Goal.INACTIVE): 'deactivate',
 }
+PRIMARY = frozenset({'unconfigured', 'inactive', 'active', 'finalized'})  # no hook is running
 BEYOND_HELP = frozenset({'finalized', 'errorprocessing'})
 
 
@@ -159,6 +173,8 @@ class Timing(NamedTuple):
     startup_timeout: float = 30.0
     request_retry: float = 0.5
     terminate_grace: float = 0.5
+    adoption_grace: float = 5.0  # a new manager takes its time to discover who is there
+    link_grace: float = 5.0  # and DDS to come back, while the worker lives for certain
 
 
 class Supervision:
@@ -176,7 +192,10 @@ class Supervision:
         self.last_exit = ''
         self._linked = False
         self._pooled = False
-        self._heard_at = 0.0
+        self._adopted = False  # its process was there before the slot's supervision
+        self._lived_at = 0.0  # the last sign of life
+        self._reported_at = 0.0  # the last report of a state
+        self._state_at = 0.0  # since when it reports the same state
         self._requested_at = float('-inf')
         self._deactivating = False  # asked for, and not yet seen to have happened
         self._heading: Goal | None = None  # where a starting process goes by itself
@@ -202,9 +221,9 @@ class Supervision:
         """Whether the slot is as it should be."""
         if self.goal is Goal.GONE:
             return self.phase is Phase.EMPTY
-        return self.phase is Phase.READY and self.state == self.goal.value
+        return self.phase in HEALTHY and self.state == self.goal.value
 
-    # -- what happens --------------------------------------------------------------------------
+    # -- what is wanted ------------------------------------------------------------------------
 
     def set_goal(self, goal: Goal, now: float, *, grace: float = 1.0) -> list[Action]:
         """Say what the worker should be. ``grace``: seconds a shutdown may take before SIGTERM."""
@@ -216,103 +235,184 @@ class Supervision:
         if self.phase is Phase.EMPTY:
             return []
         if self.phase is Phase.BACKOFF:
-            self._move(Phase.EMPTY)
+            self._move(Phase.EMPTY, now)
             return []
         if self.phase is Phase.STOPPING:
+            if not self._terminated:
+                # Being retired it may have been given longer than there is now.
+                self._due_at = min(self._due_at, now + grace)
             return []
-        already_killed = self.phase is Phase.ENDING
-        self._move(Phase.STOPPING)
-        self._due_at = now + grace
-        # A process that was killed already needs no second signal, only its exit.
-        self._terminated = already_killed
-        actions = self._leave_pool()
-        if self.state in ('unconfigured', 'inactive', 'active'):
-            self._requested_at = now
-            actions.append(RequestTransition('shutdown'))
-        return actions
+        return self._stop(now, grace)
+
+    def adopt(self, pid: int, goal: Goal, now: float) -> list[Action]:
+        """Fill the empty slot with a process that lives already, left by a manager that died."""
+        if self.phase is not Phase.EMPTY:
+            raise IllegalMoveError(f'{self.phase.name}: only an empty slot can adopt a process')
+        self._begin(now)
+        self.pid = pid
+        self._adopted = True
+        return self.set_goal(goal, now)
+
+    def retire(self, now: float, grace: float) -> list[Action]:
+        """Replace a worker that is well but no longer as it should be.
+
+        It may finish what it holds, for ``grace`` seconds. That is no restart: nothing is counted,
+        and its place is filled as soon as it is gone. Where there is no worker to replace, or it is
+        on its way out already, there is nothing to do.
+        """
+        if self.phase is Phase.STARTING or self.phase in HEALTHY:
+            return self._stop(now, grace)
+        return []
+
+    def pardon(self, now: float) -> list[Action]:
+        """Take the last restart back: the worker died of an item, not of itself."""
+        self.policy.pardon(now)
+        if self.phase is Phase.BACKOFF:
+            return self._start(now)
+        return []
+
+    # -- what happens --------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> list[Action]:
-        """Take one event; return what to do."""
+        """Take one event; return what to do. A process's start is told before its exit."""
         if isinstance(event, ProcessStarted):
-            self.pid = event.pid
-            return []
-        if isinstance(event, WorkOverdue):
-            if self.phase in (Phase.READY, Phase.CORDONED):
-                return self._kill(event.reason)
-            return []
+            return self._started(event.pid, now)
         if event.pid != self.pid:
             return []  # about a process that this slot has left behind
         if isinstance(event, ProcessExited):
             return self._exited(event.reason, now)
+        if isinstance(event, LimitExceeded):
+            if self.phase is Phase.STARTING or self.phase in HEALTHY:
+                return self._kill(event.reason, now)
+            return []
+        self._lived_at = now
+        if isinstance(event, Alive):
+            return []
         if isinstance(event, LinkVerified):
             self._linked = True
             return self._reconcile(now)
-        self._heard_at = now
-        if event.state != self.state and self._heading is self.goal:
-            # It is on its way by itself: it is asked only if it gets no further.
-            self._requested_at = now
+        self._reported_at = now
+        if event.state != self.state:
+            self._state_at = now
+            if self._heading is self.goal:
+                # It is on its way by itself: it is asked only if it gets no further.
+                self._requested_at = now
         self.state = event.state
         return self._reconcile(now)
 
     def tick(self, now: float) -> list[Action]:
         """Let time pass: what is late, silent or due."""
-        if self.phase is Phase.STARTING:
-            if now >= self._due_at and self.pid is not None:
-                return self._kill(f'not ready within {self.timing.startup_timeout:g} s')
-            return self._reconcile(now)
-        if self.phase in (Phase.READY, Phase.CORDONED):
-            silence = now - self._heard_at
-            if silence > self.timing.heartbeat_timeout:
-                return self._kill(f'no heartbeat for {silence:.2f} s')
-            return self._reconcile(now)
+        if self.phase is Phase.STARTING or self.phase in HEALTHY:
+            fault = self._fault(now)
+            if not fault:
+                return self._reconcile(now)
+            if self.pid is None:
+                return self._exited(fault, now)  # as if it could not be started
+            return self._kill(fault, now)
         if self.phase is Phase.BACKOFF and now >= self._due_at:
             return self._start(now)
-        if self.phase is Phase.STOPPING and self.pid is not None:
+        if self.phase is Phase.STOPPING:
             return self._press(now)
         return []
 
     def excuse(self, seconds: float) -> None:
         """For so long nobody could listen: the worker's silence meanwhile is not its own."""
-        self._heard_at += seconds
+        self._lived_at += seconds
+        self._reported_at += seconds
+        self._state_at += seconds
 
     # -- within ----------------------------------------------------------------------------------
 
-    def _move(self, phase: Phase) -> None:
+    def _move(self, phase: Phase, now: float) -> None:
         if phase not in MOVES[self.phase]:
             raise IllegalMoveError(f'{self.phase.name} -> {phase.name}')
         self.phase = phase
+        if phase in HEALTHY:
+            self.policy.went_up(now)
+        else:
+            self.policy.went_down(now)
 
-    def _start(self, now: float) -> list[Action]:
-        # EMPTY -> STARTING, BACKOFF -> STARTING
-        self._move(Phase.STARTING)
+    def _begin(self, now: float) -> None:
+        # EMPTY -> STARTING, BACKOFF -> STARTING: nothing of the former process is left.
+        self._move(Phase.STARTING, now)
         self.pid = None
         self.state = ''
         self._linked = False
+        self._adopted = False
         self.started_at = now
+        self._lived_at = self._reported_at = self._state_at = now
         self._requested_at = float('-inf')
         self._deactivating = False
-        self._heading = self.goal
+        self._heading = None
         self._due_at = now + self.timing.startup_timeout
+
+    def _start(self, now: float) -> list[Action]:
+        self._begin(now)
+        self._heading = self.goal
         return [StartProcess(self.goal.value)]
+
+    def _started(self, pid: int, now: float) -> list[Action]:
+        if self.phase in (Phase.EMPTY, Phase.BACKOFF):
+            # Told so late that it was given up. It has the slot's name: nobody else may start
+            # while it lives.
+            self._begin(now)
+            self.pid = pid
+            return self.set_goal(self.goal, now)
+        if self.pid not in (None, pid):
+            return [KillProcess(pid, 'its start was told too late')]
+        self.pid = pid
+        return []
+
+    def _fault(self, now: float) -> str:
+        """What time has shown to be wrong with the process, '' where nothing is."""
+        timing = self.timing
+        if self.phase is Phase.STARTING:
+            if self._adopted and not self.state:
+                patience = timing.heartbeat_timeout + timing.adoption_grace
+                late = now - self._reported_at > patience
+                return f'not heard within {patience:g} s of its adoption' if late else ''
+            if now >= self._due_at:
+                if self.pid is None:
+                    return f'its start was not told within {timing.startup_timeout:g} s'
+                return f'not ready within {timing.startup_timeout:g} s'
+            # A process of our own may be silent while it starts: an import may hold the GIL.
+            return self._silence(now) if self._adopted else ''
+        silence = self._silence(now)
+        if not silence and self.state not in PRIMARY:
+            hanging = now - self._state_at
+            if hanging > timing.startup_timeout:
+                return f'{self.state} for {hanging:.2f} s'
+        return silence
+
+    def _silence(self, now: float) -> str:
+        """The silence that has lasted too long, '' where none has."""
+        silence = now - self._lived_at
+        if silence > self.timing.heartbeat_timeout:
+            return f'no heartbeat for {silence:.2f} s'
+        silence = now - self._reported_at
+        if silence > self.timing.heartbeat_timeout + self.timing.link_grace:
+            return f'lives, but was not heard for {silence:.2f} s'
+        return ''
 
     def _reconcile(self, now: float) -> list[Action]:
         """Compare what is with what should be."""
-        if self.phase not in (Phase.STARTING, Phase.READY, Phase.CORDONED) or not self.state:
+        supervised = self.phase is Phase.STARTING or self.phase in HEALTHY
+        if not supervised or not self.state:
             return []
         if self.state in BEYOND_HELP:
-            return self._kill(f'lifecycle state is {self.state}')
+            return self._kill(f'lifecycle state is {self.state}', now)
         asked_to = self._deactivating
         if self.state != 'active':
             self._deactivating = False
         if self.phase is Phase.STARTING:
             if self.state == self.goal.value and self._linked:
                 self._heading, self._requested_at = None, float('-inf')
-                self._move(Phase.READY)  # STARTING -> READY
+                self._move(Phase.READY, now)  # STARTING -> READY
                 return self._join_pool()
             return self._request(now)
         if self.phase is Phase.CORDONED:
             if self.state == 'active' and self.goal is Goal.ACTIVE:
-                self._move(Phase.READY)  # CORDONED -> READY
+                self._move(Phase.READY, now)  # CORDONED -> READY
                 return self._join_pool()
             return []
         if self._pooled and self.state != 'active':
@@ -320,7 +420,7 @@ class Supervision:
                 # We asked, and changed our mind before it happened: nobody took it out by hand.
                 return [*self._leave_pool(), *self._request(now)]
             # READY -> CORDONED: in the pool and no longer active, and it was not we who asked.
-            self._move(Phase.CORDONED)
+            self._move(Phase.CORDONED, now)
             return self._leave_pool()
         if self.goal is Goal.INACTIVE:
             return [*self._leave_pool(), *self._request(now)]
@@ -346,36 +446,48 @@ class Supervision:
         # An idle worker's death suspects nobody: the ledger knows what was in work.
         actions.append(ReleaseItems(reason, suspect=was is not Phase.STOPPING))
         if self.goal is Goal.GONE:
-            if was is not Phase.STOPPING:
-                self._move(Phase.STOPPING)
-            self._move(Phase.EMPTY)  # STOPPING -> EMPTY
+            self._move(Phase.EMPTY, now)  # STOPPING -> EMPTY
             return actions
         # STARTING, READY, CORDONED, ENDING -> BACKOFF, and on to STARTING where no wait is due
         if was is Phase.STOPPING:
-            self._move(Phase.EMPTY)
+            self._move(Phase.EMPTY, now)
         else:
-            self._move(Phase.BACKOFF)
+            self._move(Phase.BACKOFF, now)
             self.restarts += 1
             self._due_at = now + self.policy.delay(now)
             if self._due_at > now:
                 return actions
         return actions + self._start(now)
 
-    def _kill(self, reason: str) -> list[Action]:
+    def _kill(self, reason: str, now: float) -> list[Action]:
         assert self.pid is not None, 'only a slot with a process can be killed'
-        self._move(Phase.ENDING)
+        self._move(Phase.ENDING, now)
         return [*self._leave_pool(), KillProcess(self.pid, reason)]
+
+    def _stop(self, now: float, grace: float) -> list[Action]:
+        """STARTING, READY, CORDONED, ENDING -> STOPPING."""
+        # A process that was killed already needs no second signal, only its exit.
+        self._terminated = self.phase is Phase.ENDING
+        self._move(Phase.STOPPING, now)
+        self._due_at = now + grace
+        return [*self._leave_pool(), *self._ask_to_shut_down(now)]
+
+    def _ask_to_shut_down(self, now: float) -> list[Action]:
+        if self.state not in ('unconfigured', 'inactive', 'active'):
+            return []
+        self._requested_at = now
+        return [RequestTransition('shutdown')]
 
     def _press(self, now: float) -> list[Action]:
         """STOPPING: ask again, then SIGTERM, then SIGKILL."""
-        assert self.pid is not None
+        if self.pid is None:
+            timeout = self.timing.startup_timeout
+            if now < self.started_at + timeout:
+                return []  # it may still be told of; then it is pressed
+            return self._exited(f'its start was not told within {timeout:g} s', now)
         if now < self._due_at:
-            if (
-                self.state in ('unconfigured', 'inactive', 'active')
-                and now - self._requested_at >= self.timing.request_retry
-            ):
-                self._requested_at = now
-                return [RequestTransition('shutdown')]
+            if now - self._requested_at >= self.timing.request_retry:
+                return self._ask_to_shut_down(now)
             return []
         self._due_at = now + self.timing.terminate_grace
         if not self._terminated:
