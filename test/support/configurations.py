@@ -75,7 +75,7 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     'spares': st.integers(0, 2),
     'orphan_timeout': st.sampled_from([0.0, 1.5, 604_800]),
     'shutdown_timeout': st.sampled_from([1.0, 10]),
-    'journal': st.just(False),
+    'journal': st.booleans(),
     'exit_when_done': st.booleans(),
     'period': st.sampled_from([0.0, 0.001, 0.05]),
     'workers': st.integers(1, 2),
