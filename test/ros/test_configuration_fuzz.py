@@ -18,6 +18,8 @@ from support.managing import ManagerProcess
 
 # What a manager says when the first item may come.
 AT_WORK = 'every stage is at work'
+# What it says when there will be none.
+NOT_STARTED = 'nothing was started'
 
 
 def some(examples: int, *, always_others: bool = False) -> settings:
@@ -57,11 +59,11 @@ def check(
         manager = ManagerProcess(directory, text, domain, arguments)
         try:
             deadline = time.monotonic() + patience
-            while manager.process.poll() is None and AT_WORK not in manager.output:
-                if time.monotonic() > deadline:
+            while manager.process.poll() is None and time.monotonic() < deadline:
+                if AT_WORK in manager.output or NOT_STARTED in manager.output:
                     break
                 time.sleep(0.02)
-            if manager.process.poll() is None:
+            if manager.process.poll() is None and NOT_STARTED not in manager.output:
                 manager.signal(signal.SIGINT)
             code = manager.wait()
             note(manager.output)
@@ -70,7 +72,7 @@ def check(
             # One message, which says what came of it; others are ROS's own, or a worker's.
             told = [line for line in manager.output.splitlines() if line.startswith('manager: ')]
             assert len(told) == (1 if code else 0)
-            assert all(line.endswith('nothing was started') for line in told)
+            assert all(line.endswith(NOT_STARTED) for line in told)
             assert manager.relatives() == []
             return manager.output
         finally:

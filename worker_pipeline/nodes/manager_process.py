@@ -75,6 +75,9 @@ def run_manager(arguments: Sequence[str]) -> int:
         launcher.close()
         pipeline.leave_folder()
         pipeline.shared_memory.sweep()
+        for number in STOP_SIGNALS:
+            # All is done: one more while the interpreter ends is not to become the exit code.
+            signal.signal(number, signal.SIG_IGN)
 
 
 class _Pipeline:
