@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -60,8 +61,12 @@ def test_the_next_manager_adopts_the_workers(start, observer, journal):
     )
     assert pids(observer, *WORKERS) == before
     numbers = [number_of(message) for message in heard]
-    assert len(set(numbers)) == len(numbers)
-    assert numbers == sorted(numbers)
+    if journal:
+        # Those that had not acknowledged the last ones hear them once more.
+        repeated = len(numbers) - len(set(numbers))
+        again = next((i for i, pair in enumerate(pairwise(numbers), 1) if pair[1] <= pair[0]), 0)
+        numbers = numbers[:again] + numbers[again + repeated :] if again else numbers
+    assert numbers == sorted(set(numbers))
     count, total = (int(each) for each in heard[-1].frame_id.split())
     if journal:
         assert numbers == list(range(100))

@@ -28,7 +28,7 @@ from worker_pipeline.pool import RefreshingWorkerPool
 from worker_pipeline.runtime import answers, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
-from worker_pipeline.runtime.dds import Profiles
+from worker_pipeline.runtime.dds import LARGE_MESSAGES, Profiles
 from worker_pipeline.runtime.inheritance import Legacy
 from worker_pipeline.runtime.journal import Outbox
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder, forget_page
@@ -142,7 +142,9 @@ class StageNode(ManagedNode):
         name = self.config.name
         stages = self._around.pipeline.stages.values()
         is_context = any(name in each.context.values() for each in stages)
-        profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(qos.OUTPUT_DEPTH)
+        is_large = self.plugin.output_type in LARGE_MESSAGES
+        depth = qos.LARGE_OUTPUT_DEPTH if is_large else qos.OUTPUT_DEPTH
+        profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(depth)
         publisher = self.create_publisher(output_type, f'{name}/output', profile)
         self.outlet = Outlet(self, name, publisher, len(self.followers), self._outbox)
 
@@ -376,13 +378,12 @@ class StageNode(ManagedNode):
             self.pump()
 
     def hand_over(self, stage: str, lineage: str, stamp: int, message: bytes) -> None:
-        """An item came from a stage of the same manager."""
+        """An item came from a stage of the same manager, which will pump when it has given all."""
         lineages = self._handed.setdefault(stage, set())
         if lineage not in lineages:
             lineages.add(lineage)
             self._outbox.journal.note(self.config.name, 'handed', stage, lineage)
         self._accept(ItemKey(lineage, stamp), message)
-        self.pump()
 
     def _accept(self, key: ItemKey, message: bytes) -> None:
         acceptance, pushed_out = self.ledger.accept(key, message, time.monotonic())
@@ -513,6 +514,10 @@ class StageNode(ManagedNode):
     def _settle(self, settled: Settled) -> None:
         for delivered in settled.delivered:
             self._deliver(delivered)
+        if settled.delivered:
+            # Only now: until all are handed over, there seems to be more room than there is.
+            for follower in self.followers:
+                follower.pump()
         for item, cause in settled.quarantined:
             topic = f'{self.get_fully_qualified_name()}/{BY_HAND}'
             text = self._around.quarantine.put(

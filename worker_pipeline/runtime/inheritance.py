@@ -83,20 +83,20 @@ def _wait(pidfd: int, timeout: float = 5.0) -> None:
 
 
 def _read_changes(recovered: journal.Recovered, stages: dict[str, Legacy]) -> None:
-    if recovered.sent < 0:
-        for name, book in recovered.snapshot.items():
-            stages[name].outside = list(book['outside'])
     for name, book in recovered.snapshot.items():
+        stages[name].outside = list(book['outside'])
         stages[name].listeners = book['listeners']
-    for index, entry in enumerate(recovered.entries):
+    for entry in recovered.entries:
         for stage, name, arguments in entry:
             legacy = stages.setdefault(stage, Legacy())
             if name == 'listeners':
                 legacy.listeners = arguments[0]
-            elif name != 'outside':
-                legacy.changes.append((name, arguments))
-            elif index >= recovered.sent:
+            elif name == 'outside':
                 legacy.outside.append(arguments[0])
+            elif name == 'heard':
+                legacy.outside.clear()
+            else:
+                legacy.changes.append((name, arguments))
 
 
 def _sort(folder: PipelineFolder, legacy: Legacy, slot: str, found: list[VitalSigns]) -> None:

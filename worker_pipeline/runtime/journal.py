@@ -38,7 +38,6 @@ class Recovered(NamedTuple):
     run: int
     snapshot: Mapping[str, Any]
     entries: list[list[Change]]  # since the snapshot, in order
-    sent: int  # how many entries led to what was done for certain; -1: not even the snapshot
 
 
 class Journal:
@@ -111,11 +110,6 @@ class Journal:
             raise
         self._size += len(data) + _LENGTH.size
 
-    def sent(self) -> None:
-        """Note that all that the last entry led to was done."""
-        _write(self._file, _LENGTH.pack(0))
-        self._size += _LENGTH.size
-
     @property
     def grown(self) -> bool:
         """Whether it is time to begin anew."""
@@ -141,25 +135,21 @@ def read(path: Path) -> Recovered | None:
     except OSError:
         return None
     parts: list[Any] = []
-    sent = -1
     position = 0
     while position + _LENGTH.size <= len(data):
         (length,) = _LENGTH.unpack_from(data, position)
         position += _LENGTH.size
         if position + length > len(data):
             break  # killed while it wrote
-        if length:
-            try:
-                parts.append(marshal.loads(memoryview(data)[position : position + length]))
-            except (ValueError, EOFError, TypeError):
-                return None
-        else:
-            sent = len(parts) - 1
+        try:
+            parts.append(marshal.loads(memoryview(data)[position : position + length]))
+        except (ValueError, EOFError, TypeError):
+            return None
         position += length
     if not parts or not isinstance(parts[0], tuple) or parts[0][0] != FORMAT:
         return None
     _, run, snapshot = parts[0]
-    return Recovered(run, snapshot, parts[1:], sent)
+    return Recovered(run, snapshot, parts[1:])
 
 
 class Outbox:
@@ -174,9 +164,6 @@ class Outbox:
         self._on_error = on_error
         self._depth = 0
         self._effects: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._to_note = False
-        # How much is kept back for the time being: nothing counts as sent meanwhile.
-        self.kept_back = 0
         self.snapshot: Callable[[], Mapping[str, Any]] = dict
 
     def __enter__(self) -> None:
@@ -187,10 +174,9 @@ class Outbox:
         if not self._depth:
             self._flush()
 
-    def do(self, effect: Callable[..., None], *arguments: Any, once: bool = False) -> None:
-        """Do this when it is written down; ``once``: and note when it is done."""
+    def do(self, effect: Callable[..., None], *arguments: Any) -> None:
+        """Do this when it is written down."""
         self._effects.append((effect, arguments))
-        self._to_note = self._to_note or once
 
     def _flush(self) -> None:
         try:
@@ -205,9 +191,6 @@ class Outbox:
                 except Exception:  # the others are as important
                     self._on_error(f'internal error:\n{traceback.format_exc()}')
         try:
-            if self._to_note and not self.kept_back:
-                self._to_note = False
-                self.journal.sent()
             if self.journal.grown:
                 self.journal.begin(self.snapshot())
         except OSError as error:
