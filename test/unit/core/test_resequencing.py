@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import marshal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,95 @@ def test_results_that_were_handed_in_are_not_changed():
     assert mine == ['a']
 
 
+def test_unwanted_results_are_discarded():
+    """Those that are held back and were asked for; the places stay finished."""
+    order: Resequencer[str] = Resequencer()
+    for _ in range(4):
+        order.take_place()
+    order.finish(1, ['b1', 'x', 'b2'])
+    order.finish(2, ['x'])
+    order.finish(3, ['d'])
+    order.discard(lambda result: result == 'x')
+    assert order.held == 3
+    with pytest.raises(ValueError, match='place 2 is not open'):
+        order.finish(2, ['again'])
+    assert order.finish(0, ['x']) == ['x', 'b1', 'b2', 'd']
+    assert order.held == 0
+
+
+def test_discarding_leaves_the_lists_that_were_handed_in_alone():
+    """The caller's list is not changed."""
+    order: Resequencer[str] = Resequencer()
+    for _ in range(2):
+        order.take_place()
+    mine = ['x']
+    order.finish(1, mine)
+    order.discard(lambda _: True)
+    assert mine == ['x']
+    assert order.finish(0, []) == []
+
+
+def test_a_new_order_has_nothing_to_tell():
+    """The snapshot of one that was never used, restored, begins with place 0."""
+    order: Resequencer[str] = Resequencer()
+    state = order.snapshot(str)
+    assert state == {'next_place': 0, 'next_release': 0, 'held': {}}
+    again: Resequencer[str] = Resequencer()
+    again.restore(state, str)
+    assert again.take_place() == 0
+
+
+def test_a_snapshot_is_plain_and_makes_the_same_order():
+    """Results go through the functions given; places go on where they were."""
+    order: Resequencer[complex] = Resequencer()
+    for _ in range(5):
+        order.take_place()
+    order.finish(0, [0j])
+    order.finish(2, [2j, 2.5j])
+    order.finish(4, [])
+    state = marshal.loads(marshal.dumps(order.snapshot(lambda result: result.imag)))
+    assert state == {'next_place': 5, 'next_release': 1, 'held': {2: [2.0, 2.5], 4: []}}
+
+    again: Resequencer[complex] = Resequencer()
+    again.restore(state, lambda imaginary: complex(0, imaginary))
+    assert again.held == 2
+    assert again.take_place() == 5
+    with pytest.raises(ValueError, match='place 4 is not open; open are 1 to 5'):
+        again.finish(4, [])
+    assert again.finish(1, [1j]) == [1j, 2j, 2.5j]
+    assert again.finish(3, [3j]) == [3j]
+    assert again.held == 0
+
+
+def test_restoring_takes_the_place_of_what_was_there():
+    """Nothing that was held back before is left."""
+    order: Resequencer[str] = Resequencer()
+    for _ in range(3):
+        order.take_place()
+    order.finish(2, ['c'])
+    order.restore({'next_place': 1, 'next_release': 0, 'held': {}}, str)
+    assert order.held == 0
+    assert order.finish(0, ['a']) == ['a']
+    assert order.take_place() == 1
+
+
+def test_a_snapshot_and_the_order_made_of_it_are_independent():
+    """What happens to either changes neither the other nor the snapshot."""
+    order: Resequencer[str] = Resequencer()
+    for _ in range(3):
+        order.take_place()
+    order.finish(1, ['b'])
+    state = order.snapshot(str)
+    again: Resequencer[str] = Resequencer()
+    again.restore(state, str)
+    order.discard(lambda _: True)
+    order.finish(2, ['c'])
+    assert state == {'next_place': 3, 'next_release': 0, 'held': {1: ['b']}}
+    assert again.finish(0, ['a']) == ['a', 'b']
+    assert again.finish(2, ['C']) == ['C']
+    assert state['held'] == {1: ['b']}
+
+
 @given(st.permutations(range(12)), st.lists(st.integers(0, 3), min_size=12, max_size=12))
 def test_any_order_of_finishing_releases_everything_in_the_order_of_places(
     finished: list[int], counts: list[int]
@@ -105,3 +196,21 @@ def test_any_order_of_finishing_releases_everything_in_the_order_of_places(
         first_open = next((each for each in range(12) if each not in done), 12)
         assert released == [each for earlier in range(first_open) for each in results[earlier]]
         assert order.held == len(done) - first_open
+
+
+@given(st.permutations(range(8)), st.integers(0, 8), st.sets(st.integers(0, 7)))
+def test_an_order_made_anew_at_any_moment_goes_on_like_the_first(
+    finished: list[int], moment: int, unwanted: set[int]
+):
+    """The same results leave at the same time, also where some were discarded."""
+    order: Resequencer[int] = Resequencer()
+    again: Resequencer[int] = Resequencer()
+    for _ in finished:
+        order.take_place()
+    for place in finished[:moment]:
+        order.finish(place, [place])
+    order.discard(unwanted.__contains__)
+    again.restore(marshal.loads(marshal.dumps(order.snapshot(int))), int)
+    for place in finished[moment:]:
+        assert again.finish(place, [place]) == order.finish(place, [place])
+    assert again.held == order.held == 0
