@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -103,11 +104,17 @@ class _Pipeline:
         # Before the dead worker's lease is over, and what it used is mapped no more.
         self.shared_memory.note()
 
+    def _numbered(self) -> contextlib.AbstractContextManager[None]:
+        if self._profiles is None:
+            return contextlib.nullcontext()
+        return dds.numbered(self._profiles.large_messages, dds.manager_number())
+
     def run(self, arguments: Sequence[str], launcher: Launcher, stop_asked: threading.Event) -> int:
         """Run the node until it has finished; returns the exit code."""
         try:
-            rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-            node = ManagerNode()
+            with self._numbered():
+                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+                node = ManagerNode()
             self.leave_folder = node.leave_folder
         except Exception as error:  # what ROS itself cannot take, in many classes
             _tell_of_ros(error)

@@ -8,8 +8,8 @@ from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReli
 CONTEXT_DEPTH = 256
 # Inputs are read into the stage's own queue at once; this only has to outlast a burst.
 INPUT_DEPTH = 1000
-# Unacknowledged messages are kept for those who listen: what leaves in a burst, after a slow item or
-# a death, is not to be lost to them. Camera frames would fill the memory.
+# Messages that were not acknowledged are kept for those who listen: what leaves in a burst, after a
+# slow item or a death, is not to be lost to them. Camera frames would fill the memory.
 OUTPUT_DEPTH = 1000
 LARGE_OUTPUT_DEPTH = 10
 

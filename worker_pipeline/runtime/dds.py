@@ -19,6 +19,8 @@ LARGE_MESSAGES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/Compressed
 # Participants' numbers for workers: above those that Fast DDS gives to other nodes, from 0 up, and
 # below what makes ports of the next domain.
 FIRST_NUMBER, LAST_NUMBER = 40, 118
+# And for managers: among those that a newcomer on this machine looks for.
+MANAGER_NUMBERS = range(1, 31)
 # rclpy's major version in ROS 2 Kilted, the first with Fast DDS 3.
 KILTED = 9
 
@@ -72,6 +74,14 @@ def participant_numbers(first: int) -> Iterator[int]:
     """
     count = LAST_NUMBER - FIRST_NUMBER + 1
     return (FIRST_NUMBER + (first + step) % count for step in itertools.count())
+
+
+def manager_number() -> int:
+    """A free number for this process as a manager: another one than that of a dead one before."""
+    first = os.getpid() % len(MANAGER_NUMBERS)
+    order = [*MANAGER_NUMBERS[first:], *MANAGER_NUMBERS[:first]]
+    free = (number for number in order if _is_free(number))
+    return int(next(free, order[0]))
 
 
 @contextlib.contextmanager
