@@ -18,7 +18,8 @@ from worker_pipeline.nodes import diagnostics, qos
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
 from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_arguments
-from worker_pipeline.nodes.stage import StageNode, Surroundings
+from worker_pipeline.nodes.stage import StageNode
+from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.nodes.worker_contract import values_of
 from worker_pipeline.runtime.dds import Profiles, participant_numbers
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit

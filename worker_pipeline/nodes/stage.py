@@ -3,62 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import attrs
-
-from worker_pipeline.config import PipelineConfig, PluginDescription, StageConfig, is_source
+from worker_pipeline.config import StageConfig, is_source
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.latency import LatencyWindow
 from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow, Settled
-from worker_pipeline.core.restart_policy import RestartPolicy
-from worker_pipeline.core.supervision import Goal, LinkVerified, Phase, Supervision, Timing
+from worker_pipeline.core.supervision import Goal, LinkVerified
 from worker_pipeline.nodes import qos
-from worker_pipeline.nodes.lifecycle import ManagedNode, until
+from worker_pipeline.nodes.lifecycle import ManagedNode
 from worker_pipeline.nodes.outlet import Outlet
-from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.slot import Slot
 from worker_pipeline.nodes.source import TICK, TickSource
-from worker_pipeline.nodes.worker_contract import WorkerSpec, fit_of
-from worker_pipeline.nodes.worker_link import WorkerLink
-from worker_pipeline.pool import RefreshingWorkerPool
+from worker_pipeline.nodes.stage_workers import StageWorkers
+from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import answers, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
-from worker_pipeline.runtime.dds import LARGE_MESSAGES, Profiles
+from worker_pipeline.runtime.dds import LARGE_MESSAGES
 from worker_pipeline.runtime.inheritance import Legacy
-from worker_pipeline.runtime.journal import Outbox
-from worker_pipeline.runtime.pipeline_folder import PipelineFolder, forget_page
-from worker_pipeline.runtime.processes import Launcher
+from worker_pipeline.runtime.pipeline_folder import forget_page
 from worker_pipeline.runtime.saved_state import SavedState
 from worker_pipeline.runtime.vital_signs import VitalSigns
 
 # The input that takes items from outside and by hand.
 BY_HAND = 'input'
-MEMORY_PERIOD = 0.25  # s
-
-
-@attrs.frozen
-class Surroundings:
-    """What a stage is given by the manager that makes it."""
-
-    pipeline: PipelineConfig
-    plugins: dict[str, PluginDescription]
-    namespace: str
-    launcher: Launcher
-    manager_pid: int
-    folder: PipelineFolder
-    outbox: Outbox
-    quarantine: Quarantine
-    ros_arguments: tuple[str, ...]  # for the stage's node
-    worker_arguments: tuple[str, ...]  # for the workers' contexts
-    profiles: Profiles | None  # of DDS, for the workers; None: as the user has set
-    participant_numbers: Iterator[int]  # of DDS, one for each worker process
-    note_process: Callable[[int], None]  # told the pid of every worker that has come up
-    interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end
 
 
 class StageNode(ManagedNode):
@@ -76,8 +46,8 @@ class StageNode(ManagedNode):
         self.is_source = is_source(config, self.plugin)
         self.ledger = Ledger(**self._rules(), record=around.outbox.journal.recorder(config.name))
         self.latency = LatencyWindow()
-        self.pool: RefreshingWorkerPool[Slot] = RefreshingWorkerPool(config.concurrency)
-        self.slots: dict[str, Slot] = {}
+        self.workers = StageWorkers(self, config, self.plugin, around, self)
+        self.slots, self.pool = self.workers.slots, self.workers.pool
         self.followers: list[StageNode] = []
         self.upstream: list[StageNode] = []
         self.source = TickSource(config.period)
@@ -87,7 +57,6 @@ class StageNode(ManagedNode):
         self._outbox = around.outbox
         self._open = True  # whether items from outside are accepted
         self._dropped_told = 0
-        self._memory_looked_at = 0.0
         self._main_input = (
             config.inputs[0] if config.inputs else TICK if self.is_source else BY_HAND
         )
@@ -129,14 +98,11 @@ class StageNode(ManagedNode):
                     raw=True,
                 )
             )
-        for index in range(config.workers):
-            self._add_slot(f'worker_{index}')
-        if legacy is not None:
-            self._adopt(legacy)
+        self.workers.open(legacy)
         if self.is_source and config.period > 0:
             self._period_timer = self.create_timer(config.period, self._on_period)
-        self._set_goals(Goal.INACTIVE)
-        await self._settled(config.startup_timeout)
+        self.workers.set_goals(Goal.INACTIVE)
+        await self.workers.settled(config.startup_timeout)
 
     def _make_outlet(self, output_type: Any) -> None:
         name = self.config.name
@@ -147,82 +113,6 @@ class StageNode(ManagedNode):
         profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(depth)
         publisher = self.create_publisher(output_type, f'{name}/output', profile)
         self.outlet = Outlet(self, name, publisher, len(self.followers), self._outbox)
-
-    def _add_slot(self, name: str) -> Slot:
-        pipeline = self._around.pipeline
-        policy = RestartPolicy(
-            backoff_max=pipeline.restart_backoff_max,
-            limit=pipeline.restart_limit,
-            window=pipeline.restart_window,
-        )
-        timing = Timing(
-            heartbeat_timeout=pipeline.heartbeat_timeout,
-            startup_timeout=self.config.startup_timeout,
-        )
-        link = WorkerLink(
-            self,
-            self.config.name,
-            name,
-            message_types.class_of(self.plugin.input_type),
-            message_types.class_of(self.plugin.output_type),
-            self.config.concurrency,
-            self,
-        )
-        slot = self.slots[name] = Slot(
-            name,
-            Supervision(policy, timing),
-            link,
-            self._around.launcher,
-            partial(self._give_birth, name),
-            self,
-            self.get_logger(),
-        )
-        return slot
-
-    def _give_birth(self, slot: str, target: str) -> tuple[WorkerSpec, VitalSigns]:
-        """What a worker that is about to be started is told, and the page that it shows itself on.
-
-        Raises OSError where there is no room for the page.
-        """
-        around = self._around
-        spec = attrs.evolve(
-            self._worker_spec(slot), target=target, participant=next(around.participant_numbers)
-        )
-        page = around.folder.new_page(self.config.name, slot, fit_of(spec))
-        return attrs.evolve(spec, page=str(page.path)), page
-
-    def _worker_spec(self, slot: str) -> WorkerSpec:
-        around = self._around
-        return WorkerSpec(
-            namespace=around.namespace,
-            stage=self.config.name,
-            slot=slot,
-            plugin=self.config.plugin,
-            params=dict(self.config.params),
-            contexts={
-                # Only a stage of this pipeline is known to keep its last messages.
-                name: (source, False)
-                if source.startswith('/')
-                else (f'{around.namespace}/{source}/output', True)
-                for name, source in self.config.context.items()
-                if name in self.plugin.contexts
-            },
-            concurrency=self.config.concurrency,
-            target='',
-            heartbeat_period=around.pipeline.heartbeat_period,
-            orphan_timeout=around.pipeline.orphan_timeout,
-            manager_pid=around.manager_pid,
-            ros_arguments=around.worker_arguments,
-            dds_profile=(
-                around.profiles.suited_to(self.plugin.output_type) if around.profiles else ''
-            ),
-            state=str(self._state_of(slot)) if self.plugin.remembers else '',
-            lock=str(around.folder.lock_file),
-            keep_held=not around.outbox.journal.payloads,
-        )
-
-    def _state_of(self, slot: str) -> Path:
-        return self._around.folder.states / f'{self.config.name}.{slot}'
 
     # -- after another manager -------------------------------------------------------------------
 
@@ -266,53 +156,21 @@ class StageNode(ManagedNode):
                     self._take_back(worker, 'died while there was no manager', in_work)
             self._settle(self.ledger.resume(legacy.payloads))
 
-    def _adopt(self, legacy: Legacy) -> None:
-        now = time.monotonic()
-        for name, page in legacy.living.items():
-            stays = name in self.slots
-            slot = self.slots[name] if stays else self._add_slot(name)
-            slot.outdated = page.read().fit != fit_of(self._worker_spec(name))
-            slot.adopt(page, Goal.ACTIVE, now)
-            if not stays:
-                # There are fewer now: it finishes what it holds.
-                slot.leaving = True
-                slot.set_goal(Goal.GONE, now, self._time_to_finish)
-        if legacy.living:
-            names = ', '.join(sorted(legacy.living))
-            self.get_logger().info(f'found {names} of an earlier manager, and goes on with them')
-
-    @property
-    def _time_to_finish(self) -> float:
-        """How long a worker may take over what it holds, s."""
-        return self.config.task_timeout * self.config.concurrency + 2.0
-
-    def _replace_the_outdated(self, now: float) -> None:
-        """One at a time, and only while all the others are at work."""
-        outdated = [slot for slot in self.slots.values() if slot.outdated]
-        if outdated and all(slot.supervision.at_goal for slot in self.slots.values()):
-            slot = outdated[0]
-            self.get_logger().info(f'{slot.name} has another configuration; it is replaced')
-            slot.retire(now, self._time_to_finish)
-
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_activate(self) -> None:
-        self._set_goals(Goal.ACTIVE)
-        await self._settled(self.config.startup_timeout)
+        self.workers.set_goals(Goal.ACTIVE)
+        await self.workers.settled(self.config.startup_timeout)
         self.pump()
 
     async def do_deactivate(self) -> None:
-        self._set_goals(Goal.INACTIVE)
+        self.workers.set_goals(Goal.INACTIVE)
         # Every worker finishes what it holds before it is inactive.
-        await self._settled(self._time_to_finish)
+        await self.workers.settled(self.workers.time_to_finish)
 
     async def do_cleanup(self) -> None:
         await self.stop_workers(grace=2.0)
-        for slot in self.slots.values():
-            slot.link.destroy()
-        self.slots.clear()
-        for state in self._around.folder.states.glob(f'{self.config.name}.*'):
-            state.unlink(missing_ok=True)
+        self.workers.close()
         for subscription in self._subscriptions_of_items:
             self.destroy_subscription(subscription)
         self._subscriptions_of_items.clear()
@@ -327,33 +185,7 @@ class StageNode(ManagedNode):
 
     async def stop_workers(self, grace: float) -> bool:
         """Stop every worker through its lifecycle, then by signals; whether all are gone."""
-        now = time.monotonic()
-        for slot in self.slots.values():
-            slot.set_goal(Goal.GONE, now, grace)
-        return await until(self._all_gone, grace + 2.0)
-
-    def _all_gone(self) -> bool:
-        return all(slot.supervision.phase is Phase.EMPTY for slot in self.slots.values())
-
-    def _set_goals(self, goal: Goal) -> None:
-        now = time.monotonic()
-        for slot in self.slots.values():
-            # One that was found at work stays there: whoever starts a manager wants it so.
-            if not slot.leaving and not slot.inherited:
-                slot.set_goal(goal, now)
-
-    async def _settled(self, timeout: float) -> None:
-        """Wait until every worker is as it should be. One that cannot be is told, and tried on."""
-
-        def settled() -> bool:
-            return self._around.interrupted() or all(
-                slot.supervision.at_goal or slot.supervision.phase is Phase.CORDONED
-                for slot in self.slots.values()
-            )
-
-        if not await until(settled, timeout):
-            late = [name for name, slot in self.slots.items() if not slot.supervision.at_goal]
-            self.get_logger().warning(f'{", ".join(late)}: not ready after {timeout:g} s; going on')
+        return await self.workers.stop(grace)
 
     # -- items in --------------------------------------------------------------------------------
 
@@ -583,7 +415,7 @@ class StageNode(ManagedNode):
         """Take back what a dead worker held, but for what it did and could not tell any more."""
         if self.plugin.remembers:
             # What is in its state is done, whoever has heard of it: not to be applied again.
-            saved = SavedState(self._state_of(worker)).read()
+            saved = SavedState(self.workers.state_of(worker)).read()
             for answer in saved.answers if saved else ():
                 if self.ledger.is_held(worker, answer.number):
                     self._take(worker, answer)
@@ -593,16 +425,7 @@ class StageNode(ManagedNode):
 
     def tick(self, now: float) -> None:
         """Let time pass: supervise every slot."""
-        look_at_memory = self.config.memory_limit > 0 and now > self._memory_looked_at
-        for slot in list(self.slots.values()):
-            slot.tick(now, self.ledger.held_by(slot.name), self.config.task_timeout)
-            if look_at_memory:
-                slot.limit_memory(self.config.memory_limit, now)
-                self._memory_looked_at = now + MEMORY_PERIOD
-            if slot.leaving and slot.supervision.phase is Phase.EMPTY:
-                slot.link.destroy()
-                del self.slots[slot.name]
-        self._replace_the_outdated(now)
+        self.workers.tick(now, self.ledger.held_by)
         if self.outlet is not None:
             self.outlet.tick(now)
         dropped = self.ledger.counters.dropped
@@ -615,8 +438,7 @@ class StageNode(ManagedNode):
 
     def excuse(self, seconds: float) -> None:
         """For so long the manager's process was held up itself; nobody is to blame for it."""
-        for slot in self.slots.values():
-            slot.excuse(seconds)
+        self.workers.excuse(seconds)
 
     @property
     def drained(self) -> bool:

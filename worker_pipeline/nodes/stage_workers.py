@@ -1,0 +1,225 @@
+"""The workers of a stage: its slots, whoever fills them, and the pool of those at work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+from worker_pipeline.config import PluginDescription, StageConfig
+from worker_pipeline.core.restart_policy import RestartPolicy
+from worker_pipeline.core.supervision import Goal, Phase, Supervision, Timing
+from worker_pipeline.nodes.lifecycle import ManagedNode, until
+from worker_pipeline.nodes.slot import Slot, SlotListener
+from worker_pipeline.nodes.surroundings import Surroundings
+from worker_pipeline.nodes.worker_contract import WorkerSpec, fit_of
+from worker_pipeline.nodes.worker_link import LinkListener, WorkerLink
+from worker_pipeline.pool import RefreshingWorkerPool
+from worker_pipeline.runtime import message_types
+from worker_pipeline.runtime.inheritance import Legacy
+from worker_pipeline.runtime.vital_signs import VitalSigns
+
+MEMORY_PERIOD = 0.25  # s
+
+
+class Listener(SlotListener, LinkListener, Protocol):
+    """The stage."""
+
+
+class StageWorkers:
+    """The slots of one stage, on its node."""
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        config: StageConfig,
+        plugin: PluginDescription,
+        around: Surroundings,
+        listener: Listener,
+    ) -> None:
+        self.slots: dict[str, Slot] = {}
+        self.pool: RefreshingWorkerPool[Slot] = RefreshingWorkerPool(config.concurrency)
+        self._node = node
+        self._config = config
+        self._plugin = plugin
+        self._around = around
+        self._listener = listener
+        self._memory_looked_at = 0.0
+
+    # -- making them -----------------------------------------------------------------------------
+
+    def open(self, legacy: Legacy | None) -> None:
+        """Make the slots, and go on with those who live already."""
+        for index in range(self._config.workers):
+            self._add(f'worker_{index}')
+        if legacy is not None and legacy.living:
+            self._adopt(legacy)
+
+    def _add(self, name: str) -> Slot:
+        pipeline = self._around.pipeline
+        policy = RestartPolicy(
+            backoff_max=pipeline.restart_backoff_max,
+            limit=pipeline.restart_limit,
+            window=pipeline.restart_window,
+        )
+        timing = Timing(
+            heartbeat_timeout=pipeline.heartbeat_timeout,
+            startup_timeout=self._config.startup_timeout,
+        )
+        link = WorkerLink(
+            self._node,
+            self._config.name,
+            name,
+            message_types.class_of(self._plugin.input_type),
+            message_types.class_of(self._plugin.output_type),
+            self._config.concurrency,
+            self._listener,
+        )
+        slot = self.slots[name] = Slot(
+            name,
+            Supervision(policy, timing),
+            link,
+            self._around.launcher,
+            partial(self._give_birth, name),
+            self._listener,
+            self._node.get_logger(),
+        )
+        return slot
+
+    def _adopt(self, legacy: Legacy) -> None:
+        now = time.monotonic()
+        for name, page in legacy.living.items():
+            stays = name in self.slots
+            slot = self.slots[name] if stays else self._add(name)
+            slot.outdated = page.read().fit != fit_of(self._spec(name))
+            slot.adopt(page, Goal.ACTIVE, now)
+            if not stays:
+                # There are fewer now: it finishes what it holds.
+                slot.leaving = True
+                slot.set_goal(Goal.GONE, now, self.time_to_finish)
+        names = ', '.join(sorted(legacy.living))
+        self._node.get_logger().info(f'found {names} of an earlier manager, and goes on with them')
+
+    def _give_birth(self, slot: str, target: str) -> tuple[WorkerSpec, VitalSigns]:
+        """What a worker that is about to be started is told, and the page that it shows itself on.
+
+        Raises OSError where there is no room for the page.
+        """
+        number = next(self._around.participant_numbers)
+        spec = attrs.evolve(self._spec(slot), target=target, participant=number)
+        page = self._around.folder.new_page(self._config.name, slot, fit_of(spec))
+        return attrs.evolve(spec, page=str(page.path)), page
+
+    def _spec(self, slot: str) -> WorkerSpec:
+        config, plugin, around = self._config, self._plugin, self._around
+        profiles = around.profiles
+        return WorkerSpec(
+            namespace=around.namespace,
+            stage=config.name,
+            slot=slot,
+            plugin=config.plugin,
+            params=dict(config.params),
+            contexts={
+                # Only a stage of this pipeline is known to keep its last messages.
+                name: (source, False)
+                if source.startswith('/')
+                else (f'{around.namespace}/{source}/output', True)
+                for name, source in config.context.items()
+                if name in plugin.contexts
+            },
+            concurrency=config.concurrency,
+            target='',
+            heartbeat_period=around.pipeline.heartbeat_period,
+            orphan_timeout=around.pipeline.orphan_timeout,
+            manager_pid=around.manager_pid,
+            ros_arguments=around.worker_arguments,
+            dds_profile=profiles.suited_to(plugin.output_type) if profiles else '',
+            state=str(self.state_of(slot)) if plugin.remembers else '',
+            lock=str(around.folder.lock_file),
+            keep_held=not around.outbox.journal.payloads,
+        )
+
+    def state_of(self, slot: str) -> Path:
+        """Where a stage that remembers has a slot's state."""
+        return self._around.folder.states / f'{self._config.name}.{slot}'
+
+    # -- what they should be ---------------------------------------------------------------------
+
+    @property
+    def time_to_finish(self) -> float:
+        """How long a worker may take over what it holds, s."""
+        return self._config.task_timeout * self._config.concurrency + 2.0
+
+    def set_goals(self, goal: Goal) -> None:
+        """Say what all of them should be."""
+        now = time.monotonic()
+        for slot in self.slots.values():
+            # One that was found at work stays there: whoever starts a manager wants it so.
+            if not slot.leaving and not slot.inherited:
+                slot.set_goal(goal, now)
+
+    async def settled(self, timeout: float) -> None:
+        """Wait until every worker is as it should be. One that cannot be is told, and tried on."""
+
+        def settled() -> bool:
+            return self._around.interrupted() or all(
+                slot.supervision.at_goal or slot.supervision.phase is Phase.CORDONED
+                for slot in self.slots.values()
+            )
+
+        if not await until(settled, timeout):
+            late = [name for name, slot in self.slots.items() if not slot.supervision.at_goal]
+            self._node.get_logger().warning(
+                f'{", ".join(late)}: not ready after {timeout:g} s; going on'
+            )
+
+    async def stop(self, grace: float) -> bool:
+        """Stop every worker through its lifecycle, then by signals; whether all are gone."""
+        now = time.monotonic()
+        for slot in self.slots.values():
+            slot.set_goal(Goal.GONE, now, grace)
+        return await until(self._all_gone, grace + 2.0)
+
+    def _all_gone(self) -> bool:
+        return all(slot.supervision.phase is Phase.EMPTY for slot in self.slots.values())
+
+    def close(self) -> None:
+        """Take the slots away, of which no worker is left, and what they remember."""
+        for slot in self.slots.values():
+            slot.link.destroy()
+        self.slots.clear()
+        for state in self._around.folder.states.glob(f'{self._config.name}.*'):
+            state.unlink(missing_ok=True)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def tick(self, now: float, holds: Callable[[str], int]) -> None:
+        """Let time pass: supervise every slot. ``holds``: how many items a worker holds."""
+        limit = self._config.memory_limit
+        looks_at_memory = limit > 0 and now - self._memory_looked_at > MEMORY_PERIOD
+        for slot in list(self.slots.values()):
+            slot.tick(now, holds(slot.name), self._config.task_timeout)
+            if looks_at_memory:
+                slot.limit_memory(limit, now)
+                self._memory_looked_at = now
+            if slot.leaving and slot.supervision.phase is Phase.EMPTY:
+                slot.link.destroy()
+                del self.slots[slot.name]
+        self._replace_the_outdated(now)
+
+    def _replace_the_outdated(self, now: float) -> None:
+        """One at a time, and only while all the others are at work."""
+        outdated = [slot for slot in self.slots.values() if slot.outdated]
+        if outdated and all(slot.supervision.at_goal for slot in self.slots.values()):
+            slot = outdated[0]
+            self._node.get_logger().info(f'{slot.name} has another configuration; it is replaced')
+            slot.retire(now, self.time_to_finish)
+
+    def excuse(self, seconds: float) -> None:
+        """For so long nobody could look; nobody is to blame for it."""
+        for slot in self.slots.values():
+            slot.excuse(seconds)

@@ -1,0 +1,34 @@
+"""What a stage is given by the manager that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from worker_pipeline.config import PipelineConfig, PluginDescription
+from worker_pipeline.nodes.quarantine import Quarantine
+from worker_pipeline.runtime.dds import Profiles
+from worker_pipeline.runtime.journal import Outbox
+from worker_pipeline.runtime.pipeline_folder import PipelineFolder
+from worker_pipeline.runtime.processes import Launcher
+
+
+@attrs.frozen
+class Surroundings:
+    """What the stages of a pipeline have in common."""
+
+    pipeline: PipelineConfig
+    plugins: dict[str, PluginDescription]
+    namespace: str
+    launcher: Launcher
+    manager_pid: int
+    folder: PipelineFolder
+    outbox: Outbox
+    quarantine: Quarantine
+    ros_arguments: tuple[str, ...]  # for the stages' nodes
+    worker_arguments: tuple[str, ...]  # for the workers' contexts
+    profiles: Profiles | None  # of DDS, for the workers; None: as the user has set
+    participant_numbers: Iterator[int]  # of DDS, one for each worker process
+    note_process: Callable[[int], None]  # told the pid of every worker that has come up
+    interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end
