@@ -41,15 +41,20 @@ class VitalSigns:
         descriptor = os.open(path, flags, 0o600)
         try:
             if create:
-                os.ftruncate(descriptor, SIZE)
+                # Room for all of it, now: a page without would end whoever writes it, by SIGBUS.
+                os.posix_fallocate(descriptor, 0, SIZE)
             self._memory = mmap.mmap(descriptor, SIZE)
+        except OSError:
+            if create:
+                path.unlink(missing_ok=True)
+            raise
         finally:
             os.close(descriptor)
         self._fields = memoryview(self._memory).cast('Q')
 
     @classmethod
     def prepare(cls, path: Path, run: int, fit: int) -> VitalSigns:
-        """A page for a process that is about to be born."""
+        """A page for a process that is about to be born. OSError: no room."""
         signs = cls(path, create=True)
         signs._fields[_RUN], signs._fields[_FIT] = run, fit
         return signs
