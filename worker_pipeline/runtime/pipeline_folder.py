@@ -25,6 +25,8 @@ from worker_pipeline.runtime.vital_signs import VitalSigns, start_of
 SHARED_MEMORY = Path('/dev/shm')
 # How long a helper of an earlier manager may take to see that its last child is gone, s.
 HELPERS_EXIT = 2.0
+# How long whoever has the lock may take to write its pid, or to leave, s.
+HANDOVER = 1.0
 
 
 class AlreadyRunningError(Exception):
@@ -51,7 +53,6 @@ class PipelineFolder:
     def __init__(self, namespace: str, domain: int) -> None:
         """Take the folder; raises AlreadyRunningError."""
         self.path = folder_of(namespace, domain)
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.lock_file = self.path / 'manager'
         self._lock = self._locked(namespace)
         os.ftruncate(self._lock, 0)
@@ -61,19 +62,30 @@ class PipelineFolder:
             each.mkdir(exist_ok=True, mode=0o700)
 
     def _locked(self, namespace: str) -> int:
+        deadline = time.monotonic() + HANDOVER
         while True:
-            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+                lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except (FileNotFoundError, FileExistsError):
+                # Whoever left has taken the folder away at this very moment.
+                if time.monotonic() > deadline:
+                    raise
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
-                raise AlreadyRunningError(namespace, manager_of(self.lock_file) or 0) from None
+                pid = manager_of(self.lock_file)
+                if pid or time.monotonic() > deadline:
+                    raise AlreadyRunningError(namespace, pid or 0) from None
+                time.sleep(0.005)  # it has just come, or is about to be gone
+                continue
             # Whoever had it may have removed the file when it left: then this lock is on nothing.
             with contextlib.suppress(OSError):
                 if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
                     return lock
             os.close(lock)
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
     def workers(self) -> Path:
@@ -90,6 +102,10 @@ class PipelineFolder:
         """The journal's file."""
         return self.path / 'journal'
 
+    @property
+    def _helpers_file(self) -> Path:
+        return self.path / 'helpers'
+
     def new_page(self, stage: str, slot: str, fit: int) -> VitalSigns:
         """A page for a worker that is about to be born."""
         return VitalSigns.prepare(
@@ -102,7 +118,13 @@ class PipelineFolder:
         files = [file for file in self.workers.iterdir() if file.suffix[1:].isdecimal()]
         for file in sorted(files, key=lambda file: int(file.suffix[1:]), reverse=True):
             stage, slot, _ = file.name.split('.')
-            found.setdefault((stage, slot), []).append(VitalSigns(file))
+            try:
+                page = VitalSigns(file)
+            except (FileNotFoundError, ValueError):
+                # Its worker has just gone; or a manager died before it had made it whole.
+                file.unlink(missing_ok=True)
+                continue
+            found.setdefault((stage, slot), []).append(page)
         return found
 
     def held(self, page: VitalSigns) -> dict[int, bytes]:
@@ -114,33 +136,41 @@ class PipelineFolder:
 
     def note_helper(self, pid: int) -> None:
         """Note a process that may outlive this manager: a fork server lives with its children."""
-        with (self.path / 'helpers').open('a') as file:
+        with self._helpers_file.open('a') as file:
             file.write(f'{pid} {start_of(pid) or 0}\n')
 
     def helpers(self) -> list[int]:
         """The noted processes that live."""
         with contextlib.suppress(OSError, ValueError):
-            lines = (self.path / 'helpers').read_text().splitlines()
+            lines = self._helpers_file.read_text().splitlines()
             noted = [tuple(int(each) for each in line.split()) for line in lines]
             return [pid for pid, started in noted if started and start_of(pid) == started]
         return []
 
     def forget_all(self) -> None:
         """Begin anew: nothing that is here is of use."""
-        for each in self.path.iterdir():
-            if each.is_dir():
-                shutil.rmtree(each, ignore_errors=True)
-            elif each != self.lock_file and each.name != 'helpers':
-                each.unlink(missing_ok=True)
+        self._remove_all_but(self.lock_file, self._helpers_file)
         for each in (self.workers, self.states):
             each.mkdir(exist_ok=True, mode=0o700)
+
+    def _remove_all_but(self, *kept: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # somebody has tidied up
+            for each in self.path.iterdir():
+                if each.is_dir():
+                    shutil.rmtree(each, ignore_errors=True)
+                elif each not in kept:
+                    each.unlink(missing_ok=True)
 
     def close(self, *, remove: bool) -> None:
         """Let the next manager in; ``remove``: and leave nothing, not even an old fork server."""
         if remove:
             for pid in self.helpers():
                 _await_exit(pid)
-            shutil.rmtree(self.path, ignore_errors=True)
+            # The lock's file last: as soon as that is gone, all that is here may be another's.
+            self._remove_all_but(self.lock_file)
+            self.lock_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
         os.close(self._lock)
         for parent in self.path.parents[:2]:
             with contextlib.suppress(OSError):  # others' folders are in it
