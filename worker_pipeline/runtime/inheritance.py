@@ -62,12 +62,14 @@ def inherit(
 
 def end(page: VitalSigns) -> None:
     """Kill a worker, and wait until it is gone."""
+    if not page.alive():
+        return  # or was never born
     try:
         pidfd = os.pidfd_open(page.read().pid)
     except ProcessLookupError:
         return
     try:
-        if page.alive():  # and not a stranger who has got its pid
+        if page.alive():  # still, and not a stranger who has got its pid
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             _wait(pidfd)
     except ProcessLookupError:
@@ -102,12 +104,15 @@ def _read_changes(recovered: journal.Recovered, stages: dict[str, Legacy]) -> No
 def _sort(folder: PipelineFolder, legacy: Legacy, slot: str, found: list[VitalSigns]) -> None:
     """Tell the living from the dead; of several that live in one slot the youngest stays."""
     for page in found:
-        legacy.payloads.update(folder.held(page))
         signs = page.read()
-        if not page.alive() or signs.run != folder.run:
+        if signs.run != folder.run:  # its numbers are of other items
+            end(page)
+            forget_page(page)
+            continue
+        legacy.payloads.update(folder.held(page))
+        if not page.alive():
             if slot not in legacy.living:
                 legacy.in_work.setdefault(slot, signs.in_work)
-            end(page)
             forget_page(page)
         elif slot in legacy.living:
             end(page)
