@@ -16,6 +16,7 @@ import contextlib
 import marshal
 import os
 import struct
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ _LENGTH = struct.Struct('<I')
 FORMAT = 1
 # What a journal may grow by before it begins anew, at least.
 ROOM = 8_000_000
+# After how long it is tried again to begin anew where there was no room for it, s.
+AGAIN = 1.0
 
 Change = tuple[str, str, tuple[Any, ...]]
 
@@ -53,6 +56,8 @@ class Journal:
         self._file = -1
         self._size = 0
         self._enough = 0
+        self._has_gap = False
+        self._not_before = 0.0
         self._changes: list[Change] = []
 
     def recorder(self, stage: str) -> Record:
@@ -90,21 +95,31 @@ class Journal:
             fresh.replace(self._path)
         except OSError:
             os.close(file)
+            fresh.unlink(missing_ok=True)  # what little room there is, is of use to others
+            self._not_before = time.monotonic() + AGAIN
             raise
         self.close()
-        self._file, self._size = file, len(data)
+        self._file, self._size = file, len(data) + _LENGTH.size
         self._enough = ROOM + 4 * len(data)
+        self._has_gap = False
 
     def commit(self) -> None:
-        """Write the changes since the last call as one entry. OSError: no room; nothing changed."""
+        """Write the changes since the last call as one entry. OSError: no room; nothing changed.
+
+        What follows an entry that is missing would be read as something else: nothing more is
+        written until the journal has begun anew.
+        """
         if not self._changes:
             return
         data = marshal.dumps(self._changes)
         self._changes.clear()
+        if self._has_gap:
+            return
         try:
             _write(self._file, _LENGTH.pack(len(data)) + data)
         except OSError:
-            # Whatever was written of it is cut off, so that the next entry can be read.
+            self._has_gap = True
+            # Whatever was written of it is of no use, and takes room.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise
@@ -113,7 +128,8 @@ class Journal:
     @property
     def grown(self) -> bool:
         """Whether it is time to begin anew."""
-        return self._size > self._enough
+        is_time = self._has_gap or self._size > self._enough
+        return is_time and time.monotonic() >= self._not_before
 
     def close(self) -> None:
         """Write no more."""
