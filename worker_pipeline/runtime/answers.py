@@ -45,6 +45,13 @@ class RecentAnswers:
         while len(self._answers) > self.size:
             self._answers.popitem(last=False)
 
+    def and_also(self, answer: Answer) -> RecentAnswers:
+        """These and one more, while these stay what they are."""
+        more = RecentAnswers(self.size)
+        more._answers.update(self._answers)
+        more.add(answer)
+        return more
+
     def final(self, number: int) -> Answer | None:
         """The answer to an item that is done, if it is among the last."""
         answer = self._answers.get(number)

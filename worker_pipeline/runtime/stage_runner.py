@@ -7,6 +7,7 @@ first.
 
 from __future__ import annotations
 
+import copy
 import queue
 import traceback
 from collections.abc import Callable
@@ -90,10 +91,13 @@ class StageRunner:
 
     def offer(self, number: int, item: bytes) -> None:
         """Queue a serialised item; once, whoever sends it again."""
+        # In this order: it may be answered meanwhile, and is among the answers before it is let go.
+        if number in self.holding:
+            return
         done = self._recent.final(number)
         if done is not None:
             self._say(done)
-        elif number not in self.holding:
+        else:
             self.holding[number] = item
             self._inbox.put(number)
 
@@ -146,17 +150,18 @@ class StageRunner:
         except Exception as error:
             self._signs.end()
             return Answer(number, answers.REFUSED, f'{type(error).__name__}: {error}')
+        stamp = copy.copy(header_of(message).stamp)  # whatever the stage does to its message
         try:
-            answer = self._process(number, message)
+            answer = self._process(number, message, stamp)
             if self._saved is not None:
-                self._recent.add(answer)
-                self._saved.write(self.stage.save_state(), self._recent)
+                # It counts as an answer only when it is saved: whoever asks before is not told.
+                self._saved.write(self.stage.save_state(), self._recent.and_also(answer))
         except Exception as error:
-            answer = self._failed(number, message, error)
+            answer = self._failed(number, stamp, error)
         self._signs.end()
         return answer
 
-    def _process(self, number: int, message: Any) -> Answer:
+    def _process(self, number: int, message: Any, stamp: Any) -> Answer:
         try:
             output = self.stage.process(message)
         except EndOfStream:
@@ -168,11 +173,10 @@ class StageRunner:
                 f'process() returned {type(output).__name__}; '
                 f'allowed: {self._output_type.__name__} or None'
             )
-        header_of(output).stamp = header_of(message).stamp
+        header_of(output).stamp = stamp
         return Answer(number, answers.OUTPUT, output=self._messages.serialize(output))
 
-    def _failed(self, number: int, message: Any, error: Exception) -> Answer:
-        stamp = header_of(message).stamp
+    def _failed(self, number: int, stamp: Any, error: Exception) -> Answer:
         self.stage.logger.error(
             f'process() failed on the item stamped {stamp.sec}.{stamp.nanosec:09d}:\n'
             f'{traceback.format_exc()}'
