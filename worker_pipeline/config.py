@@ -62,7 +62,7 @@ PIPELINE_KEYS: dict[str, Parameter] = {
     'restart_limit': Parameter(
         5, 'more restarts than this within restart_window: the slot is failed', minimum=0
     ),
-    'restart_window': _seconds(30.0, 'restarts older than this are forgotten', 0.1),
+    'restart_window': _seconds(30.0, 'restarts are forgotten after this much time at work', 0.1),
     'spares': Parameter(
         1, 'processes kept ready to become any worker', minimum=0, maximum=MOST_WORKERS
     ),
