@@ -193,3 +193,16 @@ def test_fewer_workers_and_a_stage_less(start, observer):
     wait_for(lambda: not psutil.pid_exists(surplus), 'the end of the surplus worker')
     observer.wait_until_active('work', 1)
     assert observer.pid_of('work/worker_0') == kept
+
+
+def test_a_worker_found_stopped_is_replaced_at_once(start, observer):
+    """Nobody waits for it to be heard."""
+    manager = start({'stages': ['work'], 'work': stage('Work', workers=2)})
+    observer.wait_until_active('work', 2)
+    stopped, running = pids(observer, 'work/worker_0', 'work/worker_1')
+    kill(manager)
+    os.kill(stopped, signal.SIGSTOP)
+    manager.start_again()
+    wait_for(lambda: not psutil.pid_exists(stopped), 'its end', seen=manager.show)
+    observer.wait_until_active('work', 2)
+    assert observer.pid_of('work/worker_1') == running

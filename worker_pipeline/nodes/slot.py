@@ -79,6 +79,11 @@ class Slot:
         self.inherited = True
         self._do(self.supervision.adopt(pid, goal, now), now)
         self._launcher.adopt(pid)
+        silence = now - signs.read().beat / 1e9
+        if silence > self.supervision.timing.heartbeat_timeout:
+            # Found stopped, or hanging: it will not be heard.
+            reason = f'no heartbeat for {silence:.2f} s'
+            self.handle(supervision.LimitExceeded(pid, reason), now)
 
     def retire(self, now: float, grace: float) -> None:
         """Have the worker finish what it holds, and another one take its place."""
