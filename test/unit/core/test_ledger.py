@@ -258,6 +258,16 @@ def test_what_was_finished_is_forgotten_in_the_end(monkeypatch: pytest.MonkeyPat
     assert ledger.counters.duplicates == 0
 
 
+def test_what_was_dropped_is_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch):
+    """Pushed out or flushed: it is not here any more, and was finished then."""
+    monkeypatch.setattr(Ledger, 'REMEMBERED', 2)
+    ledger = book(3, queue_size=2)
+    assert ledger.knows(key(10))
+    ledger.flush()
+    assert [ledger.knows(key(stamp)) for stamp in (10, 20, 30)] == [False, True, True]
+    assert accept(ledger, 10) is Acceptance.ACCEPTED
+
+
 def test_what_is_here_stays_known_however_much_passes_meanwhile(monkeypatch: pytest.MonkeyPatch):
     """Open, returned, or waiting in a long queue; and finished late, it is remembered from then."""
     monkeypatch.setattr(Ledger, 'REMEMBERED', 3)
@@ -830,7 +840,8 @@ def test_a_snapshot_makes_the_same_book():
     anew = made_anew(ledger, payloads=True)
     assert anew.snapshot(payloads=True) == before
     for each in (ledger, anew):
-        assert accept(each, 20) is Acceptance.DUPLICATE
+        for stamp in (10, 20, 50, 70):
+            assert accept(each, stamp) is Acceptance.DUPLICATE, 'done, in work, returned, waiting'
         assert accept(each, 100) is Acceptance.ACCEPTED
         items = assigned(each, 'e', 10)
         assert [(item.number, item.payload, item.attempts, item.blamed_for) for item in items] == [
@@ -1066,11 +1077,14 @@ def test_only_what_changes_the_book_is_recorded():
 
 
 def test_a_flush_of_nothing_is_not_recorded():
-    """Nothing was dropped."""
+    """Nothing was dropped; one of a single item is."""
     ledger, calls = recorded_book()
     ledger.flush()
     assert ledger.assign('a') is None
     assert calls == []
+    accept(ledger, 10)
+    ledger.flush()
+    assert calls[1:] == [('flush', ())]
 
 
 def test_a_call_is_recorded_as_plain_values():
