@@ -297,7 +297,7 @@ class Supervision:
             if self._heading is self.goal:
                 # It is on its way by itself: it is asked only if it gets no further.
                 self._requested_at = now
-        if self._adopted and not self.state:
+        if self._adopted and not self.state and self.phase is Phase.STARTING:
             # Its own time begins when it is found: finding it may have taken longer than that.
             self._due_at = now + self.timing.startup_timeout
         self.state = event.state

@@ -340,6 +340,8 @@ class World:
         process = self.current
         if process and process.can_be_heard:
             process.lived_at = process.reported_at = self.now
+            if process.adopted and not process.reported:
+                process.born = self.now  # as far as its new manager knows
             if process.state != process.reported:
                 process.state_at = self.now
             process.reported = process.state
