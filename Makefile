@@ -1,6 +1,7 @@
 # make run    flies the reference mission
 # make test   runs the tests
 # make bench  measures the pipeline beside its peers
+# make storm  kills, stops and hangs its processes at random, and proves that nothing was lost
 # make lint   ruff and mypy
 # Each sets up .venv first, where that was not done yet (make setup).
 
@@ -11,6 +12,8 @@ ROS_WHEELS ?= kilted
 PYTEST_ARGS ?=
 # More for the benchmarks, as in make bench BENCH_ARGS='--repeats 1'.
 BENCH_ARGS ?=
+# More for the storm, as in make storm STORM_ARGS='--items 2000 --no-peers'.
+STORM_ARGS ?=
 
 VENV_PYTHON := .venv/bin/python
 
@@ -20,7 +23,7 @@ ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 endif
 
-.PHONY: setup run test bench lint clean
+.PHONY: setup run test bench storm lint clean
 
 setup:
 	@$(PYTHON) requirements/install.py --ros-wheels $(ROS_WHEELS)
@@ -34,6 +37,11 @@ test: setup
 
 bench: setup
 	@$(VENV_PYTHON) -m benchmarks $(BENCH_ARGS)
+
+# First the ledgers and the supervision alone, then a real pipeline.
+storm: setup
+	@$(VENV_PYTHON) -m pytest -m storm
+	@PYTHONPATH=.:test$${PYTHONPATH:+:$$PYTHONPATH} $(VENV_PYTHON) -m storm $(STORM_ARGS)
 
 lint: setup
 	@$(VENV_PYTHON) -m ruff check .

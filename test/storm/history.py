@@ -1,9 +1,9 @@
 """The checker of a storm's history: what went in, what came out, and what that proves.
 
 It is pure, and knows nothing of the pipeline: only that the last stage gives each item it applies
-the next index and the next link of a chain over all numbers applied so far. So a message proves
-that every item before it was applied, once and in order, also where nobody heard the messages of
-those: a gap in what was heard is no gap in what was done.
+the next index and the next link of a chain over all numbers applied so far. So the messages, put in
+the order of their indices, tell in which order items were applied; and each proves what was applied
+before it, also where nobody heard of that: a gap in what was heard is no gap in what was done.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import functools
 import hashlib
 import itertools
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import attrs
 
 GENESIS = '0' * 16
-# How hard a contradiction is looked into before it is only told as one.
+# How hard it is looked for what happened between two messages, before that is told as unknown.
 COMBINATIONS = 5000
-STATES = 200
+STATES = 100  # from how many earlier ones a stage may have gone on
+NEAR = 10  # items before and after, that may have been applied in between
 
 
 def link(chain: str, number: int) -> str:
@@ -55,21 +57,25 @@ class Verdict:
     delivered: tuple[int, ...]  # applied, heard outside or not
     lost: tuple[int, ...]  # neither applied for all that is known, nor in quarantine
     doubled: tuple[int, ...]  # applied more than once
-    out_of_order: tuple[int, ...]
+    out_of_order: tuple[int, ...]  # heard after a later one
+    applied_out_of_order: tuple[int, ...]  # by the stage that remembers
     heard_twice: tuple[int, ...]  # the same message, so applied once
     not_heard: tuple[int, ...]  # applied, as later messages prove, and not heard outside
     quarantined: tuple[int, ...]
     wrongly_quarantined: tuple[int, ...]  # that were no poison
     poison_not_quarantined: tuple[int, ...]
-    contradictions: tuple[str, ...]  # where the chain does not go on as it should
+    applied_and_quarantined: tuple[int, ...]  # one or the other
+    contradictions: tuple[str, ...]  # where the stage forgot, or its chain comes from nowhere
     strange: tuple[str, ...]  # what was never fed, or cannot be read
 
     FAULTS = (
         'lost',
         'doubled',
         'out_of_order',
+        'applied_out_of_order',
         'wrongly_quarantined',
         'poison_not_quarantined',
+        'applied_and_quarantined',
         'contradictions',
         'strange',
     )
@@ -101,164 +107,185 @@ def check(
     stage in the order they were heard; ``quarantined``: the items announced there, as often as
     they were; ``strange``: what else came, and fits nothing.
     """
-    walk = _Walk(fed, set(quarantined), set(poison))
-    walk.strange += strange
-    for message in heard:
-        walk.take(message)
-    return walk.verdict()
+    return _Inquiry(fed, list(heard), set(quarantined), set(poison), list(strange)).verdict()
 
 
-class _Walk:
-    """From message to message, each explained by the one before it."""
+class _Inquiry:
+    """Who heard what in which order, and what was applied in which order."""
 
-    def __init__(self, fed: Sequence[int], quarantined: set[int], poison: set[int]) -> None:
+    def __init__(
+        self,
+        fed: Sequence[int],
+        heard: list[Heard],
+        quarantined: set[int],
+        poison: set[int],
+        strange: list[str],
+    ) -> None:
         self.fed = fed
+        self.heard = heard
         self.quarantined = quarantined
         self.poison = poison
+        self.strange = strange
         self.position = {number: position for position, number in enumerate(fed)}
         assert len(self.position) == len(fed), 'each item is fed once'
-        self.applied: set[int] = set()
-        self.heard: dict[Heard, None] = {}  # in the order heard
-        self.doubled: list[int] = []
-        self.out_of_order: list[int] = []
-        self.heard_twice: list[int] = []
-        self.not_heard: set[int] = set()
+        # Every application that was heard of, or is proven by those that were.
+        self.applications: dict[Heard, None] = {}
+        self.applied: Counter[int] = Counter()
         self.contradictions: list[str] = []
-        self.strange: list[str] = []
-        self._proven: set[Heard] = set()  # messages that were not heard and must have been
-        self._last = NOTHING_YET
-        self._reached = -1  # the last position in ``fed`` that was heard of
+        self._next: dict[Heard, Heard] = {}  # from each application to the one after it
+        self._by_index: defaultdict[int, list[Heard]] = defaultdict(list)
+        self._by_index[0].append(NOTHING_YET)
+        for message in sorted(dict.fromkeys(heard), key=lambda message: message.index):
+            if message.number not in self.position:
+                self.strange.append(f'{message}: was never fed')
+            self._explain(message)
 
-    def take(self, message: Heard) -> None:
-        """One more message."""
-        if message in self.heard:
-            self.heard_twice.append(message.number)
-            if message != self._last:
-                self.out_of_order.append(message.number)
+    # -- what was applied ------------------------------------------------------------------------
+
+    def _explain(self, message: Heard) -> None:
+        """Find the applications that lead to this one, from one that is known."""
+        if message in self.applications:
             return
-        self.heard[message] = None
-        if message in self._proven:
-            # Known by those that came after it: so late, and applied once all the same.
-            self.out_of_order.append(message.number)
-            self.not_heard.discard(message.number)
+        for state in self._states_before(message):
+            for numbers in self._ways(state, message):
+                if chained(state.chain, numbers) == message.chain:
+                    self._prove(state, numbers)
+                    return
+        self.contradictions.append(f'{message}: no state that is known leads there')
+        self._add(message)
+
+    def _states_before(self, message: Heard) -> Iterator[Heard]:
+        """From which it may have been reached: the nearest first."""
+        found = 0
+        for index in range(message.index - 1, -1, -1):
+            for state in self._by_index.get(index, ()):
+                yield state
+                found += 1
+            if found >= STATES:
+                break
+        yield NOTHING_YET
+
+    def _ways(self, state: Heard, message: Heard) -> Iterator[Sequence[int]]:
+        """What may have been applied from a state to a message, the likeliest first."""
+        steps = message.index - state.index
+        last = message.number
+        if steps == 1:
+            yield (last,)
             return
-        position = self.position.get(message.number)
-        if position is None:
-            self.strange.append(f'{message}: was never fed')
-            self._last = message
+        begin, end = self.position.get(state.number, -1), self.position.get(last, -1)
+        between = [number for number in self.fed[begin + 1 : end] if self._is_due(number)]
+        if steps == len(between) + 1:
+            yield [*between, last]
+            yield from self._one_moved(between, last)
+        elif steps <= len(between):
+            # Some were skipped; they may come later.
+            if math.comb(len(between), steps - 1) <= COMBINATIONS:
+                for done in itertools.combinations(between, steps - 1):
+                    yield [*done, last]
+        elif steps == len(between) + 2 and len(between) ** 2 <= COMBINATIONS:
+            near = self.fed[max(0, begin - NEAR) : end + NEAR]
+            for more in near:
+                for place in range(len(between) + 1):
+                    yield [*between[:place], more, *between[place:], last]
+
+    def _one_moved(self, between: list[int], last: int) -> Iterator[Sequence[int]]:
+        if len(between) ** 2 > COMBINATIONS:
             return
-        if message.number in self.applied:
-            self.doubled.append(message.number)
-        elif position < self._reached:
-            self.out_of_order.append(message.number)
-        between = [
-            number
-            for number in self.fed[self._reached + 1 : position]
-            if number not in self.poison and number not in self.quarantined
-        ]
-        self._explain(message, between)
-        self.applied.add(message.number)
-        self.not_heard.discard(message.number)
-        self._last = message
-        self._reached = max(self._reached, position)
+        for moved, number in enumerate(between):
+            rest = [*between[:moved], *between[moved + 1 :]]
+            for place in range(len(between)):
+                if place != moved:
+                    yield [*rest[:place], number, *rest[place:], last]
+
+    def _is_due(self, number: int) -> bool:
+        return (
+            number not in self.poison
+            and number not in self.quarantined
+            and number not in self.applied
+        )
 
     def _prove(self, state: Heard, numbers: Iterable[int]) -> None:
-        """These were applied one after the other, from a state on, though not heard."""
+        """These were applied one after the other, from a state on."""
         for number in numbers:
-            state = Heard(number, state.index + 1, link(state.chain, number))
-            self._proven.add(state)
-            if number not in self.applied:
-                self.not_heard.add(number)
-            self.applied.add(number)
-
-    def _explain(self, message: Heard, between: list[int]) -> None:
-        """What happened since the last message; ``between``: what should have been applied."""
-        last = self._last
-        steps = message.index - last.index
-        due = [*between, message.number]
-        if steps == len(due) and chained(last.chain, due) == message.chain:
-            self._prove(last, between)
-            return
-        if 0 < steps < len(due) and self._some_were_skipped(message, between, steps):
-            return
-        if steps == len(due) + 1 and self._one_was_repeated(message, due):
-            return
-        if self._state_went_back(message, due):
-            return
-        self.contradictions.append(
-            f'{last}, then {message}: {steps} applied where {len(due)} were due, '
-            'and no chain that is known leads there'
-        )
-        # That more were applied than there were items is certain, whichever they are.
-        self.doubled += [message.number] * max(0, steps - len(due))
-
-    def _some_were_skipped(self, message: Heard, between: list[int], steps: int) -> bool:
-        """Fewer were applied than were due. Find out which; the others may come out of order."""
-        if math.comb(len(between), steps - 1) > COMBINATIONS:
-            return False
-        for done in itertools.combinations(between, steps - 1):
-            if chained(self._last.chain, [*done, message.number]) == message.chain:
-                self._prove(self._last, done)
-                return True
-        return False
-
-    def _one_was_repeated(self, message: Heard, due: list[int]) -> bool:
-        """One more was applied than was due. Find out which one twice."""
-        if len(due) ** 2 > COMBINATIONS:
-            return False
-        before = [self._last.number] if self._last.index else []
-        for again in (*before, *due):
-            first = due.index(again) + 1 if again in due else 0
-            for place in range(first, len(due) + 1):
-                told = [*due[:place], again, *due[place:]]
-                if chained(self._last.chain, told) == message.chain:
-                    self.doubled.append(again)
-                    self._prove(self._last, told[:-1])
-                    return True
-        return False
-
-    def _state_went_back(self, message: Heard, due: list[int]) -> bool:
-        """The stage went on from a state that it had had before. Find out which."""
-        known = [*list(self.heard)[-STATES:-1], NOTHING_YET]
-        for state in reversed(known):
-            done = message.index - state.index
-            if 0 < done <= len(due) and chained(state.chain, due[-done:]) == message.chain:
-                what = f'its state after item {state.number}' if state.index else 'no state at all'
+            after = Heard(number, state.index + 1, link(state.chain, number))
+            before = self._next.setdefault(state, after)
+            if before != after:
+                what = f'its state after {state}' if state.index else 'no state at all'
                 self.contradictions.append(
-                    f'{self._last}, then {message}: the stage went on from {what}'
+                    f'the stage went on from {what} twice: to {before}, and to {after}'
                 )
-                self._prove(state, due[-done:-1])
-                return True
-        return False
+            self._add(after)
+            state = after
+
+    def _add(self, application: Heard) -> None:
+        if application not in self.applications:
+            self.applications[application] = None
+            self.applied[application.number] += 1
+            self._by_index[application.index].append(application)
+
+    def _applied_out_of_order(self) -> list[int]:
+        found, reached, seen = [], -1, set()
+        for application in sorted(self.applications, key=lambda application: application.index):
+            position = self.position.get(application.number, -1)
+            if 0 <= position < reached and application.number not in seen:
+                found.append(application.number)
+            seen.add(application.number)
+            reached = max(reached, position)
+        return found
+
+    # -- what was heard --------------------------------------------------------------------------
+
+    def _heard_out_of_order(self) -> tuple[list[int], list[int]]:
+        """The messages heard again, and those heard after later ones."""
+        twice, late = [], []
+        reached, newest = -1, None
+        seen: set[Heard] = set()
+        numbers: set[int] = set()
+        for message in self.heard:
+            position = self.position.get(message.number, -1)
+            if message in seen:
+                twice.append(message.number)
+                if message != newest:
+                    late.append(message.number)
+                continue
+            if 0 <= position < reached and message.number not in numbers:
+                late.append(message.number)
+            seen.add(message)
+            numbers.add(message.number)
+            newest = message
+            reached = max(reached, position)
+        return twice, late
 
     def verdict(self) -> Verdict:
         """All that was found."""
-        gone = self.applied | self.quarantined
+        known = self.position.keys()
         self.strange += [
             f'item {number}: was never fed, and is in quarantine'
-            for number in sorted(self.quarantined - self.position.keys())
+            for number in sorted(self.quarantined - known)
         ]
+        applied = self.applied.keys() & known
+        quarantined = self.quarantined & known
+        poison = self.poison & known
+        twice, late = self._heard_out_of_order()
         return Verdict(
             items=len(self.fed),
-            delivered=self._as_fed(self.applied),
-            lost=self._as_fed(self.position.keys() - gone - self.poison),
-            doubled=tuple(self.doubled),
-            out_of_order=tuple(self.out_of_order),
-            heard_twice=tuple(self.heard_twice),
-            not_heard=self._as_fed(self.not_heard),
-            quarantined=self._as_fed(self.quarantined & self.position.keys()),
-            wrongly_quarantined=self._as_fed(
-                (self.quarantined & self.position.keys()) - self.poison
-            ),
-            poison_not_quarantined=self._as_fed(
-                (self.poison & self.position.keys()) - self.quarantined
-            ),
+            delivered=self._as_fed(applied),
+            lost=self._as_fed(known - applied - quarantined - poison),
+            doubled=self._as_fed({each for each, count in self.applied.items() if count > 1}),
+            out_of_order=tuple(late),
+            applied_out_of_order=tuple(self._applied_out_of_order()),
+            heard_twice=tuple(twice),
+            not_heard=self._as_fed(applied - {message.number for message in self.heard}),
+            quarantined=self._as_fed(quarantined),
+            wrongly_quarantined=self._as_fed(quarantined - poison),
+            poison_not_quarantined=self._as_fed(poison - quarantined),
+            applied_and_quarantined=self._as_fed(applied & quarantined),
             contradictions=tuple(self.contradictions),
             strange=tuple(self.strange),
         )
 
     def _as_fed(self, numbers: Collection[int]) -> tuple[int, ...]:
-        return tuple(sorted(numbers, key=self.position.__getitem__))
+        return tuple(sorted(numbers, key=lambda number: self.position.get(number, -1)))
 
 
 def _shortened(found: Sequence[object], most: int = 10) -> str:

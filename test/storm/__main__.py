@@ -1,0 +1,170 @@
+"""Has storms go over a pipeline: ``python -m storm``, or ``make storm``.
+
+Exit code 0: every promise was kept; 1: one was not, and the folder that is named has the log, the
+parameters and the history; 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import attrs
+from rich.console import Console
+
+# Before rclpy is imported by the others.
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+from support.domains import own_domain
+
+from benchmarks import machine
+from storm import peers, report
+from storm.course import Outcome, Settings, run
+
+
+def main() -> int:
+    """The command; returns the exit code."""
+    options = _options()
+    # Where nobody sees how wide it is, wide enough for the table.
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    seeds = [options.seed + repeat for repeat in range(options.repeats)]
+    outcomes: list[Outcome] = []
+    others: dict[str, list[dict[str, Any]]] = {}
+    try:
+        for seed in seeds:
+            settings = Settings(
+                items=options.items,
+                seed=seed,
+                kill_period=options.kill_period,
+                manager_kill_period=options.manager_kill_period,
+            )
+            outcomes.append(_storm(settings, console))
+            if not options.no_peers:
+                for peer, title in peers.TITLES.items():
+                    console.print(f'the same load through a peer: {title}')
+                    others.setdefault(peer, []).append(_peer(peer, settings))
+    except KeyboardInterrupt:
+        console.print('interrupted')
+        return 130
+    columns = {report.OURS: report.added_up([each.figures for each in outcomes])}
+    columns |= {peers.TITLES[peer]: report.added_up(found) for peer, found in others.items()}
+    console.print(report.rich_table(columns))
+    good = all(each.good for each in outcomes)
+    console.print(
+        f'{"every promise was kept" if good else "NOT every promise was kept"}; '
+        f'seeds: {", ".join(map(str, seeds))}'
+    )
+    about = machine.describe()
+    if options.json is not None:
+        _write(options.json, json.dumps(_as_dict(outcomes, others, about), indent=2) + '\n')
+    if options.write is not None:
+        _write(
+            options.write,
+            report.document(columns, outcomes[0].settings, seeds, about, good, peers.SILENCE),
+        )
+    return 0 if good else 1
+
+
+def _storm(settings: Settings, console: Console) -> Outcome:
+    """One storm, and a word about it; what is needed to understand a bad one is kept."""
+    console.print(f'a storm of {settings.items} items, seed {settings.seed}')
+    folder = Path(tempfile.mkdtemp(prefix='worker_pipeline_storm_'))
+    good = False
+    try:
+        with own_domain() as domain:
+            outcome = run(settings, domain, folder, console.print)
+        good = outcome.good
+        for line in outcome.told():
+            console.print(line, markup=False, soft_wrap=True)
+        return outcome
+    finally:
+        if good:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            console.print(f'log, parameters and history are kept in {folder}', soft_wrap=True)
+
+
+def _peer(peer: str, settings: Settings) -> dict[str, Any]:
+    return peers.run(
+        peer,
+        items=settings.items,
+        window=settings.window,
+        seconds=settings.seconds,
+        kill_period=settings.kill_period,
+        seed=settings.seed,
+    )
+
+
+def _as_dict(
+    outcomes: list[Outcome], others: dict[str, list[dict[str, Any]]], about: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        'machine': about,
+        'storms': [
+            {
+                'settings': attrs.asdict(each.settings),
+                'good': each.good,
+                'told': each.told(),
+                'figures': each.figures,
+                'verdict': attrs.asdict(
+                    each.verdict, filter=lambda field, _: field.name != 'delivered'
+                ),
+            }
+            for each in outcomes
+        ],
+        'peers': others,
+    }
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m storm',
+        description='Kill, stop and hang the processes of a pipeline at random, its manager '
+        'included, and prove what became of every item.',
+    )
+    parser.add_argument('--items', type=int, default=20_000, help='default: 20000')
+    parser.add_argument('--repeats', type=int, default=1, help='storms (default: 1)')
+    parser.add_argument(
+        '--seed',
+        type=int,
+        help='chooses kinds and victims; each further repeat has the next one (default: random)',
+    )
+    parser.add_argument(
+        '--kill-period', type=float, default=0.2, help='s between two blows (default: 0.2; 0: none)'
+    )
+    parser.add_argument(
+        '--manager-kill-period',
+        type=float,
+        default=10.0,
+        help='s between two kills of the manager (default: 10; 0: none)',
+    )
+    parser.add_argument('--no-peers', action='store_true', help='the pipeline alone')
+    parser.add_argument('--write', type=Path, help='also write the documentation to this file')
+    parser.add_argument('--json', type=Path, help='also write every figure to this file')
+    options = parser.parse_args()
+    if options.items < 100:
+        parser.error(f'--items: found {options.items}; allowed: 100 or more')
+    if options.repeats < 1:
+        parser.error(f'--repeats: found {options.repeats}; allowed: 1 or more')
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(2**31)
+    return options
+
+
+if __name__ == '__main__':
+    sys.exit(main())
