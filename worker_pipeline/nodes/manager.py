@@ -10,6 +10,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 
 from worker_pipeline.config import PipelineConfig, check_links, load
@@ -150,8 +151,9 @@ class ManagerNode(ManagedNode):
         self.create_subscription(DiagnosticStatus, 'heartbeats', self._on_heartbeat, qos.HEARTBEATS)
         for node in (self, *self.stages.values()):
             executor.add_node(node)
-        self.create_timer(SUPERVISION_PERIOD, self._on_supervision)
-        self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(SUPERVISION_PERIOD, self._on_supervision, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics, clock=steady)
 
     def _take_over(self, legacies: Mapping[str, Legacy]) -> None:
         for name, legacy in legacies.items():
@@ -204,6 +206,9 @@ class ManagerNode(ManagedNode):
 
     async def do_configure(self) -> None:
         await self._all('configure', 'unconfigured')
+        failed = [name for name, stage in self.stages.items() if stage.state != 'inactive']
+        if failed and not self._stopping:
+            raise RuntimeError(f'{", ".join(failed)}: could not be configured')
 
     async def do_activate(self) -> None:
         await self._all('activate', 'inactive')

@@ -40,9 +40,11 @@ class Outlet:
         self._expected = 0
         self._reunion_ends = 0.0
         self._waiting = False
+        # With a journal: what is not known to be received, and how many of it were published.
+        self._unheard: deque[bytes] = deque()
+        self._sent = 0
+        # Without: what waits for its listeners.
         self._pending: list[bytes] = []
-        # Published, and not yet known to be received; only with a journal.
-        self._unheard: deque[bytes] = deque(maxlen=qos.OUTPUT_DEPTH)
 
     @property
     def listeners(self) -> int:
@@ -51,54 +53,69 @@ class Outlet:
 
     def publish(self, message: bytes) -> None:
         """Publish a message to those who listen, when the event is over."""
-        if self._waiting:
-            self._pending.append(message)
-        else:
-            listeners = self.listeners
-            if listeners != self._noted:
-                self._noted = listeners
-                self._outbox.journal.note(self._stage, 'listeners', listeners)
-            if not listeners:
+        if not self._waiting:
+            self._note_heard()
+            self._note_listeners()
+            if not self._noted:
                 return
-            self._outbox.do(self._publisher.publish, message)
-        self._note_unheard(message)
-
-    def _note_unheard(self, message: bytes) -> None:
+            self._outbox.do(self._send, message)
+        elif not self._outbox.journal.payloads:
+            self._pending.append(message)
         if self._outbox.journal.payloads:
             self._outbox.journal.note(self._stage, 'outside', message)
-            if not self._waiting:
-                self._unheard.append(message)
+            self._unheard.append(message)
+            if len(self._unheard) > qos.OUTPUT_DEPTH:
+                self._forget(1)
 
-    def resume(self, listeners: int, pending: list[bytes], now: float) -> None:
+    def _send(self, message: bytes) -> None:
+        self._publisher.publish(message)
+        self._sent += 1
+
+    def _note_listeners(self) -> None:
+        listeners = self.listeners
+        if listeners != self._noted:
+            self._noted = listeners
+            self._outbox.journal.note(self._stage, 'listeners', listeners)
+
+    def _note_heard(self) -> None:
+        if self._sent and self._unheard and self._publisher.wait_for_all_acked(Duration()):
+            self._forget(self._sent)
+
+    def _forget(self, count: int) -> None:
+        """So many, the oldest, have been heard, or are too many to be kept."""
+        for _ in range(min(count, len(self._unheard))):
+            self._unheard.popleft()
+        self._sent = max(0, self._sent - count)
+        self._outbox.journal.note(self._stage, 'heard', count)
+
+    def resume(self, listeners: int, unheard: list[bytes], now: float) -> None:
         """Go on where an earlier manager ended: first of all find those who listened to it."""
         self._noted = self._expected = listeners
-        if listeners:
-            self._pending = pending
-            self._waiting = True
-            self._reunion_ends = now + REUNION
+        self._unheard.extend(unheard)
+        self._waiting = listeners > 0
+        self._reunion_ends = now + REUNION
 
     def tick(self, now: float) -> None:
         """Let time pass: publish what waited for its listeners, and see what they have received."""
         if self._waiting:
             if self.listeners >= self._expected or now >= self._reunion_ends:
                 self._catch_up()
-        elif self._unheard and self._publisher.wait_for_all_acked(Duration()):
-            self._unheard.clear()
+        else:
             with self._outbox:
-                self._outbox.journal.note(self._stage, 'heard')
+                self._note_heard()
+                self._note_listeners()
 
     def _catch_up(self) -> None:
         # In portions, so that a listener can keep up.
-        portion, self._pending = self._pending[:PORTION], self._pending[PORTION:]
-        self._waiting = bool(self._pending)
-        with self._outbox:
-            for message in portion:
-                self._outbox.do(self._publisher.publish, message)
-        self._unheard.extend(portion)
+        waiting = [*self._unheard][self._sent :] or self._pending
+        for message in waiting[:PORTION]:
+            self._send(message)
+        self._pending = self._pending[PORTION:]
+        self._waiting = len(waiting) > PORTION
 
     def snapshot(self) -> dict[str, Any]:
         """What a later manager is to know."""
-        return {'listeners': self._noted, 'outside': [*self._unheard, *self._pending]}
+        return {'listeners': self._noted, 'outside': list(self._unheard)}
 
     def flush(self, timeout: float) -> None:
         """Give listeners up to ``timeout`` seconds to have received what was published."""

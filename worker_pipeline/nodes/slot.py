@@ -53,7 +53,6 @@ class Slot:
         self.link = link
         self.values: dict[str, str] = {}  # of the last heartbeat
         self.last_error = ''
-        self.last_words = ''  # why the worker says it ends
         self.signs: VitalSigns | None = None
         # Of an earlier manager: it is still to tell which of its items have reached it.
         self.inherited = False
@@ -66,6 +65,7 @@ class Slot:
         self._listener = listener
         self._logger = logger
         self._beat = 0
+        self._killed_for = ''
         self._work = WorkWatch()
 
     def set_goal(self, goal: Goal, now: float, grace: float = 1.0) -> None:
@@ -133,7 +133,7 @@ class Slot:
             return
         self.values = values
         if error:
-            self.last_error = self.last_words = error
+            self.last_error = error
         if self.supervision.phase is Phase.STARTING and state in ('inactive', 'active'):
             # Asked for again with every heartbeat until it comes back by every way.
             self.link.probe(pid)
@@ -155,15 +155,18 @@ class Slot:
                 self._launcher.send_signal(action.pid, signal.SIGTERM)
             elif isinstance(action, supervision.KillProcess):
                 self._logger.warning(f'{self.name} (pid {action.pid}): {action.reason}; killing it')
-                self.last_words = action.reason
+                self._killed_for = action.reason
                 self._launcher.send_signal(action.pid, signal.SIGKILL)
 
     def _bury(self, action: supervision.ReleaseItems) -> None:
         signs = self.signs
         in_work = signs.read().in_work if signs is not None and action.suspect else 0
-        reason = self.last_words or action.reason
+        # Who knew it best: itself, then we. What a signal did is only how.
+        words = signs.words() if signs is not None else ''
+        reason = words or self._killed_for or action.reason
+        self.last_error = words or self.last_error
         self.values = {}
-        self.last_words = ''
+        self._killed_for = ''
         self.inherited = self.outdated = False
         self._listener.on_gone(self, reason, in_work or None)
         if signs is not None:

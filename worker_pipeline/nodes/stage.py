@@ -155,6 +155,8 @@ class StageNode(ManagedNode):
                     in_work = legacy.in_work.get(worker)
                     self._take_back(worker, 'died while there was no manager', in_work)
             self._settle(self.ledger.resume(legacy.payloads))
+        # What is gone has been dropped by what cannot be replayed: begin from here.
+        self._outbox.begin_anew()
 
     # -- lifecycle -------------------------------------------------------------------------------
 
@@ -299,7 +301,7 @@ class StageNode(ManagedNode):
                 return False
         if not self.ledger.ordered:
             return True
-        capacity = len(self.pool) * self.config.concurrency
+        capacity = len(self.pool) * self.workers.concurrency
         return self.ledger.outstanding < max(self.config.queue_size, capacity)
 
     # -- answers ---------------------------------------------------------------------------------
@@ -318,6 +320,7 @@ class StageNode(ManagedNode):
             self._settle(ledger.complete(worker, number))
         elif kind == answers.RETURNED:
             ledger.give_back(worker, number)
+            self._settle(ledger.drop_the_lost())
         elif kind == answers.END_OF_STREAM:
             self.source.exhausted = True
             self._note_source()
@@ -331,6 +334,7 @@ class StageNode(ManagedNode):
         else:
             self.slots[worker].last_error = answer.text
             self._settle(ledger.fail(worker, number, answer.text))
+            self._settle(ledger.drop_the_lost())
 
     def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
         self._around.note_process(pid)

@@ -42,7 +42,10 @@ class StageWorkers:
         listener: Listener,
     ) -> None:
         self.slots: dict[str, Slot] = {}
-        self.pool: RefreshingWorkerPool[Slot] = RefreshingWorkerPool(config.concurrency)
+        # One that remembers takes its items one at a time: with others prefetched, an item that
+        # failed would be applied after them.
+        self.concurrency = 1 if plugin.remembers else config.concurrency
+        self.pool: RefreshingWorkerPool[Slot] = RefreshingWorkerPool(self.concurrency)
         self._node = node
         self._config = config
         self._plugin = plugin
@@ -76,7 +79,7 @@ class StageWorkers:
             name,
             message_types.class_of(self._plugin.input_type),
             message_types.class_of(self._plugin.output_type),
-            self._config.concurrency,
+            self.concurrency,
             self._listener,
         )
         slot = self.slots[name] = Slot(
@@ -131,7 +134,7 @@ class StageWorkers:
                 for name, source in config.context.items()
                 if name in plugin.contexts
             },
-            concurrency=config.concurrency,
+            concurrency=self.concurrency,
             target='',
             heartbeat_period=around.pipeline.heartbeat_period,
             orphan_timeout=around.pipeline.orphan_timeout,
@@ -152,7 +155,7 @@ class StageWorkers:
     @property
     def time_to_finish(self) -> float:
         """How long a worker may take over what it holds, s."""
-        return self._config.task_timeout * self._config.concurrency + 2.0
+        return self._config.task_timeout * self.concurrency + 2.0
 
     def set_goals(self, goal: Goal) -> None:
         """Say what all of them should be."""

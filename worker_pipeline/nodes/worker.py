@@ -20,7 +20,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.duration import Duration
+from rclpy.clock import Clock, ClockType
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.signals import SignalHandlerOptions
 
@@ -86,7 +86,11 @@ class WorkerNode(ManagedNode):
         self.create_subscription(
             self._input_type, f'{spec.slot}/work', self._on_work, work_qos, raw=True
         )
-        self.create_timer(spec.heartbeat_period, self.send_heartbeat)
+        self.create_timer(
+            spec.heartbeat_period,
+            self.send_heartbeat,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
 
     # -- lifecycle: the stage's hooks, on the main thread ----------------------------------------
 
@@ -120,13 +124,16 @@ class WorkerNode(ManagedNode):
         # begins a new one from the beginning.
         self.failure = f'{type(error).__name__}: {error}'
         self.exit_code = EXIT_HOOK_FAILED
+        self.signs.say(self.failure)
         self.send_heartbeat()
         self.runner.close()
         return False
 
     def state_changed(self) -> None:
-        # At once, not at the next period: the manager waits for it.
-        self.send_heartbeat()
+        # At once, not at the next period: the manager waits for it. It would kill us at our end,
+        # which comes by itself; whoever asked for it is still to be answered.
+        if self.state != 'finalized':
+            self.send_heartbeat()
 
     def _configure(self) -> None:
         self.runner.stage.configure()
@@ -167,10 +174,6 @@ class WorkerNode(ManagedNode):
                 values=worker_contract.key_values(values),
             )
         )
-
-    def flush_heartbeat(self) -> None:
-        """Wait until the last heartbeat was received, for half a second at most."""
-        self._heartbeat.wait_for_all_acked(Duration(seconds=0.5))
 
     # -- items -----------------------------------------------------------------------------------
 
@@ -347,16 +350,13 @@ def run_worker(spec: WorkerSpec) -> None:
     try:
         node.runner.run()
     except StageFailedError as error:
-        # Its manager is told why, and finds the item in work: both by what it sees of the dead.
-        node.failure = str(error)
-        node.send_heartbeat()
-        node.flush_heartbeat()
+        # Its manager finds why, and the item in work: both by what it sees of the dead.
+        node.signs.say(str(error))
         os._exit(EXIT_STAGE_FAILED)
-    # The last words (a failure, an answer to a shutdown request) are sent by the executor.
+    # The answer to a shutdown request is sent by the executor.
     deadline = time.monotonic() + 1.0
     while node.state != 'finalized' and time.monotonic() < deadline:
         time.sleep(0.001)
-    node.send_heartbeat()
     running = False
     executor.create_task(lambda: None)  # wakes the executor
     spinner.join(1.0)

@@ -18,8 +18,9 @@ END_OF_STREAM = 'end of stream'
 ERROR = 'error'  # tried, and failed
 REFUSED = 'refused'  # no message of the input's type
 RETURNED = 'returned'  # not begun
-# After these the item is done: in the state of a stage that remembers, too.
-FINAL = frozenset({OUTPUT, NONE, END_OF_STREAM})
+# After these the item is done, and not to be done again. After the others it is: they need not be
+# repeated, as an item whose answer was not heard is simply sent again.
+FINAL = frozenset({OUTPUT, NONE, END_OF_STREAM, REFUSED})
 
 
 class Answer(NamedTuple):
@@ -32,15 +33,17 @@ class Answer(NamedTuple):
 
 
 class RecentAnswers:
-    """The last ``size`` answers by number."""
+    """The last ``size`` final answers by number."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._answers: OrderedDict[int, Answer] = OrderedDict()
 
     def add(self, answer: Answer) -> None:
-        """Keep an answer, and let go of the oldest."""
+        """Keep an answer, if it is final, and let go of the oldest."""
         self._answers.pop(answer.number, None)
+        if answer.kind not in FINAL:
+            return
         self._answers[answer.number] = answer
         while len(self._answers) > self.size:
             self._answers.popitem(last=False)
@@ -52,10 +55,9 @@ class RecentAnswers:
         more.add(answer)
         return more
 
-    def final(self, number: int) -> Answer | None:
-        """The answer to an item that is done, if it is among the last."""
-        answer = self._answers.get(number)
-        return answer if answer is not None and answer.kind in FINAL else None
+    def get(self, number: int) -> Answer | None:
+        """The answer to an item, if it is among them."""
+        return self._answers.get(number)
 
     def all(self) -> list[Answer]:
         """The oldest first."""

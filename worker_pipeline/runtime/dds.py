@@ -56,6 +56,8 @@ def apply_defaults(folder: Path, *, large_messages: bool = False) -> Profiles | 
     if 'FASTDDS_BUILTIN_TRANSPORTS' in os.environ or not chosen <= ours:
         return None
     use(profiles.large_messages if large_messages else profiles.ordinary)
+    # Otherwise what the profiles say of writers has no effect.
+    os.environ.setdefault('RMW_FASTRTPS_USE_QOS_FROM_XML', '1')
     return profiles
 
 

@@ -96,7 +96,7 @@ def _read_changes(recovered: journal.Recovered, stages: dict[str, Legacy]) -> No
             elif name == 'outside':
                 legacy.outside.append(arguments[0])
             elif name == 'heard':
-                legacy.outside.clear()
+                del legacy.outside[: arguments[0]]
             else:
                 legacy.changes.append((name, arguments))
 

@@ -206,9 +206,13 @@ class Outbox:
                     effect(*arguments)
                 except Exception:  # the others are as important
                     self._on_error(f'internal error:\n{traceback.format_exc()}')
+        if self.journal.grown:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Begin the journal anew, with all there is now."""
         try:
-            if self.journal.grown:
-                self.journal.begin(self.snapshot())
+            self.journal.begin(self.snapshot())
         except OSError as error:
             self._tell(error)
 

@@ -171,6 +171,7 @@ class PipelineFolder:
             self.lock_file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self.path.rmdir()
+        os.ftruncate(self._lock, 0)  # while this process lives on, it is nobody's manager
         os.close(self._lock)
         for parent in self.path.parents[:2]:
             with contextlib.suppress(OSError):  # others' folders are in it

@@ -94,7 +94,7 @@ class StageRunner:
         # In this order: it may be answered meanwhile, and is among the answers before it is let go.
         if number in self.holding:
             return
-        done = self._recent.final(number)
+        done = self._recent.get(number)
         if done is not None:
             self._say(done)
         else:

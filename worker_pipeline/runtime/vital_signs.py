@@ -1,8 +1,8 @@
 """What a worker process shows of itself in shared memory, for its manager and for the next one.
 
 A page of memory in a file: the manager makes it, the worker writes it, and it outlives both. It
-tells in no time, without a message, whether the process gets to run at all, and exactly which item
-it has in work: also of a process that has just died.
+tells in no time, without a message, whether the process gets to run at all, exactly which item it
+has in work, and why it thinks it has to end: also of a process that has just died.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import NamedTuple
 _FIELDS = ('run', 'fit', 'pid', 'started', 'beat', 'in_work', 'since', 'done')
 _RUN, _FIT, _PID, _STARTED, _BEAT, _IN_WORK, _SINCE, _DONE = range(len(_FIELDS))
 SIZE = mmap.PAGESIZE
+# Behind them the last words, which end with a zero.
+_WORDS = slice(256, 1280)
 
 
 class Signs(NamedTuple):
@@ -81,11 +83,20 @@ class VitalSigns:
         self._fields[_IN_WORK] = 0
         self._fields[_DONE] += 1
 
+    def say(self, words: str) -> None:
+        """Leave last words; what is too long is cut."""
+        room = _WORDS.stop - _WORDS.start
+        self._memory[_WORDS] = words.encode(errors='replace')[: room - 1].ljust(room, b'\0')
+
     # The manager's half.
 
     def read(self) -> Signs:
         """All of it."""
         return Signs(*self._fields[: len(_FIELDS)])
+
+    def words(self) -> str:
+        """Its last words; none where it had no time for any."""
+        return self._memory[_WORDS].partition(b'\0')[0].decode(errors='ignore')
 
     def alive(self) -> bool:
         """Whether the process that was born lives."""
