@@ -159,7 +159,8 @@ class Slot:
                 self._launcher.send_signal(action.pid, signal.SIGKILL)
 
     def _bury(self, action: supervision.ReleaseItems) -> None:
-        signs = self.signs
+        # Pardoned, it may be filled anew before this is over.
+        signs, self.signs = self.signs, None
         in_work = signs.read().in_work if signs is not None and action.suspect else 0
         # Who knew it best: itself, then we. What a signal did is only how.
         words = signs.words() if signs is not None else ''
@@ -170,7 +171,6 @@ class Slot:
         self.inherited = self.outdated = False
         self._listener.on_gone(self, reason, in_work or None)
         if signs is not None:
-            self.signs = None
             self._listener.on_buried(signs)
 
     def _start(self, target: str, now: float) -> None:
