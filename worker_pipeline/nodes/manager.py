@@ -114,7 +114,6 @@ class ManagerNode(ManagedNode):
         self._config, self._launcher, self._executor = config, launcher, executor
         self.refuse_changes_of_parameters()
         legacies = inherit(folder, self.get_logger().warning, journal_kept=config.journal)
-        self._owns_folder = True
         for pid in launcher.helpers:
             folder.note_helper(pid)
         journal = Journal(folder.journal, folder.run, payloads=config.journal)
@@ -148,6 +147,7 @@ class ManagerNode(ManagedNode):
         self._take_over(legacies or {})
         outbox.snapshot = self._snapshot
         journal.begin(self._snapshot())
+        self._owns_folder = True
         self.create_subscription(DiagnosticStatus, 'heartbeats', self._on_heartbeat, qos.HEARTBEATS)
         for node in (self, *self.stages.values()):
             executor.add_node(node)
@@ -298,7 +298,8 @@ class ManagerNode(ManagedNode):
     def leave_folder(self) -> None:
         """Let go of the pipeline's folder; with what is in it, where that is ours."""
         if self._folder is not None:
-            self._folder.close(remove=self._owns_folder)
+            folder = self._folder
+            folder.close(remove=self._owns_folder or not folder.journal.exists())
 
     # -- what is heard ---------------------------------------------------------------------------
 

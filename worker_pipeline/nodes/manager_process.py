@@ -28,6 +28,7 @@ from worker_pipeline.runtime.processes import Launcher
 RCLError = rclpy_implementation.RCLError
 EXIT_BAD_CONFIGURATION = 2
 EXIT_ALREADY_RUNNING = 1
+EXIT_CANNOT_RUN = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -150,6 +151,9 @@ class _Pipeline:
         except AlreadyRunningError as error:
             print(f'manager: {error}; nothing was started', file=sys.stderr)
             return EXIT_ALREADY_RUNNING
+        except OSError as error:  # no room in shared memory, or somebody else's folder there
+            print(f'manager: {error}; nothing was started', file=sys.stderr)
+            return EXIT_CANNOT_RUN
         except InspectionInterruptedError:
             return 0  # nothing was started, and so nothing is to be stopped
         finally:

@@ -300,11 +300,13 @@ class _Life:
         held = dict(self.holding)
         if list(held) == self._kept:
             return
-        self._kept = list(held)
         path = self._signs.path
         fresh = path.with_name(path.name + '.held.new')
-        fresh.write_bytes(marshal.dumps({number: unsealed(item) for number, item in held.items()}))
-        fresh.replace(path.with_name(path.name + '.held'))
+        data = marshal.dumps({number: unsealed(item) for number, item in held.items()})
+        with contextlib.suppress(OSError):  # no room: tried again
+            fresh.write_bytes(data)
+            fresh.replace(path.with_name(path.name + '.held'))
+            self._kept = list(held)
 
     def _end(self) -> None:
         spec = self._spec

@@ -16,6 +16,7 @@ import secrets
 import select
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -51,7 +52,7 @@ class PipelineFolder:
     """The folder, held by this process's manager."""
 
     def __init__(self, namespace: str, domain: int) -> None:
-        """Take the folder; raises AlreadyRunningError."""
+        """Take the folder; raises AlreadyRunningError, and OSError where it cannot be had."""
         self.path = folder_of(namespace, domain)
         self.lock_file = self.path / 'manager'
         self._lock = self._locked(namespace)
@@ -65,6 +66,7 @@ class PipelineFolder:
         deadline = time.monotonic() + HANDOVER
         while True:
             try:
+                _make_private(self.path.parents[1])
                 self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
                 lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except (FileNotFoundError, FileExistsError):
@@ -176,6 +178,16 @@ class PipelineFolder:
         for parent in self.path.parents[:2]:
             with contextlib.suppress(OSError):  # others' folders are in it
                 parent.rmdir()
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that is ours alone. What is read here is trusted, and /dev/shm is everybody's."""
+    folder.mkdir(exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f'{folder}: found what belongs to another user; allowed: our own')
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        folder.chmod(0o700)
 
 
 def _await_exit(pid: int) -> None:
