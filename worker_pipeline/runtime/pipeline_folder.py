@@ -181,7 +181,7 @@ class PipelineFolder:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that is ours alone. What is read here is trusted, and /dev/shm is everybody's."""
+    """Make a folder ours alone. What is read here is trusted, and /dev/shm is everybody's."""
     folder.mkdir(exist_ok=True, mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
