@@ -79,25 +79,6 @@ def test_the_manager_pauses_and_resumes_everything(start, observer):
     assert {observer.state_of(node) for node in nodes} == {'active'}
 
 
-def test_a_worker_deactivated_by_hand_is_cordoned_until_it_is_activated(start, observer):
-    """It is taken out of its pool, not replaced; the others do its work."""
-    start({'stages': ['echo'], 'echo': stage('Echo', workers=2, queue_size=100)})
-    answers = observer.collect('echo/output')
-    feed = observer.feeder('echo/input')
-    observer.wait_until_active('echo', 2)
-    pid = observer.pid_of('echo/worker_0')
-    assert observer.change_state('echo/worker_0', 'deactivate')
-    observer.wait_until_active('echo', 1)
-    for number in range(20):
-        feed.publish(header(number))
-    wait_for(lambda: len(answers) == 20, '20 answers', seen=lambda: len(answers))
-    assert observer.values('echo/worker_0')['state'] == 'inactive'
-    assert observer.change_state('echo/worker_0', 'activate')
-    observer.wait_until_active('echo', 2)
-    assert observer.pid_of('echo/worker_0') == pid
-    assert observer.values('echo/worker_0')['restarts'] == '0'
-
-
 def test_a_busy_worker_answers_for_its_state(start, observer):
     """`process` runs beside the executor: heartbeats and services go on while it works."""
     start({'stages': ['work'], 'work': stage('Work', task_timeout=60.0, params={'seconds': 3.0})})
@@ -109,16 +90,6 @@ def test_a_busy_worker_answers_for_its_state(start, observer):
     assert observer.state_of('work/worker_0') == 'active'
     wait_for(lambda: len(observer.heartbeats) >= 5, 'heartbeats of a busy worker', 2.0)
     assert observer.count('work', 'completed') == 0
-
-
-def test_a_worker_shut_down_by_hand_is_replaced(start, observer):
-    """A finalised worker is of no use: another takes its slot."""
-    start({'stages': ['echo'], 'echo': stage('Echo')})
-    observer.wait_until_active('echo', 1)
-    pid = observer.pid_of('echo/worker_0')
-    assert observer.change_state('echo/worker_0', 'shutdown')
-    assert observer.pid_of('echo/worker_0', but=pid) != pid
-    observer.wait_until_active('echo', 1)
 
 
 def test_shutting_the_manager_down_by_its_service_ends_the_run(start, observer):

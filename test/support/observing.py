@@ -156,6 +156,12 @@ class Observer:
             if self.state_of(node) != before:
                 return True  # it was done, and only the answer was lost
 
+    def ask_to_change_state(self, node: str, label: str) -> Any:
+        """Ask once, and do not wait: a future. To be called after an answered ``change_state``."""
+        request = ChangeState.Request()
+        request.transition.label = label
+        return self._clients[f'{node}/change_state'].call_async(request)
+
     def set_parameter(self, node: str, name: str, value: Any) -> tuple[bool, str]:
         """Set a parameter, as ``ros2 param set`` does: (whether it was set, why not)."""
         request = SetParameters.Request(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from pathlib import Path
 
 from sensor_msgs.msg import TimeReference
 from std_msgs.msg import Header, String
@@ -64,24 +62,6 @@ class Counting(Stage):
         return Header(frame_id=f'{item.source} {item.time_ref.sec}.{item.time_ref.nanosec:09d}')
 
 
-class DiesOnce(Echo):
-    """Ends its process, in a way that is asked for, at the first item that says so."""
-
-    parameters = {'flag': '', 'way': 'exit'}
-
-    def process(self, item):
-        flag = Path(self.params['flag'])
-        if item.frame_id == '5' and not flag.exists():
-            flag.touch()
-            if self.params['way'] == 'exit':
-                os._exit(3)
-            if self.params['way'] == 'segv':
-                os.kill(os.getpid(), signal.SIGSEGV)
-            if self.params['way'] == 'kill':
-                os.kill(os.getpid(), signal.SIGKILL)
-        return item
-
-
 class Poison(Echo):
     """Item 5 ends the process that takes it; item 7 raises."""
 
@@ -91,18 +71,6 @@ class Poison(Echo):
         if item.frame_id == '7':
             raise ValueError('cannot do seven')
         return item
-
-
-class BadConfigureOnce(Echo):
-    """Its first configuration fails."""
-
-    parameters = {'flag': ''}
-
-    def configure(self):
-        flag = Path(self.params['flag'])
-        if not flag.exists():
-            flag.touch()
-            raise RuntimeError('the model is not there yet')
 
 
 class SlowConfigure(Echo):
