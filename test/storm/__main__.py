@@ -151,7 +151,7 @@ def _options() -> argparse.Namespace:
         '--manager-kill-period',
         type=float,
         default=10.0,
-        help='s between two kills of the manager (default: 10; 0: none)',
+        help='s that a manager has at work before it is killed (default: 10; 0: for ever)',
     )
     parser.add_argument('--no-peers', action='store_true', help='the pipeline alone')
     parser.add_argument('--write', type=Path, help='also write the documentation to this file')

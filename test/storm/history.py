@@ -238,21 +238,19 @@ class _Inquiry:
     def _heard_out_of_order(self) -> tuple[list[int], list[int]]:
         """The messages heard again, and those heard after later ones."""
         twice, late = [], []
-        reached, newest = -1, None
+        reached = -1
         seen: set[Heard] = set()
         numbers: set[int] = set()
         for message in self.heard:
             position = self.position.get(message.number, -1)
             if message in seen:
+                # A new manager sends again what may not have been received: that is no disorder.
                 twice.append(message.number)
-                if message != newest:
-                    late.append(message.number)
                 continue
             if 0 <= position < reached and message.number not in numbers:
                 late.append(message.number)
             seen.add(message)
             numbers.add(message.number)
-            newest = message
             reached = max(reached, position)
         return twice, late
 

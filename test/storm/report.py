@@ -18,7 +18,7 @@ from storm.peers import WORKERS as PEER_WORKERS
 OURS = 'worker_pipeline'
 # What is the greatest of all repeats, and what follows from other figures; the rest is added up.
 GREATEST = frozenset(
-    {'manager hears again after, at most [s]', 'hung workers ended after, at most [s]'}
+    {'first item after that, at most [s]', 'hung workers ended after, at most [s]'}
 )
 ROWS = (
     'items in',
@@ -36,7 +36,7 @@ ROWS = (
     'workers replaced',
     'hung workers ended after, at most [s]',
     'manager killed',
-    'manager hears again after, at most [s]',
+    'first item after that, at most [s]',
     'redelivered',
     'refused as known already',
     'seconds',
@@ -126,17 +126,17 @@ A pipeline of three stages of {workers} workers, run as a user runs it, with `jo
 From outside {items} items are fed into the first, at most {window} at once on their way. Every
 {kill_period:g} s something is done to a random worker: it is killed, ended, crashed or stopped, or
 its own code is made to exit, to crash in native code, to raise, to sleep or loop for ever, or to
-hold the GIL for ever. Every {manager_kill_period:g} s the manager is killed with SIGKILL and
-started again with the same parameters; the feeder sends again what has not come out, and what was
-accepted before is refused as known already. Some items are poison: they kill whoever processes
-them, each time, and must end in quarantine, they and no others. The last stage remembers: it counts
-the items it has applied, and chains their numbers with a hash. So its messages prove what was
-applied, in which order, and whether once or twice, also where the listener outside missed some of
-them.
+hold the GIL for ever. {manager_kill_period:g} s after the first item has come out under it, the
+manager is killed with SIGKILL and started again with the same parameters; the feeder sends again
+what has not come out, and what was accepted before is refused as known already. Some items are
+poison: they kill whoever processes them, each time, and must end in quarantine, they and no others.
+The last stage remembers: it counts the items it has applied, and chains their numbers with a hash.
+So its messages prove what was applied, in which order, and whether once or twice, also where the
+listener outside missed some of them.
 
 **Lost**: neither applied nor in quarantine. **Doubled**: applied twice by the stage that
-remembers. **Heard twice outside**: the same message of an item applied once; a manager killed
-between sending it and noting that it was sent makes its successor send it again. **Not heard
+remembers. **Heard twice outside**: the same message of an item applied once; after the death of a
+manager its successor sends the last ones again, which may not have been received. **Not heard
 outside**: applied, and its message was missed by the listener, as topics do not keep what was sent
 while nobody listened.
 
