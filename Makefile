@@ -2,6 +2,7 @@
 # make test   runs the tests
 # make bench  measures the pipeline beside its peers
 # make storm  kills, stops and hangs its processes at random, and proves that nothing was lost
+# make soak   passes an hour's worth of items, and proves that the manager does not grow
 # make lint   ruff and mypy
 # Each sets up .venv first, where that was not done yet (make setup).
 
@@ -23,7 +24,7 @@ ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 endif
 
-.PHONY: setup run test bench storm lint clean
+.PHONY: setup run test bench storm soak lint clean
 
 setup:
 	@$(PYTHON) requirements/install.py --ros-wheels $(ROS_WHEELS)
@@ -42,6 +43,9 @@ bench: setup
 storm: setup
 	@$(VENV_PYTHON) -m pytest -m storm
 	@PYTHONPATH=.:test$${PYTHONPATH:+:$$PYTHONPATH} $(VENV_PYTHON) -m storm $(STORM_ARGS)
+
+soak: setup
+	@SOAK_ITEMS=108000 SOAK_DEATHS=100 $(VENV_PYTHON) -m pytest -s test/ros/test_soak.py
 
 lint: setup
 	@$(VENV_PYTHON) -m ruff check .
