@@ -40,10 +40,12 @@ class Settings:
     seed: int = 0
     kill_period: float = 0.2  # s between two blows against workers; 0: none
     manager_kill_period: float = 10.0  # s that a manager has at work; 0: for ever
+    manager_kills: int = 1_000_000  # at most
     window: int = 900  # items fed and not yet come out, at most
     rate: float = 0.0  # items/s fed at most; 0: as fast as they come out
     journal: bool = True
     seconds: float = 0.002  # that an item takes in each of the first two stages
+    startup_timeout: float = 10.0  # s
     stall: float = 45.0  # s without any item coming out, after which it is given up
 
     @property
@@ -68,7 +70,7 @@ class Settings:
             'concurrency': 2,
             'max_attempts': 5,
             'task_timeout': 1.0,
-            'startup_timeout': 10.0,
+            'startup_timeout': self.startup_timeout,
         }
         stages = {
             name: {
@@ -208,7 +210,12 @@ class _Course:
             if not self.feeder.at_work or self._killed_at is not None:
                 # One that does nothing yet has nothing to lose.
                 kill_at = now + settings.manager_kill_period
-            elif settings.manager_kill_period and now >= kill_at and not calm:
+            elif (
+                settings.manager_kill_period
+                and now >= kill_at
+                and not calm
+                and self.manager_kills < settings.manager_kills
+            ):
                 self._kill_manager(now)
             if now >= tell_at:
                 tell_at += TELLING_PERIOD
