@@ -19,8 +19,10 @@ from worker_pipeline.nodes import qos
 from worker_pipeline.nodes.lifecycle import ManagedNode
 from worker_pipeline.runtime.journal import Outbox
 
-# How long a restarted manager waits until it has found those who listened to the one before, s.
+# How long a restarted manager waits for all who listened to the one before, and for the first of
+# them, s.
 REUNION = 3.0
+PATIENCE = 30.0
 # How many messages that waited for them are published at a time.
 PORTION = 200
 
@@ -38,13 +40,13 @@ class Outlet:
         self._outbox = outbox
         self._noted = 0
         self._expected = 0
-        self._reunion_ends = 0.0
+        self._waits_since = 0.0
         self._waiting = False
         # With a journal: what is not known to be received, and how many of it were published.
         self._unheard: deque[bytes] = deque()
         self._sent = 0
         # Without: what waits for its listeners.
-        self._pending: list[bytes] = []
+        self._pending: deque[bytes] = deque(maxlen=qos.OUTPUT_DEPTH)
 
     @property
     def listeners(self) -> int:
@@ -93,12 +95,16 @@ class Outlet:
         self._noted = self._expected = listeners
         self._unheard.extend(unheard)
         self._waiting = listeners > 0
-        self._reunion_ends = now + REUNION
+        self._waits_since = now
 
     def tick(self, now: float) -> None:
         """Let time pass: publish what waited for its listeners, and see what they have received."""
         if self._waiting:
-            if self.listeners >= self._expected or now >= self._reunion_ends:
+            listeners = self.listeners
+            late = now - self._waits_since
+            # For those who do not come back the others do not wait long. With nobody there yet it
+            # costs nothing.
+            if listeners >= self._expected or late > (REUNION if listeners else PATIENCE):
                 self._catch_up()
         else:
             with self._outbox:
@@ -107,10 +113,11 @@ class Outlet:
 
     def _catch_up(self) -> None:
         # In portions, so that a listener can keep up.
-        waiting = [*self._unheard][self._sent :] or self._pending
+        waiting = [*self._unheard][self._sent :] or [*self._pending]
         for message in waiting[:PORTION]:
             self._send(message)
-        self._pending = self._pending[PORTION:]
+        for _ in range(min(PORTION, len(self._pending))):
+            self._pending.popleft()
         self._waiting = len(waiting) > PORTION
 
     def snapshot(self) -> dict[str, Any]:
