@@ -61,6 +61,7 @@ def run_manager(arguments: Sequence[str]) -> int:
     profiles = dds.apply_defaults(package_share() / 'config', large_messages=True)
     stop_asked = threading.Event()
     shared_memory.sweep_the_dead()
+    shared_memory.sweep_the_unfinished()
     pipeline = _Pipeline(profiles)
 
     def stop() -> None:

@@ -29,7 +29,7 @@ from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.worker_contract import WorkerSpec
-from worker_pipeline.runtime import answers, dds
+from worker_pipeline.runtime import answers, dds, shared_memory
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
 from worker_pipeline.runtime.cdr import BadMessageError, number_of, sealed, unsealed
 from worker_pipeline.runtime.pipeline_folder import forget_page, manager_of
@@ -329,6 +329,7 @@ def run_worker(spec: WorkerSpec) -> None:
     stage = load_stage_class(spec.plugin)()
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
+    shared_memory.sweep_the_unfinished()
     with dds.numbered(spec.dds_profile, spec.participant) if spec.dds_profile else nullcontext():
         rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = WorkerNode(spec, stage)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import attrs
 
+from worker_pipeline.runtime import shared_memory
+
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 # Messages of some megabytes; Fast DDS's own room in shared memory, half a megabyte, is too small.
 LARGE_MESSAGES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'})
@@ -102,14 +104,18 @@ def numbered(profile: str, number: int) -> Iterator[None]:
 
 
 def _is_free(number: int) -> bool:
-    """Whether no live participant has a number: its port for user data (RTPS 9.6.1.1) is free."""
+    """Whether no participant has a number: its port for user data (RTPS 9.6.1.1) is free.
+
+    Nor may its ports in shared memory be half made, by somebody who was killed meanwhile.
+    """
     domain = int(os.environ.get('ROS_DOMAIN_ID') or 0)
+    port = 7400 + 250 * domain + 11 + 2 * number
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind(('127.0.0.1', 7400 + 250 * domain + 11 + 2 * number))
+            probe.bind(('127.0.0.1', port))
         except OSError:
             return False
-    return True
+    return not any(shared_memory.is_unfinished(each) for each in (port - 1, port))
 
 
 def _profile_variable() -> str:

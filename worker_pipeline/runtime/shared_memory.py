@@ -17,6 +17,10 @@ from pathlib import Path
 FOLDER = Path('/dev/shm')
 SEGMENT = re.compile(r'fast(?:dds|rtps)_[0-9a-f]{16}')
 SETTLED = 5.0  # s
+PORT = re.compile(r'fast(?:dds|rtps)_port\d+')
+# What Boost writes at the beginning of a file while it makes it: nothing yet, and "not finished".
+UNFINISHED = (b'', b'\0\0\0\0', b'\1\0\0\0')
+MAKING = 1.0  # s; it takes some microseconds
 MAPPED = re.compile(rf' {FOLDER}/(?:sem\.)?(fast(?:dds|rtps)_[0-9a-z]+)')
 
 
@@ -74,6 +78,34 @@ def sweep_the_dead() -> list[str]:
     for name in left:
         _remove(name)
     return left
+
+
+def is_unfinished(port: int) -> bool:
+    """Whether a process has begun to make this port, and not finished; perhaps it never will."""
+    return any(_is_unfinished(FOLDER / f'{kind}_port{port}') for kind in ('fastdds', 'fastrtps'))
+
+
+def sweep_the_unfinished() -> list[str]:
+    """Remove the ports that somebody was killed over while he made them; returns their names.
+
+    Whoever opens one waits for ever, all his threads with him, for it to be finished.
+    """
+    removed = []
+    for port in FOLDER.glob('fast*_port*'):
+        with contextlib.suppress(OSError):
+            old = time.time() - port.stat().st_mtime > MAKING
+            if old and PORT.fullmatch(port.name) and _is_unfinished(port):
+                _remove(port.name)
+                removed.append(port.name)
+    return removed
+
+
+def _is_unfinished(port: Path) -> bool:
+    try:
+        with port.open('rb') as file:
+            return file.read(4) in UNFINISHED
+    except OSError:
+        return False
 
 
 def _mapped_by_others() -> set[str]:
