@@ -37,6 +37,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    busy = machine.busy_cpus()
     seeds = [options.seed + repeat for repeat in range(options.repeats)]
     outcomes: list[Outcome] = []
     others: dict[str, list[dict[str, Any]]] = {}
@@ -64,7 +65,7 @@ def main() -> int:
         f'{"every promise was kept" if good else "NOT every promise was kept"}; '
         f'seeds: {", ".join(map(str, seeds))}'
     )
-    about = machine.describe()
+    about = machine.describe() | {'busy with other work before': f'{busy:.1f} CPUs'}
     if options.json is not None:
         _write(options.json, json.dumps(_as_dict(outcomes, others, about), indent=2) + '\n')
     if options.write is not None:

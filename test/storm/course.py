@@ -51,7 +51,7 @@ class Settings:
     @property
     def limit(self) -> float:
         """How long it may take, s."""
-        return 60.0 + 0.03 * self.items + (self.items / self.rate if self.rate else 0.0)
+        return 120.0 + 0.03 * self.items + (self.items / self.rate if self.rate else 0.0)
 
     @property
     def poison(self) -> dict[str, list[int]]:
@@ -69,7 +69,7 @@ class Settings:
             'ordered': True,
             'concurrency': 2,
             'max_attempts': 5,
-            'task_timeout': 1.0,
+            'task_timeout': 0.5,
             'startup_timeout': self.startup_timeout,
         }
         stages = {
@@ -89,7 +89,7 @@ class Settings:
         return {
             'stages': list(WORKERS),
             'journal': self.journal,
-            'heartbeat_timeout': 0.5,
+            'heartbeat_timeout': 0.4,
             # Random kills are not a slot's fault.
             'restart_limit': 1_000_000,
             'restart_backoff_max': 0.2,
@@ -163,7 +163,8 @@ class _Course:
         self.manager_kills = 0
         self.interruptions: list[float] = []  # s from a manager's death to the next new item
         self.problems: list[str] = []
-        self._killed_at: float | None = None  # None again when the next one is at work
+        # When the last manager ended; None again when the next one is at work.
+        self._killed_at: float | None = time.monotonic()
         self._highest_then = -1
         self._turned_at = 0.0
 
@@ -223,7 +224,8 @@ class _Course:
             if outside.highest != highest:
                 highest, progress_at = outside.highest, now
                 if self._killed_at is not None and highest > self._highest_then:
-                    self.interruptions.append(now - self._killed_at)
+                    if self.manager_kills:
+                        self.interruptions.append(now - self._killed_at)
                     self._killed_at = None
             if now - progress_at > settings.stall:
                 raise TroubleError(f'nothing came out for {settings.stall:g} s; given up')
