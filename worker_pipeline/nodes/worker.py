@@ -212,8 +212,8 @@ class WorkerNode(ManagedNode):
             )
 
     def deserialize(self, item: bytes) -> Any:
-        """An input message; what stands behind it is not read."""
-        return deserialize_message(item, self._input_type)
+        """An input message. Without the seal, which would be read for what was cut off an item."""
+        return deserialize_message(unsealed(item), self._input_type)
 
     def serialize(self, message: Any) -> bytes:
         """An output message's bytes."""
