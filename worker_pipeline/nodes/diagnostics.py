@@ -62,6 +62,7 @@ def stage_status(stage: StageNode, workers: list[DiagnosticStatus], now: float) 
         'duplicates': counters.duplicates,
         'duplicate_answers': counters.duplicate_answers,
         'refused': counters.refused + stage.bad_messages,
+        'lost': sum(stage.lost.values()),
         'workers_active': len(stage.pool),
         'listeners': stage.listeners,
         'latency_p50_ms': f'{stage.latency.percentile(50) * 1e3:.2f}',

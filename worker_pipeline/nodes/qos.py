@@ -6,12 +6,12 @@ from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReli
 
 # How many messages of a context a late joiner (a replacement) is given.
 CONTEXT_DEPTH = 256
-# Inputs are read into the stage's own queue at once; this only has to outlast a burst.
-INPUT_DEPTH = 1000
 # Messages that were not acknowledged are kept for those who listen: what leaves in a burst, after a
 # slow item or a death, is not to be lost to them. Camera frames would fill the memory.
 OUTPUT_DEPTH = 1000
 LARGE_OUTPUT_DEPTH = 10
+# And those that are not read yet, of a camera.
+LARGE_INPUT_DEPTH = 30
 
 
 def reliable(depth: int) -> QoSProfile:
@@ -28,6 +28,17 @@ def latched(depth: int) -> QoSProfile:
     """Reliable, and late joiners are given the last messages."""
     profile = reliable(depth)
     profile.durability = QoSDurabilityPolicy.TRANSIENT_LOCAL
+    return profile
+
+
+def keep_all() -> QoSProfile:
+    """As ``reliable``, and what is not read yet is never replaced by what comes after it.
+
+    A burst waits with its publisher, as long as its history has room. DDS tells how many messages
+    that costs, while those that a reader of a certain depth replaces are counted by nobody.
+    """
+    profile = reliable(1)
+    profile.history = QoSHistoryPolicy.KEEP_ALL
     return profile
 
 

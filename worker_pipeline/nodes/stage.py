@@ -6,6 +6,8 @@ import time
 from functools import partial
 from typing import Any
 
+from rclpy.event_handler import SubscriptionEventCallbacks
+
 from worker_pipeline.config import StageConfig, is_source
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.latency import LatencyWindow
@@ -53,6 +55,8 @@ class StageNode(ManagedNode):
         self.source = TickSource(config.period)
         self.outlet: Outlet | None = None
         self.bad_messages = 0
+        # By input: how many messages came too fast for DDS.
+        self.lost: dict[str, int] = {}
         self._around = around
         self._outbox = around.outbox
         self._open = True  # whether items from outside are accepted
@@ -85,6 +89,8 @@ class StageNode(ManagedNode):
         legacy, self._legacy = self._legacy, None
         if legacy is not None:
             self._go_on(legacy)
+        is_large = self.plugin.input_type in LARGE_MESSAGES
+        profile = qos.reliable(qos.LARGE_INPUT_DEPTH) if is_large else qos.keep_all()
         for source in (*config.inputs, BY_HAND):
             topic = source if source.startswith('/') else f'{source}/output'
             if source == BY_HAND:
@@ -94,8 +100,11 @@ class StageNode(ManagedNode):
                     input_type,
                     topic,
                     partial(self._on_message, source),
-                    qos.reliable(qos.INPUT_DEPTH),
+                    profile,
                     raw=True,
+                    event_callbacks=SubscriptionEventCallbacks(
+                        message_lost=partial(self._on_lost, source)
+                    ),
                 )
             )
         self.workers.open(legacy)
@@ -210,6 +219,15 @@ class StageNode(ManagedNode):
         with self._outbox:
             self._accept(ItemKey(source, stamp), message)
             self.pump()
+
+    def _on_lost(self, source: str, told: Any) -> None:
+        """DDS tells how many messages of a topic were lost on the way, all in all."""
+        self.lost[source] = told.total_count
+        self.get_logger().warning(
+            f'{source}: {told.total_count} messages were lost before they came here, as more came '
+            'at once than their publisher keeps',
+            throttle_duration_sec=1.0,
+        )
 
     def hand_over(self, stage: str, lineage: str, stamp: int, message: bytes) -> None:
         """An item came from a stage of the same manager, which will pump when it has given all."""
