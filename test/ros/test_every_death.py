@@ -237,7 +237,7 @@ def test_a_worker_shut_down_by_hand_answers_and_is_replaced(scene, observer):
     answer = observer.ask_to_change_state('mortal/worker_0', 'shutdown')
     scene.feed(200)
     scene.check_succession(scene.slot_that_ended('exit code 0'), victim)
-    assert answer.done()
+    wait_for(answer.done, 'the answer')
     assert answer.result().success
 
 

@@ -126,9 +126,15 @@ class Observer:
 
     # -- feeding ---------------------------------------------------------------------------------
 
-    def feeder(self, topic: str, message_type: Any = Header, listeners: int = 1) -> Any:
+    def feeder(
+        self,
+        topic: str,
+        message_type: Any = Header,
+        listeners: int = 1,
+        qos: QoSProfile | int = DEPTH,
+    ) -> Any:
         """A publisher whose listeners have been found."""
-        publisher = self.node.create_publisher(message_type, topic, DEPTH)
+        publisher = self.node.create_publisher(message_type, topic, qos)
         wait_for(
             lambda: publisher.get_subscription_count() >= listeners,
             f'{listeners} subscriptions of {topic}',

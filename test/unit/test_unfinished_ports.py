@@ -31,7 +31,7 @@ def port(folder, number, content, age=60.0):
 
 @pytest.mark.parametrize('content', BEGUN.values(), ids=BEGUN.keys())
 def test_a_port_that_nobody_will_finish_is_removed(folder, content):
-    """Whoever opened it would wait for ever. A port that is finished stays, and so does the rest."""
+    """Whoever opened it would wait for ever. A port that is finished stays, so does the rest."""
     begun = port(folder, 7003, content)
     finished = port(folder, 7004, FINISHED)
     other = folder / 'fastdds_port_of_mine'
