@@ -213,13 +213,17 @@ def test_what_a_publisher_with_little_room_loses_is_counted(scene, observer):
     for number in range(3000):
         feed.publish(header(number))
     wait_for(
-        lambda: sum(scene.counts('accepted', 'lost')) == 3000,
+        lambda: sum(scene.counts('completed', 'lost')) == 3000,
         '3000 accounted for',
         seen=lambda: observer.values('echo'),
     )
     lost = scene.counts('lost')[0]
     assert (' messages were lost before they came here' in scene.manager.output) == (lost > 0)
-    wait_for(lambda: len(scene.answers) == 3000 - lost, 'the answers')
+    wait_for(
+        lambda: len(scene.answers) == 3000 - lost,
+        'the answers',
+        seen=lambda: (lost, len(scene.answers), observer.values('echo')),
+    )
     scene.check_health()
 
 

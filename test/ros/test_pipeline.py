@@ -115,56 +115,6 @@ def test_a_period_asks_a_source_at_its_pace(start, observer):
     assert 0.05 < sorted(steps)[len(steps) // 2] < 0.2
 
 
-def test_one_output_feeds_two_stages_and_two_inputs_feed_one(start, observer):
-    """Fan-out and fan-in: one item by two ways is two items, also when both have its stamp."""
-    start(
-        {
-            'stages': ['head', 'left', 'right', 'join', 'tail'],
-            'head': stage('Echo', queue_size=100),
-            'left': stage('Echo', input='head', queue_size=100),
-            'right': stage('Echo', input='head', queue_size=100),
-            'join': stage('Echo', input=['left', 'right'], queue_size=100),
-            'tail': stage('Echo', input='join', queue_size=100),
-        }
-    )
-    answers = observer.collect('tail/output')
-    feed = observer.feeder('head/input')
-    for name in ('head', 'left', 'right', 'join', 'tail'):
-        observer.wait_until_active(name, 1)
-    for number in range(40):
-        feed.publish(header(number))
-    wait_for(
-        lambda: len(answers) == 80,
-        '80 answers',
-        seen=lambda: (len(answers), number_of(answers[0]), observer.values('tail')),
-    )
-    assert sorted(number_of(each) for each in answers) == sorted([*range(40), *range(40)])
-
-
-def test_a_full_queue_drops_its_oldest_and_counts_every_drop(start, observer):
-    """`drop_oldest`: what is answered and what is dropped make up what came in."""
-    start(
-        {
-            'stages': ['work'],
-            'work': stage('Work', queue_size=3, params={'seconds': 0.05}),
-        }
-    )
-    answers = observer.collect('work/output')
-    feed = observer.feeder('work/input')
-    observer.wait_until_active('work', 1)
-    for number in range(40):
-        feed.publish(header(number))
-    wait_for(
-        lambda: observer.count('work', 'completed') + observer.count('work', 'dropped') == 40,
-        '40 items accounted for',
-        seen=lambda: observer.values('work'),
-    )
-    numbers = [number_of(each) for each in answers]
-    assert observer.count('work', 'dropped') == 40 - len(numbers) > 0
-    assert numbers == sorted(numbers)
-    assert numbers[-3:] == [37, 38, 39]
-
-
 def test_a_context_reaches_every_worker_and_nobody_consumes_it(start, observer):
     """Each worker sees what the context stage published, before and after the item's stamp."""
     start(

@@ -73,6 +73,18 @@ class Poison(Echo):
         return item
 
 
+class Gated(Echo):
+    """Keeps each item, or one of them, until a file is there."""
+
+    parameters = {'gate': '', 'only': ''}
+
+    def process(self, item):
+        if self.params['only'] in ('', item.frame_id):
+            while not os.path.exists(self.params['gate']):
+                time.sleep(0.005)
+        return item
+
+
 class SlowConfigure(Echo):
     """Takes its time to configure."""
 
