@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -20,9 +21,27 @@ from support.observing import number_of
 from storm.history import Heard
 from storm.recording import Recorder
 from storm.stages import MARKS
+from worker_pipeline.runtime import dds
 
 DEPTH = 5000
-TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
+RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+PROFILE = dds.PROFILE_VARIABLES[0 if dds.rclpy_major() >= dds.KILTED else 1]
+UDP_ONLY = """<?xml version="1.0" encoding="UTF-8" ?>
+<dds xmlns="http://www.eprosima.com"><profiles>
+  <transport_descriptors><transport_descriptor>
+    <transport_id>udp</transport_id>
+    <type>UDPv4</type>
+    <maxInitialPeersRange>120</maxInitialPeersRange>
+    <interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>
+  </transport_descriptor></transport_descriptors>
+  <participant profile_name="storm" is_default_profile="true"><rtps>
+    <userTransports><transport_id>udp</transport_id></userTransports>
+    <useBuiltinTransports>false</useBuiltinTransports>
+    <builtin><initialPeersList><locator><udpv4><address>127.0.0.1</address></udpv4></locator>
+    </initialPeersList></builtin>
+  </rtps></participant>
+</profiles></dds>
+"""
 # What is added up over the managers that come and go, each of which may count from nothing.
 COUNTED = ('accepted', 'dropped', 'quarantined', 'redelivered', 'duplicates', 'refused', 'restarts')
 
@@ -134,20 +153,26 @@ class Outside:
 
 @contextlib.contextmanager
 def _by_udp() -> Iterator[None]:
-    """Have the participant made within the context use no shared memory.
+    """Have the participant made within the context use UDP on this machine, and no shared memory.
 
-    A process that is stopped or killed while it writes into a shared-memory port may leave whoever
-    listens there deaf for good. What is to be seen is what that does to the pipeline.
+    A process that is killed while it holds a lock of a port in shared memory may leave whoever
+    writes there waiting for good, in native code. What is to be seen is what the storm does to the
+    pipeline. The range LOCALHOST would add shared memory whatever the profile says.
     """
-    before = os.environ.get(TRANSPORTS)
-    os.environ[TRANSPORTS] = 'UDPv4'
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[TRANSPORTS]
-        else:
-            os.environ[TRANSPORTS] = before
+    before = {name: os.environ.get(name) for name in (RANGE, PROFILE)}
+    with tempfile.NamedTemporaryFile('w', suffix='.xml') as profile:
+        profile.write(UDP_ONLY)
+        profile.flush()
+        os.environ[RANGE] = 'SYSTEM_DEFAULT'
+        os.environ[PROFILE] = profile.name
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def _values_of(status: Any) -> dict[str, str]:
