@@ -86,7 +86,7 @@ def test_poison_goes_to_quarantine_with_its_cause_and_nothing_else_does(start, o
         assert str(manager.directory) in values['file']
         assert deserialize_message(kept.message, Header) == items[number]
         assert (kept.stage, kept.attempts, kept.cause) == ('weak', 2, cause)
-    assert observer.count('weak', 'completed') == len(expected)
+    wait_for(lambda: observer.count('weak', 'completed') == len(expected), 'the others counted')
 
 
 def test_what_was_only_prefetched_is_not_suspected(start, observer):

@@ -39,6 +39,7 @@ from worker_pipeline.runtime.stage_runner import StageFailedError, StageRunner
 from worker_pipeline.runtime.vital_signs import VitalSigns
 from worker_pipeline.stage import Stage
 
+ANSWER_TIME = 0.1  # s
 EXIT_HOOK_FAILED = 70  # EX_SOFTWARE
 EXIT_STAGE_FAILED = 70  # EX_SOFTWARE
 EXIT_INTERNAL_ERROR = 71  # EX_OSERR
@@ -130,10 +131,8 @@ class WorkerNode(ManagedNode):
         return False
 
     def state_changed(self) -> None:
-        # At once, not at the next period: the manager waits for it. It would kill us at our end,
-        # which comes by itself; whoever asked for it is still to be answered.
-        if self.state != 'finalized':
-            self.send_heartbeat()
+        # At once, not at the next period: the manager waits for it.
+        self.send_heartbeat()
 
     def _configure(self) -> None:
         self.runner.stage.configure()
@@ -157,6 +156,10 @@ class WorkerNode(ManagedNode):
 
     def send_heartbeat(self) -> None:
         """Tell the manager that this process lives, and how it stands."""
+        if self.state == 'finalized':
+            # It would kill us at our end, which comes by itself; whoever asked for it is still to
+            # be answered.
+            return
         signs = self.signs.read()
         busy = (time.monotonic_ns() - signs.since) / NANOSECONDS if signs.in_work else 0.0
         values = {
@@ -360,6 +363,9 @@ def run_worker(spec: WorkerSpec) -> None:
     deadline = time.monotonic() + 1.0
     while node.state != 'finalized' and time.monotonic() < deadline:
         time.sleep(0.001)
+    if node.exit_code == 0:
+        # In a later turn; and whoever asked drops it if he hears first that we have left.
+        time.sleep(ANSWER_TIME)
     running = False
     executor.create_task(lambda: None)  # wakes the executor
     spinner.join(1.0)
