@@ -48,6 +48,9 @@ def main() -> int:
                 seed=seed,
                 kill_period=options.kill_period,
                 manager_kill_period=options.manager_kill_period,
+                manager_kills=options.manager_kills,
+                rate=options.rate,
+                startup_timeout=options.startup_timeout,
             )
             outcomes.append(_storm(settings, console))
             if not options.no_peers:
@@ -153,6 +156,15 @@ def _options() -> argparse.Namespace:
         type=float,
         default=10.0,
         help='s that a manager has at work before it is killed (default: 10; 0: for ever)',
+    )
+    parser.add_argument(
+        '--manager-kills', type=int, default=1_000_000, help='of these, at most (default: many)'
+    )
+    parser.add_argument(
+        '--rate', type=float, default=0.0, help='items/s fed at most (default: as they come out)'
+    )
+    parser.add_argument(
+        '--startup-timeout', type=float, default=10.0, help="the stages', s (default: 10)"
     )
     parser.add_argument('--no-peers', action='store_true', help='the pipeline alone')
     parser.add_argument('--write', type=Path, help='also write the documentation to this file')

@@ -130,17 +130,17 @@ def run(
         resource.setrlimit(resource.RLIMIT_CORE, (0, limits[1]))
         stack.callback(resource.setrlimit, resource.RLIMIT_CORE, limits)
         shared_memory = SharedMemoryUse()
-        stack.callback(shared_memory.sweep)
+        stack.callback(shared_memory.sweep)  # what the killed could not remove
         recorder = stack.enter_context(Recorder(directory / 'history.jsonl'))
         recorder.note('settings', **attrs.asdict(settings), poison=settings.poison)
         # Before there is a pipeline, so that nothing of it is missed.
         outside = stack.enter_context(contextlib.closing(Outside(domain, recorder)))
-        stack.callback(shared_memory.note)
         manager = stack.enter_context(
             contextlib.closing(ManagerProcess(directory, settings.parameters(), domain))
         )
-        course = _Course(settings, outside, manager, recorder, say)
+        course = _Course(settings, outside, manager, recorder, shared_memory, say)
         stack.callback(course.mischief.close)
+        stack.callback(course.note_shared_memory)
         return course.run()
 
 
@@ -151,12 +151,14 @@ class _Course:
         outside: Outside,
         manager: ManagerProcess,
         recorder: Recorder,
+        shared_memory: SharedMemoryUse,
         say: Callable[[str], None],
     ) -> None:
         self.settings = settings
         self.outside = outside
         self.manager = manager
         self.recorder = recorder
+        self.shared_memory = shared_memory
         self.say = say
         self.mischief = Mischief(settings.seed, SLOTS, manager.mark, recorder)
         self.feeder = Feeder(outside, settings.items, settings.window, settings.rate, recorder)
@@ -239,6 +241,7 @@ class _Course:
 
     def _kill_manager(self, now: float) -> None:
         self.feeder.turn_to(None)
+        self.note_shared_memory()
         self.manager.signal(signal.SIGKILL)
         self.manager.wait(10.0)
         self.recorder.note('manager killed', pid=self.manager.process.pid)
@@ -247,6 +250,10 @@ class _Course:
         self.manager.start_again()
         self.recorder.note('manager started', pid=self.manager.process.pid)
         self._turn_to_manager()
+
+    def note_shared_memory(self) -> None:
+        """Note what the manager has mapped: its own, and that of all it talks to."""
+        self.shared_memory.note(self.manager.process.pid)
 
     def _look_after_manager(self, now: float) -> None:
         code = self.manager.process.poll()

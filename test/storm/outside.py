@@ -22,6 +22,7 @@ from storm.history import Heard
 from storm.recording import Recorder
 from storm.stages import MARKS
 from worker_pipeline.runtime import dds
+from worker_pipeline.runtime.shared_memory import mapped_by
 
 DEPTH = 5000
 RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
@@ -173,6 +174,9 @@ def _by_udp() -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+    if mapped_by('self'):
+        # Profiles are read once in a process, before its first participant.
+        raise RuntimeError('the onlooker uses shared memory: it is not the first of its process')
 
 
 def _values_of(status: Any) -> dict[str, str]:

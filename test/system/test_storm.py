@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import os
-
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+import signal
+import subprocess
+import sys
 
 import pytest
-from storm.course import Settings, run
-from support.domains import own_domain
+from support.managing import REPOSITORY, python_path
+
+# For some seconds, while three managers come and go.
+OPTIONS = (
+    '--items 200 --rate 30 --seed 1 --kill-period 0.3 --manager-kill-period 1 '
+    '--manager-kills 3 --startup-timeout 4 --no-peers'
+)
 
 
 @pytest.mark.timeout(200)
 def test_a_storm_loses_nothing_doubles_nothing_and_keeps_the_order(tmp_path):
-    """What is needed to understand a bad one is in its folder: log, parameters, history."""
-    settings = Settings(
-        items=200,
-        seed=1,
-        kill_period=0.3,
-        manager_kill_period=1.5,
-        manager_kills=3,
-        rate=30.0,
-        startup_timeout=4.0,
-        stall=30.0,
+    """As it is run by hand: what it prints names the folder that tells more of a bad one."""
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'storm', *OPTIONS.split(), '--json', str(tmp_path / 'storm.json')],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=REPOSITORY,
+        env=os.environ | {'PYTHONPATH': python_path()},
+        start_new_session=True,
     )
-    with own_domain() as domain:
-        outcome = run(settings, domain, tmp_path)
-    told = '\n'.join([*outcome.told(), f'the history is in {tmp_path}'])
-    assert outcome.good, told
-    assert outcome.figures['delivered'] + outcome.figures['quarantined'] == 200
+    try:
+        printed, _ = process.communicate(timeout=150)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # it ends what it has started
+            process.communicate(timeout=30)
+    assert process.returncode == 0, printed
+    (storm,) = json.loads((tmp_path / 'storm.json').read_text())['storms']
+    figures = storm['figures']
+    assert figures['delivered'] + figures['quarantined'] == 200
     # Else it was none.
-    assert outcome.figures['manager killed'] >= 2, outcome.figures
-    assert sum(outcome.figures['blows'].values()) >= 10, outcome.figures
+    assert figures['manager killed'] >= 2, figures
+    assert sum(figures['blows'].values()) >= 10, figures
