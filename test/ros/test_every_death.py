@@ -144,13 +144,19 @@ class Scene:
         assert self.manager.output.count(' ended: ') == 1
 
     def slot_that_ended(self, cause: str) -> str:
-        """The slot of the worker that is told to have ended for a cause."""
-        told = wait_for(
-            lambda: re.search(rf'(worker_\d) ended: {cause}; its', self.manager.output),
+        """The slot of the worker that is told to have ended for a cause; it is given items."""
+
+        def told() -> re.Match[str] | None:
+            if len(self.answers) == self.fed:
+                self.feed(30)  # the others were quick enough to leave it none
+            return re.search(rf'(worker_\d) ended: {cause}; its', self.manager.output)
+
+        match = wait_for(
+            told,
             f'an end because of {cause!r}',
-            seen=self.manager.show,
+            seen=lambda: (self.fed, len(self.answers), self.manager.show()),
         )
-        return str(told[1])
+        return str(match[1])
 
 
 @pytest.fixture
