@@ -13,6 +13,8 @@ from support.configuring import stage
 from support.observing import header, number_of
 from support.waiting import wait_for
 
+from worker_pipeline.runtime.shared_memory import mapped_by
+
 
 def shared_memory_in_use() -> set[str]:
     """The DDS files in shared memory that some living process has mapped."""
@@ -120,13 +122,13 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end(start, observer):
 
 def test_nothing_is_left_in_shared_memory_after_kills_and_a_stop(start, observer):
     """What a killed worker could not clean up is swept up for it."""
-    manager = start({'stages': ['echo'], 'echo': stage('Echo', workers=2)})
-    observer.wait_until_active('echo', 2)
+    manager = start({'stages': ['picture'], 'picture': stage('Picture', workers=2)})
+    observer.wait_until_active('picture', 2)
     used = manager.shared_memory()
     assert used, 'there is something to clean up'
-    victim = observer.pid_of('echo/worker_0')
+    victim = observer.pid_of('picture/worker_0')
     os.kill(victim, signal.SIGKILL)
-    observer.pid_of('echo/worker_0', but=victim)
+    observer.pid_of('picture/worker_0', but=victim)
     used |= manager.shared_memory()
     # What the observer uses too is in use as long as it lives.
     observer.close()
@@ -138,6 +140,23 @@ def test_nothing_is_left_in_shared_memory_after_kills_and_a_stop(start, observer
     segments = {name for name in used if re.search('_[0-9a-f]{16}$', name)}
     assert len(segments) >= 4
     assert {name for name in segments - in_use if Path(name).exists()} == set()
+
+
+def test_workers_that_handle_no_images_use_no_shared_memory_of_dds(start, observer):
+    """There a process that is killed can hold up those that live."""
+    start(
+        {
+            'stages': ['echo', 'picture'],
+            'echo': stage('Echo', workers=2),
+            'picture': stage('Picture'),
+        }
+    )
+    observer.wait_until_active('echo', 2)
+    observer.wait_until_active('picture', 1)
+    pids = {name: observer.pid_of(f'{name}/worker_0') for name in ('echo', 'picture')}
+    used = {name: mapped_by(str(pid)) for name, pid in pids.items()}
+    assert used['echo'] == set()
+    assert used['picture'], 'there it would be seen'
 
 
 def test_workers_without_a_manager_end_by_themselves(start, observer):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import rclpy
@@ -17,32 +14,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 from support.observing import number_of
+from support.outside import without_shared_memory
 
 from storm.history import Heard
 from storm.recording import Recorder
 from storm.stages import MARKS
-from worker_pipeline.runtime import dds
-from worker_pipeline.runtime.shared_memory import mapped_by
 
 DEPTH = 5000
-RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
-PROFILE = dds.PROFILE_VARIABLES[0 if dds.rclpy_major() >= dds.KILTED else 1]
-UDP_ONLY = """<?xml version="1.0" encoding="UTF-8" ?>
-<dds xmlns="http://www.eprosima.com"><profiles>
-  <transport_descriptors><transport_descriptor>
-    <transport_id>udp</transport_id>
-    <type>UDPv4</type>
-    <maxInitialPeersRange>120</maxInitialPeersRange>
-    <interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>
-  </transport_descriptor></transport_descriptors>
-  <participant profile_name="storm" is_default_profile="true"><rtps>
-    <userTransports><transport_id>udp</transport_id></userTransports>
-    <useBuiltinTransports>false</useBuiltinTransports>
-    <builtin><initialPeersList><locator><udpv4><address>127.0.0.1</address></udpv4></locator>
-    </initialPeersList></builtin>
-  </rtps></participant>
-</profiles></dds>
-"""
 # What is added up over the managers that come and go, each of which may count from nothing.
 COUNTED = ('accepted', 'dropped', 'quarantined', 'redelivered', 'duplicates', 'refused', 'restarts')
 
@@ -60,7 +38,7 @@ class Outside:
         self.values: dict[str, dict[str, str]] = {}  # the newest diagnostics, by node: first
         self.totals: dict[str, Counter[str]] = {}
         self._context = Context()
-        with _by_udp():
+        with without_shared_memory():
             rclpy.init(context=self._context, domain_id=domain)
             self._node = rclpy.create_node('storm', namespace='/airside', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -150,33 +128,6 @@ class Outside:
                     counts[key] += now - then if now >= then else now
         self.values = newest
         self._recorder.note('diagnostics', values=newest)
-
-
-@contextlib.contextmanager
-def _by_udp() -> Iterator[None]:
-    """Have the participant made within the context use UDP on this machine, and no shared memory.
-
-    A process that is killed while it holds a lock of a port in shared memory may leave whoever
-    writes there waiting for good, in native code. What is to be seen is what the storm does to the
-    pipeline. The range LOCALHOST would add shared memory whatever the profile says.
-    """
-    before = {name: os.environ.get(name) for name in (RANGE, PROFILE)}
-    with tempfile.NamedTemporaryFile('w', suffix='.xml') as profile:
-        profile.write(UDP_ONLY)
-        profile.flush()
-        os.environ[RANGE] = 'SYSTEM_DEFAULT'
-        os.environ[PROFILE] = profile.name
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
-    if mapped_by('self'):
-        # Profiles are read once in a process, before its first participant.
-        raise RuntimeError('the onlooker uses shared memory: it is not the first of its process')
 
 
 def _values_of(status: Any) -> dict[str, str]:

@@ -16,6 +16,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
+from support.outside import without_shared_memory
 from support.waiting import wait_for
 
 DEPTH = 5000
@@ -26,8 +27,9 @@ class Observer:
 
     def __init__(self, domain: int) -> None:
         self._context = Context()
-        rclpy.init(context=self._context, domain_id=domain)
-        self.node = rclpy.create_node('observer', namespace='/airside', context=self._context)
+        with without_shared_memory():
+            rclpy.init(context=self._context, domain_id=domain)
+            self.node = rclpy.create_node('observer', namespace='/airside', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.diagnostics: list[dict[str, DiagnosticStatus]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from sensor_msgs.msg import TimeReference
+from sensor_msgs.msg import Image, TimeReference
 from std_msgs.msg import Header, String
 
 from worker_pipeline import EndOfStream, Stage
@@ -131,6 +131,17 @@ class Remembers(Stage):
 
     def restore_state(self, state):
         self.count, self.total = (int(each) for each in state.split())
+
+
+class Picture(Stage):
+    """Answers with a small picture."""
+
+    input_type = Header
+    output_type = Image
+
+    def process(self, item):
+        """Four pixels."""
+        return Image(header=item, height=2, width=2, encoding='mono8', step=2, data=bytes(4))
 
 
 class NotAStage:

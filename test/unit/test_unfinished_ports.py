@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from worker_pipeline.runtime import dds, shared_memory
+from worker_pipeline.runtime.dds_profile import Transports
 
 FINISHED = b'\2\0\0\0' + bytes(60)
 BEGUN = {'empty': b'', 'nothing written': bytes(64), 'being written': b'\1\0\0\0' + bytes(60)}
@@ -54,13 +55,14 @@ def test_a_port_that_is_being_made_is_left_alone(folder):
 def test_a_number_whose_port_is_unfinished_is_not_free(folder, monkeypatch, tmp_path_factory):
     """A participant gets the next one instead."""
     monkeypatch.setenv('ROS_DOMAIN_ID', '101')
-    monkeypatch.setattr(dds, '_profile_variable', lambda: 'FASTDDS_DEFAULT_PROFILES_FILE')
+    monkeypatch.setattr(dds, 'profile_variable', lambda: 'FASTDDS_DEFAULT_PROFILES_FILE')
     monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '')
+    monkeypatch.setenv(dds.RANGE, 'LOCALHOST')
     profile = tmp_path_factory.mktemp('profile') / 'profile.xml'
     profile.write_text('<rtps></rtps>')
     first = 7400 + 250 * 101 + 10 + 2 * 50
     port(folder, first, b'')
     port(folder, first + 3, bytes(64))
-    with dds.numbered(str(profile), 50):
+    with dds.participant(str(profile), Transports(loopback=False), 50):
         text = Path(os.environ['FASTDDS_DEFAULT_PROFILES_FILE']).read_text()
     assert '<participantID>52</participantID>' in text

@@ -22,7 +22,7 @@ from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_argument
 from worker_pipeline.nodes.stage import StageNode
 from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.nodes.worker_contract import values_of
-from worker_pipeline.runtime.dds import Profiles, participant_numbers
+from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
 from worker_pipeline.runtime.journal import Journal, Outbox
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
@@ -96,7 +96,7 @@ class ManagerNode(ManagedNode):
         launcher: Launcher,
         executor: Any,
         ros_arguments: Sequence[str],
-        profiles: Profiles | None,
+        dds_settings: dds.Settings | None,
         note_process: Callable[[int], None],
         interrupted: Callable[[], bool],
     ) -> None:
@@ -132,8 +132,8 @@ class ManagerNode(ManagedNode):
             quarantine=self._quarantine,
             ros_arguments=stage_arguments(ros_arguments),
             worker_arguments=worker_arguments(ros_arguments),
-            profiles=profiles,
-            participant_numbers=participant_numbers(os.getpid()),
+            dds=dds_settings,
+            participant_numbers=dds.participant_numbers(os.getpid()),
             note_process=note_process,
             interrupted=lambda: self._stopping,
         )

@@ -57,12 +57,11 @@ def run_manager(arguments: Sequence[str]) -> int:
     Returns 0 after a stop in order, 1 after one with an error, 2 for a bad configuration, in which
     case nothing was started.
     """
-    # The manager passes on whatever its stages send: it needs room for the largest.
-    profiles = dds.apply_defaults(package_share() / 'config', large_messages=True)
+    settings = dds.apply_defaults(package_share() / 'config')
     stop_asked = threading.Event()
     shared_memory.sweep_the_dead()
     shared_memory.sweep_the_unfinished()
-    pipeline = _Pipeline(profiles)
+    pipeline = _Pipeline(settings)
 
     def stop() -> None:
         stop_asked.set()
@@ -86,8 +85,8 @@ def run_manager(arguments: Sequence[str]) -> int:
 class _Pipeline:
     """The manager's node while there is one; signals and exits may come before and after."""
 
-    def __init__(self, profiles: dds.Profiles | None) -> None:
-        self._profiles = profiles
+    def __init__(self, settings: dds.Settings | None) -> None:
+        self._dds = settings
         self._node: ManagerNode | None = None
         self._executor: Any = None
         self.shared_memory = shared_memory.SharedMemoryUse()
@@ -106,15 +105,15 @@ class _Pipeline:
         # Before the dead worker's lease is over, and what it used is mapped no more.
         self.shared_memory.note()
 
-    def _numbered(self) -> contextlib.AbstractContextManager[None]:
-        if self._profiles is None:
+    def _participant(self) -> contextlib.AbstractContextManager[None]:
+        if self._dds is None:
             return contextlib.nullcontext()
-        return dds.numbered(self._profiles.large_messages, dds.manager_number())
+        return dds.participant(self._dds.common, self._dds.manager, dds.manager_number())
 
     def run(self, arguments: Sequence[str], launcher: Launcher, stop_asked: threading.Event) -> int:
         """Run the node until it has finished; returns the exit code."""
         try:
-            with self._numbered():
+            with self._participant():
                 rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
                 node = ManagerNode()
             self.leave_folder = node.leave_folder
@@ -128,7 +127,7 @@ class _Pipeline:
                 launcher,
                 executor,
                 arguments,
-                self._profiles,
+                self._dds,
                 self.shared_memory.note,
                 stop_asked.is_set,
             )

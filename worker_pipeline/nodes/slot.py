@@ -19,6 +19,9 @@ from worker_pipeline.runtime.vital_signs import VitalSigns, resident_size
 class SlotListener(Protocol):
     """The stage a slot belongs to."""
 
+    def on_ending(self, pid: int) -> None:
+        """A signal is about to end a process, which will not clean up behind itself."""
+
     def on_joined(self, slot: Slot) -> None:
         """The slot's worker may be given work."""
 
@@ -152,10 +155,12 @@ class Slot:
             elif isinstance(action, supervision.ReleaseItems):
                 self._bury(action)
             elif isinstance(action, supervision.TerminateProcess):
+                self._listener.on_ending(action.pid)
                 self._launcher.send_signal(action.pid, signal.SIGTERM)
             elif isinstance(action, supervision.KillProcess):
                 self._logger.warning(f'{self.name} (pid {action.pid}): {action.reason}; killing it')
                 self._killed_for = action.reason
+                self._listener.on_ending(action.pid)
                 self._launcher.send_signal(action.pid, signal.SIGKILL)
 
     def _bury(self, action: supervision.ReleaseItems) -> None:

@@ -410,6 +410,10 @@ class StageNode(ManagedNode):
 
     # -- workers come and go ---------------------------------------------------------------------
 
+    def on_ending(self, pid: int) -> None:
+        """What the process uses of the shared memory is known as long as it lives."""
+        self._around.note_process(pid)
+
     def on_joined(self, slot: Slot) -> None:
         self.pool.join(slot)
         self.get_logger().info(f'{slot.name} (pid {slot.supervision.pid}) is at work')

@@ -119,7 +119,6 @@ class StageWorkers:
 
     def _spec(self, slot: str) -> WorkerSpec:
         config, plugin, around = self._config, self._plugin, self._around
-        profiles = around.profiles
         return WorkerSpec(
             namespace=around.namespace,
             stage=config.name,
@@ -140,7 +139,10 @@ class StageWorkers:
             orphan_timeout=around.pipeline.orphan_timeout,
             manager_pid=around.manager_pid,
             ros_arguments=around.worker_arguments,
-            dds_profile=profiles.suited_to(plugin.output_type) if profiles else '',
+            dds_profile=around.dds.common if around.dds else '',
+            transports=around.dds.suited_to(plugin.input_type, plugin.output_type)
+            if around.dds
+            else None,
             state=str(self.state_of(slot)) if plugin.remembers else '',
             lock=str(around.folder.lock_file),
             keep_held=not around.outbox.journal.payloads,

@@ -14,7 +14,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +322,14 @@ class _Life:
         os._exit(EXIT_ORPHANED)
 
 
+def _participant(spec: WorkerSpec) -> contextlib.AbstractContextManager[None]:
+    if spec.transports is None:
+        return contextlib.nullcontext()
+    # Where it goes with the pipeline, whatever happens to this process.
+    folder = Path(spec.lock).parent
+    return dds.participant(spec.dds_profile, spec.transports, spec.participant, folder)
+
+
 def run_worker(spec: WorkerSpec) -> None:
     """The life of a worker process, from fork to exit. Called on its main thread."""
     # A stop is the manager's to order. SIGTERM keeps its default: it ends a worker at once.
@@ -333,7 +340,7 @@ def run_worker(spec: WorkerSpec) -> None:
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
     shared_memory.sweep_the_unfinished()
-    with dds.numbered(spec.dds_profile, spec.participant) if spec.dds_profile else nullcontext():
+    with _participant(spec):
         rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = WorkerNode(spec, stage)
     life.holding = node.runner.holding

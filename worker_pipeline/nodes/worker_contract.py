@@ -10,6 +10,7 @@ import attrs
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from worker_pipeline.runtime import answers
+from worker_pipeline.runtime.dds_profile import Transports
 
 # A probe is an empty item that a worker sends back by each of its answer topics, so that a link is
 # known to work, from end to end, before an item is trusted to it. Its number is the pid of the
@@ -40,8 +41,9 @@ class WorkerSpec:
     orphan_timeout: float  # s
     manager_pid: int
     ros_arguments: tuple[str, ...] = ()  # log level and the like
-    dds_profile: str = ''  # path of a Fast DDS profile; '' for what is set already
-    participant: int = 0  # the number of its DDS participant, with a profile
+    dds_profile: str = ''  # path of the common Fast DDS profile; with transports
+    transports: Transports | None = None  # None for what the environment says already
+    participant: int = 0  # the number of its DDS participant, with transports
     page: str = ''  # path of its vital signs
     state: str = ''  # path of its stage's state; '' for a stage that does not remember
     lock: str = ''  # path of the file that names the pipeline's manager

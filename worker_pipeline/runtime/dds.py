@@ -14,7 +14,9 @@ from pathlib import Path
 import attrs
 
 from worker_pipeline.runtime import shared_memory
+from worker_pipeline.runtime.dds_profile import ROOM_FOR_FRAMES, Transports, compose
 
+RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 # Messages of some megabytes; Fast DDS's own room in shared memory, half a megabyte, is too small.
 LARGE_MESSAGES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'})
@@ -28,44 +30,45 @@ KILTED = 9
 
 
 @attrs.frozen
-class Profiles:
-    """The Fast DDS profiles that come with the package."""
+class Settings:
+    """How the processes of a pipeline talk, where the user has not made a choice of his own."""
 
-    ordinary: str  # path of the file
-    large_messages: str  # the same, with room in shared memory for what is sent
+    common: str  # path of the profile that they have in common
+    worker: Transports  # of one that has nothing to do with camera images
 
-    @classmethod
-    def within(cls, folder: Path) -> Profiles:
-        """The profiles in the package's ``config`` folder."""
-        return cls(str(folder / 'fastdds.xml'), str(folder / 'fastdds_large_messages.xml'))
+    @property
+    def manager(self) -> Transports:
+        """It passes on whatever its stages send, and hears nodes that are not ours."""
+        return attrs.evolve(self.worker, shared_memory=True, room=ROOM_FOR_FRAMES)
 
-    def suited_to(self, message_type: str) -> str:
-        """The profile for a process that sends messages of this type."""
-        return self.large_messages if message_type in LARGE_MESSAGES else self.ordinary
+    def suited_to(self, input_type: str, output_type: str) -> Transports:
+        """What a worker needs that takes and gives messages of these types."""
+        if output_type in LARGE_MESSAGES:
+            return self.manager
+        takes_images = input_type in LARGE_MESSAGES
+        return attrs.evolve(self.worker, shared_memory=True) if takes_images else self.worker
 
 
-def apply_defaults(folder: Path, *, large_messages: bool = False) -> Profiles | None:
-    """Set what is not set: discovery on this machine only, and a shipped Fast DDS profile.
+def apply_defaults(folder: Path) -> Settings | None:
+    """Set what is not set: discovery on this machine only, and the shipped Fast DDS profile.
 
     ``folder`` is the package's ``config`` folder. To be called before ``rclpy.init``; processes
-    started later inherit it. Returns the profiles, or None where the user has made a choice of
-    his own, which then holds for every process.
+    started later inherit it. Returns how the processes of a pipeline are to talk, or None where the
+    user has chosen a profile, a transport or another middleware, which then holds for all of them.
     """
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    profiles = Profiles.within(folder)
-    ours = {profiles.ordinary, profiles.large_messages}
-    chosen = {os.environ.get(each, profiles.ordinary) for each in PROFILE_VARIABLES}
-    if 'FASTDDS_BUILTIN_TRANSPORTS' in os.environ or not chosen <= ours:
+    os.environ.setdefault(RANGE, 'LOCALHOST')
+    common = str(folder / 'fastdds.xml')
+    chosen = {os.environ.get(each, common) for each in PROFILE_VARIABLES}
+    if 'FASTDDS_BUILTIN_TRANSPORTS' in os.environ or chosen != {common} or not _is_fast_dds():
         return None
-    use(profiles.large_messages if large_messages else profiles.ordinary)
-    # Otherwise what the profiles say of writers has no effect.
+    os.environ[profile_variable()] = common
+    # Otherwise what the profile says of writers has no effect.
     os.environ.setdefault('RMW_FASTRTPS_USE_QOS_FROM_XML', '1')
-    return profiles
-
-
-def use(profile: str) -> None:
-    """Have this process, and those it starts, use a profile."""
-    os.environ[_profile_variable()] = profile
+    local = os.environ[RANGE] == 'LOCALHOST'
+    # Those are looked for in no other range; and in this one rmw_fastrtps adds shared memory.
+    has_peers = bool(os.environ.get('ROS_STATIC_PEERS'))
+    worker = Transports(loopback=local and not has_peers, shared_memory=local and has_peers)
+    return Settings(common, worker)
 
 
 def participant_numbers(first: int) -> Iterator[int]:
@@ -89,18 +92,29 @@ def manager_number() -> int:
 
 
 @contextlib.contextmanager
-def numbered(profile: str, number: int) -> Iterator[None]:
-    """Have the participant made within the context use a profile and, if it is free, a number."""
-    text = Path(profile).read_text()
-    while number < LAST_NUMBER and not _is_free(number):
+def participant(
+    common: str, transports: Transports, number: int | None = None, folder: Path | None = None
+) -> Iterator[None]:
+    """Have the participant made within the context use these transports and a number, if free.
+
+    Fast DDS reads a profile once in a process, before its first participant. It is written to a
+    file in ``folder``, which a process that is killed within the context cannot remove.
+    """
+    while number is not None and number < LAST_NUMBER and not _is_free(number):
         number += 1
-    text = text.replace('<rtps>', f'<rtps><participantID>{number}</participantID>', 1)
-    with tempfile.NamedTemporaryFile('w', prefix='worker_pipeline_', suffix='.xml') as file:
-        file.write(text)
-        file.flush()
-        use(file.name)
-        yield
-    use(profile)
+    with tempfile.NamedTemporaryFile('w', prefix='fastdds_', suffix='.xml', dir=folder) as profile:
+        profile.write(compose(Path(common), transports, number))
+        profile.flush()
+        settings = {profile_variable(): profile.name}
+        if transports.loopback:
+            # The profile keeps it on this machine. LOCALHOST would add shared memory to it.
+            settings[RANGE] = 'SYSTEM_DEFAULT'
+        before = {name: os.environ[name] for name in settings}
+        os.environ |= settings
+        try:
+            yield
+        finally:
+            os.environ |= before
 
 
 def _is_free(number: int) -> bool:
@@ -118,9 +132,16 @@ def _is_free(number: int) -> bool:
     return not any(shared_memory.is_unfinished(each) for each in (port - 1, port))
 
 
-def _profile_variable() -> str:
+def profile_variable() -> str:
     """The variable this distribution's Fast DDS reads; a later one warns of the older name."""
     return PROFILE_VARIABLES[0] if rclpy_major() >= KILTED else PROFILE_VARIABLES[1]
+
+
+def _is_fast_dds() -> bool:
+    """Whether the middleware is Fast DDS, the only one for which there is something to set."""
+    from rclpy.utilities import get_rmw_implementation_identifier
+
+    return str(get_rmw_implementation_identifier()).startswith('rmw_fastrtps')
 
 
 def rclpy_major() -> int:
