@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,8 @@ def fly(config: Path, out: Path, kill: bool = True, duration: float = 0.0) -> in
     )
     try:
         # What is held is let go of inside the block of signals: no second one may keep us from it.
-        with _stop_signals(), contextlib.ExitStack() as held:
-            watcher = Watcher()
+        with _stop_signals() as go_on, contextlib.ExitStack() as held:
+            watcher = Watcher(go_on)
             held.callback(watcher.close)
             manager = Manager([config, overrides], out / 'manager.log')
             held.callback(manager.stop)
@@ -165,18 +165,27 @@ def _kill_one(watcher: Watcher, display: Display) -> tuple[float, float] | None:
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into :class:`Interrupted`, and heed no more."""
+def _stop_signals() -> Iterator[Callable[[], None]]:
+    """Notice the first SIGINT, SIGTERM or SIGHUP, and heed no more.
 
-    def stop(_number: int, _frame: object) -> None:
+    Yields a function that raises :class:`Interrupted` when one has come. The handler does not: in
+    the midst of a call into rclpy's native code another exception would come of it.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)
-        raise Interrupted
+        came.append(number)
+
+    def go_on() -> None:
+        if came:
+            raise Interrupted
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield
+        yield go_on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -24,12 +24,16 @@ _DEPTH = QoSProfile(depth=1000)
 # The images are left out: a second reader of 7 MB ten times a second would be a stage of its own.
 _CLOUDS = CHAIN[1:]
 _POSITION = 'flight_interface'
+_TURN = 0.1  # s; a wait ends at a message, not at a signal
 
 
 class Watcher:
     """A node that only listens. ``observation`` is what it learned, ``targets`` the newest set."""
 
-    def __init__(self, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, go_on: Callable[[], None] = lambda: None, arguments: Sequence[str] = ()
+    ) -> None:
+        self._go_on = go_on
         self.observation = Observation()
         self.targets: Any = None
         self._context = Context()
@@ -45,10 +49,15 @@ class Watcher:
             subscribe(PointCloud2, f'{stage}/output', self._listener(stage), _DEPTH)
 
     def spin(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        """Listen for so long, or until something is so; that is looked at after each message."""
+        """Listen for so long, or until something is so; that is looked at after each message.
+
+        Raises whatever ``go_on`` raises, soon after it does.
+        """
         end = time.monotonic() + seconds
+        self._go_on()
         while (remaining := end - time.monotonic()) > 0 and not until():
-            self._executor.spin_once(timeout_sec=remaining)
+            self._executor.spin_once(timeout_sec=min(remaining, _TURN))
+            self._go_on()
 
     def close(self) -> None:
         """Listen no more."""
