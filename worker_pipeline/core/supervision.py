@@ -371,6 +371,9 @@ class Supervision:
         timing = self.timing
         if self.phase is Phase.STARTING:
             if self._adopted and not self.state:
+                # It shows whether it lives without being discovered first.
+                if now - self._lived_at > timing.heartbeat_timeout:
+                    return self._silence(now)
                 patience = timing.heartbeat_timeout + timing.adoption_grace
                 late = now - self._reported_at > patience
                 return f'not heard within {patience:g} s of its adoption' if late else ''

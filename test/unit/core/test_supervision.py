@@ -844,8 +844,9 @@ def test_an_adopted_process_that_is_not_at_the_goal_is_driven_there(
 def test_an_adopted_process_has_time_to_be_discovered():
     """Until its first report it has the heartbeat's timeout and the grace; then it is killed."""
     slot = adopted()
-    slot.handle(Alive(PID), 0.1)
-    assert slot.tick(6.0) == []
+    for second in range(1, 7):
+        slot.handle(Alive(PID), float(second))
+        assert slot.tick(float(second)) == []
     assert slot.tick(6.1) == [KillProcess(PID, 'not heard within 6 s of its adoption')]
     assert slot.phase is Phase.ENDING
     assert slot.handle(ProcessExited(PID, 'signal 9'), 6.2)[-1] == StartProcess('active')
@@ -855,8 +856,18 @@ def test_the_time_for_discovery_is_excused_too():
     """A manager held up as it starts has not listened."""
     slot = adopted()
     slot.excuse(3.0)
-    assert slot.tick(9.0) == []
+    for second in range(1, 10):
+        slot.handle(Alive(PID), float(second))
+        assert slot.tick(float(second)) == []
     assert of_kind(slot.tick(9.1), KillProcess) != []
+
+
+def test_an_adopted_process_that_shows_no_life_is_not_waited_for():
+    """It was stopped when its manager died; whether it lives is seen without discovery."""
+    slot = adopted()
+    slot.handle(Alive(PID), 0.2)
+    assert slot.tick(1.2) == []
+    assert slot.tick(1.3) == [KillProcess(PID, 'no heartbeat for 1.10 s')]
 
 
 def test_an_adopted_process_that_was_heard_is_not_waited_for_in_silence():

@@ -104,6 +104,8 @@ class Process:
         if self.reported in ('finalized', 'errorprocessing'):
             found.add('state')
         if phase is Phase.STARTING and self.adopted and not self.reported:
+            if now - self.lived_at > patience:
+                found.add('silence')
             if now - self.reported_at > patience + TIMING.adoption_grace:
                 found.add('adoption')
             return found
@@ -457,6 +459,14 @@ class SupervisionHistories(RuleBasedStateMachine):
     def adopt(self, goal: Goal, state: str, stopped: bool) -> None:
         self.world.adopt(goal, state, stopped)
 
+    @precondition(lambda self: self.world.slot.phase is Phase.EMPTY)
+    @rule(goal=st.sampled_from(Goal), state=st.sampled_from(STATES))
+    def adopt_unheard(self, goal: Goal, state: str) -> None:
+        """The process lives, and nothing that it sends by DDS arrives."""
+        self.world.adopt(goal, state, stopped=False)
+        self.world.current.mute = True
+        self.live_on(5.5, beats=False)
+
     @rule(grace=st.sampled_from([0.0, 1.0, 3.0]))
     def retire(self, grace: float) -> None:
         self.world.retire(grace)
@@ -621,6 +631,7 @@ def walk(seed: int, steps: int) -> World:
         lambda: machine.adopt(
             chance.choice([*Goal]), chance.choice(STATES), chance.random() < 0.3
         ): 5,
+        lambda: machine.adopt_unheard(chance.choice([*Goal]), chance.choice(STATES)): 1,
     }
     for _ in range(steps):
         possible = dict(anytime)
