@@ -60,6 +60,7 @@ FALSE_STARTS = {
     'exception in configure': Death('ValueError: cannot do it', 'fail', hook='configure'),
     'exception in activate': Death('ValueError: cannot do it', 'fail', hook='activate'),
     'stuck in configure': Death('not ready within 3 s', 'hang', hook='configure', settings=LATE),
+    'stopped in configure': Death(r'stopped for 0\.\d+ s', 'stop', hook='configure'),
     'stuck in activate': Death(r'activating for 3\.\d+ s', 'hang', hook='activate', settings=LATE),
 }
 

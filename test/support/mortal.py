@@ -147,6 +147,11 @@ def hang(_: Any) -> None:
     threading.Event().wait()
 
 
+def stop(_: Any) -> None:
+    """By a signal, which somebody else has to follow by another."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def hold_the_gil(_: Any) -> None:
     """Nothing in the process goes on."""
     ctypes.PyDLL(None).sleep(600)
@@ -169,6 +174,7 @@ WAYS: dict[str, Callable[[Any], None]] = {
     'fail': fail,
     'grow': grow,
     'hang': hang,
+    'stop': stop,
     'hold_the_gil': hold_the_gil,
     'lock': lock,
 }

@@ -324,6 +324,10 @@ class Supervision:
         self._reported_at += seconds
         self._state_at += seconds
 
+    def shown_no_life_for(self, now: float) -> float:
+        """The time since the last sign of life of the worker, or since its start, s."""
+        return now - self._lived_at
+
     # -- within ----------------------------------------------------------------------------------
 
     def _move(self, phase: Phase, now: float) -> None:
@@ -372,7 +376,7 @@ class Supervision:
         if self.phase is Phase.STARTING:
             if self._adopted and not self.state:
                 # It shows whether it lives without being discovered first.
-                if now - self._lived_at > timing.heartbeat_timeout:
+                if self.shown_no_life_for(now) > timing.heartbeat_timeout:
                     return self._silence(now)
                 patience = timing.heartbeat_timeout + timing.adoption_grace
                 late = now - self._reported_at > patience
@@ -392,7 +396,7 @@ class Supervision:
 
     def _silence(self, now: float) -> str:
         """The silence that has lasted too long, '' where none has."""
-        silence = now - self._lived_at
+        silence = self.shown_no_life_for(now)
         if silence > self.timing.heartbeat_timeout:
             return f'no heartbeat for {silence:.2f} s'
         silence = now - self._reported_at

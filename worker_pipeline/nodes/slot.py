@@ -13,7 +13,7 @@ from worker_pipeline.nodes.worker import run_worker
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.nodes.worker_link import WorkerLink
 from worker_pipeline.runtime.processes import Launcher
-from worker_pipeline.runtime.vital_signs import VitalSigns, resident_size
+from worker_pipeline.runtime.vital_signs import VitalSigns, is_stopped, resident_size
 
 
 class SlotListener(Protocol):
@@ -112,6 +112,12 @@ class Slot:
             at_work = self.supervision.state == 'active'
             reason = self._work.overdue(signs, holds if at_work else 0, now, task_timeout)
             if reason:
+                self.handle(supervision.LimitExceeded(pid, reason), now)
+            silence = self.supervision.shown_no_life_for(now)
+            late = silence > self.supervision.timing.heartbeat_timeout
+            # While it starts it may be silent, an import may hold the GIL; but not stand still.
+            if late and self.supervision.phase is Phase.STARTING and is_stopped(pid):
+                reason = f'stopped for {silence:.2f} s'
                 self.handle(supervision.LimitExceeded(pid, reason), now)
         self._do(self.supervision.tick(now), now)
 

@@ -113,13 +113,23 @@ class VitalSigns:
 
 def start_of(pid: int) -> int | None:
     """When a process was started, in the kernel's ticks since boot; None when it is gone."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields and fields[0] not in (b'Z', b'X') else None
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped a process. Under a debugger it is stopped in another way."""
+    return _stat(pid)[:1] == [b'T']
+
+
+def _stat(pid: int) -> list[bytes]:
+    """A process's state and what comes after it in /proc: the start is number 19. Empty: gone."""
     try:
         stat = Path(f'/proc/{pid}/stat').read_bytes()
     except OSError:
-        return None
-    # The name, in parentheses, may hold anything; the state comes next, the start is the 22nd.
-    fields = stat[stat.rindex(b')') + 2 :].split()
-    return None if fields[0] in (b'Z', b'X') else int(fields[19])
+        return []
+    # The name, in parentheses, may hold anything.
+    return stat[stat.rindex(b')') + 2 :].split()
 
 
 def resident_size(pid: int) -> int:

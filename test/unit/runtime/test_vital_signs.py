@@ -14,7 +14,14 @@ from support.children import child, sleeper
 from support.waiting import wait_for
 
 from worker_pipeline.runtime import vital_signs
-from worker_pipeline.runtime.vital_signs import SIZE, Signs, VitalSigns, resident_size, start_of
+from worker_pipeline.runtime.vital_signs import (
+    SIZE,
+    Signs,
+    VitalSigns,
+    is_stopped,
+    resident_size,
+    start_of,
+)
 
 WORKER = """
 import sys
@@ -140,6 +147,18 @@ def test_a_process_that_is_gone_has_neither_start_nor_size():
     with sleeper() as process:
         pid = process.pid
     assert (start_of(pid), resident_size(pid)) == (None, 0)
+
+
+def test_a_stopped_process_is_known_until_it_goes_on():
+    """One that is gone is not stopped."""
+    with sleeper() as process:
+        assert not is_stopped(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: is_stopped(process.pid), 'it stopped')
+        process.send_signal(signal.SIGCONT)
+        wait_for(lambda: not is_stopped(process.pid), 'it going on')
+        pid = process.pid
+    assert not is_stopped(pid)
 
 
 def test_the_resident_size_is_what_others_measure():
