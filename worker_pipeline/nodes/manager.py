@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,17 +13,17 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 
 from worker_pipeline.config import PipelineConfig, check_links, load
-from worker_pipeline.core.supervision import ProcessExited
-from worker_pipeline.nodes import diagnostics, qos
+from worker_pipeline.nodes import diagnostics, qos, worker_contract
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
 from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_arguments
 from worker_pipeline.nodes.stage import StageNode
 from worker_pipeline.nodes.surroundings import Surroundings
-from worker_pipeline.nodes.worker_contract import values_of
 from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
 from worker_pipeline.runtime.journal import Journal, Outbox
+from worker_pipeline.runtime.line import Frame, Line
+from worker_pipeline.runtime.line_server import LineServer
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
 from worker_pipeline.runtime.plugins import inspect
 from worker_pipeline.runtime.processes import Launcher
@@ -65,7 +64,7 @@ class ManagerNode(ManagedNode):
         self._folder: PipelineFolder | None = None
         self._owns_folder = False
         self._quarantine: Quarantine | None = None
-        self._host = socket.gethostname()
+        self._lines: LineServer | None = None
 
     @property
     def config(self) -> PipelineConfig:
@@ -121,6 +120,7 @@ class ManagerNode(ManagedNode):
         self._quarantine = Quarantine(
             self._quarantine_publisher, default_folder(namespace), self.get_logger().error
         )
+        self._lines = LineServer(folder.line, executor.create_task, self._on_hello)
         around = Surroundings(
             pipeline=config,
             plugins=plugins,
@@ -132,6 +132,7 @@ class ManagerNode(ManagedNode):
             quarantine=self._quarantine,
             ros_arguments=stage_arguments(ros_arguments),
             worker_arguments=worker_arguments(ros_arguments),
+            lines=self._lines,
             dds=dds_settings,
             participant_numbers=dds.participant_numbers(os.getpid()),
             note_process=note_process,
@@ -148,7 +149,6 @@ class ManagerNode(ManagedNode):
         outbox.snapshot = self._snapshot
         journal.begin(self._snapshot())
         self._owns_folder = True
-        self.create_subscription(DiagnosticStatus, 'heartbeats', self._on_heartbeat, qos.HEARTBEATS)
         for node in (self, *self.stages.values()):
             executor.add_node(node)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -293,6 +293,8 @@ class ManagerNode(ManagedNode):
             self._quarantine.close(2.0)
         for stage in self.stages.values():
             stage.destroy_node()
+        if self._lines is not None:
+            self._lines.close()
         self.destroy_node()
 
     def leave_folder(self) -> None:
@@ -303,16 +305,15 @@ class ManagerNode(ManagedNode):
 
     # -- what is heard ---------------------------------------------------------------------------
 
-    def _on_heartbeat(self, heartbeat: DiagnosticStatus) -> None:
-        stage_name, _, slot_name = heartbeat.name.partition('/')
+    def _on_hello(self, line: Line, frame: Frame) -> Callable[[Frame], None] | None:
+        """A worker calls. Who has no slot here, or not yet, is to call again."""
+        stage_name, slot_name, has = worker_contract.read_hello(frame)
         stage = self.stages.get(stage_name)
         slot = stage.slots.get(slot_name) if stage else None
-        host, _, pid = heartbeat.hardware_id.rpartition(':')
-        if slot is None or host != self._host or not pid.isdecimal():
-            return
-        values = values_of(heartbeat)
-        error = heartbeat.message if heartbeat.level == DiagnosticStatus.ERROR else ''
-        slot.heard(int(pid), values.get('state', ''), values, error, time.monotonic())
+        pid = line.peer_pid
+        if slot is None or slot.supervision.pid != pid:
+            return None
+        return slot.link.attach(line, pid, has)
 
     def on_exit(self, pid: int, reason: str) -> None:
         """A process that the launcher watched has ended. May be called from any thread."""
@@ -322,7 +323,7 @@ class ManagerNode(ManagedNode):
         for stage in self.stages.values():
             for slot in stage.slots.values():
                 if slot.supervision.pid == pid:
-                    slot.handle(ProcessExited(pid, reason), time.monotonic())
+                    slot.ended(pid, reason, time.monotonic())
                     return
 
     # -- time ------------------------------------------------------------------------------------

@@ -97,6 +97,11 @@ class Slot:
         """A death of its worker was the fault of an item."""
         self._do(self.supervision.pardon(now), now)
 
+    def ended(self, pid: int, reason: str, now: float) -> None:
+        """Its process has ended; what it said before that still counts."""
+        self.link.hear_out()
+        self.handle(supervision.ProcessExited(pid, reason), now)
+
     def handle(self, event: supervision.Event, now: float) -> None:
         """Pass an event on to the supervision, and do what it says."""
         self._do(self.supervision.handle(event, now), now)
@@ -137,15 +142,12 @@ class Slot:
         self._work.excuse(seconds)
 
     def heard(self, pid: int, state: str, values: dict[str, str], error: str, now: float) -> None:
-        """A heartbeat came from this slot's worker."""
+        """This slot's worker told how it stands."""
         if pid != self.supervision.pid:
             return
         self.values = values
         if error:
             self.last_error = error
-        if self.supervision.phase is Phase.STARTING and state in ('inactive', 'active'):
-            # Asked for again with every heartbeat until it comes back by every way.
-            self.link.probe(pid)
         self.handle(supervision.StateReported(pid, state), now)
 
     def _do(self, actions: list[supervision.Action], now: float) -> None:
@@ -171,6 +173,7 @@ class Slot:
 
     def _bury(self, action: supervision.ReleaseItems) -> None:
         # Pardoned, it may be filled anew before this is over.
+        self.link.detach()
         signs, self.signs = self.signs, None
         in_work = signs.read().in_work if signs is not None and action.suspect else 0
         # Who knew it best: itself, then we. What a signal did is only how.

@@ -357,13 +357,17 @@ class StageNode(ManagedNode):
     def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
         self._around.note_process(pid)
         slot = self.slots[worker]
+        slot.inherited = False
         with self._outbox:
-            if slot.inherited and slot.supervision.pid == pid:
-                slot.inherited = False
-                for item in self.ledger.reconcile(worker, has):
-                    self._outbox.do(slot.link.send, item.number, item.payload)
-                self._settle(self.ledger.drop_the_lost())
+            for item in self.ledger.reconcile(worker, has):
+                self._outbox.do(slot.link.send, item.number, item.payload)
+            self._settle(self.ledger.drop_the_lost())
             slot.handle(LinkVerified(pid), time.monotonic())
+
+    def on_state(
+        self, worker: str, pid: int, state: str, values: dict[str, str], failure: str
+    ) -> None:
+        self.slots[worker].heard(pid, state, values, failure, time.monotonic())
 
     def _settle(self, settled: Settled) -> None:
         for delivered in settled.delivered:

@@ -80,6 +80,7 @@ class StageWorkers:
             message_types.class_of(self._plugin.input_type),
             message_types.class_of(self._plugin.output_type),
             self.concurrency,
+            self._around.lines,
             self._listener,
         )
         slot = self.slots[name] = Slot(
@@ -140,9 +141,8 @@ class StageWorkers:
             manager_pid=around.manager_pid,
             ros_arguments=around.worker_arguments,
             dds_profile=around.dds.common if around.dds else '',
-            transports=around.dds.suited_to(plugin.input_type, plugin.output_type)
-            if around.dds
-            else None,
+            transports=around.dds.worker if around.dds else None,
+            line=str(around.folder.line),
             state=str(self.state_of(slot)) if plugin.remembers else '',
             lock=str(around.folder.lock_file),
             keep_held=not around.outbox.journal.payloads,
@@ -208,6 +208,7 @@ class StageWorkers:
         looks_at_memory = limit > 0 and now - self._memory_looked_at > MEMORY_PERIOD
         for slot in list(self.slots.values()):
             slot.tick(now, holds(slot.name), self._config.task_timeout)
+            slot.link.look_round()
             if looks_at_memory:
                 slot.limit_memory(limit, now)
                 self._memory_looked_at = now

@@ -10,6 +10,7 @@ from worker_pipeline.config import PipelineConfig, PluginDescription
 from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.runtime.dds import Settings as DdsSettings
 from worker_pipeline.runtime.journal import Outbox
+from worker_pipeline.runtime.line_server import LineServer
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
 from worker_pipeline.runtime.processes import Launcher
 
@@ -28,6 +29,7 @@ class Surroundings:
     quarantine: Quarantine
     ros_arguments: tuple[str, ...]  # for the stages' nodes
     worker_arguments: tuple[str, ...]  # for the workers' contexts
+    lines: LineServer  # to the workers
     dds: DdsSettings | None  # None: as the user has set
     participant_numbers: Iterator[int]  # of DDS, one for each worker process
     note_process: Callable[[int], None]  # told the pid of every worker that is up, or is ended

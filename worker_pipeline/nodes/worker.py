@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.worker_contract import WorkerSpec
-from worker_pipeline.runtime import answers, dds, shared_memory
+from worker_pipeline.runtime import answers, dds, line, shared_memory
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
-from worker_pipeline.runtime.cdr import BadMessageError, number_of, sealed, unsealed
+from worker_pipeline.runtime.line import Frame
+from worker_pipeline.runtime.manager_line import ManagerLine
 from worker_pipeline.runtime.pipeline_folder import forget_page, manager_of
 from worker_pipeline.runtime.plugins import load_stage_class
 from worker_pipeline.runtime.saved_state import SavedState
@@ -39,6 +40,7 @@ from worker_pipeline.runtime.vital_signs import VitalSigns
 from worker_pipeline.stage import Stage
 
 ANSWER_TIME = 0.1  # s
+RECONNECT_PERIOD = 0.02  # s
 EXIT_HOOK_FAILED = 70  # EX_SOFTWARE
 EXIT_STAGE_FAILED = 70  # EX_SOFTWARE
 EXIT_INTERNAL_ERROR = 71  # EX_OSERR
@@ -46,7 +48,10 @@ EXIT_ORPHANED = 75  # EX_TEMPFAIL
 
 
 class WorkerNode(ManagedNode):
-    """Takes items from ``work``, answers each exactly once, by ``result`` or by ``outcome``."""
+    """Takes items from its line, and answers each exactly once.
+
+    Its topics ``work``, ``result`` and ``outcome`` show the same to whoever else listens.
+    """
 
     def __init__(self, spec: WorkerSpec, stage: Stage) -> None:
         super().__init__(
@@ -59,6 +64,8 @@ class WorkerNode(ManagedNode):
         self.spec = spec
         self.exit_code = 0
         self.failure = ''
+        self._told: dict[str, str] = {}
+        self._executor_of_tasks: Any = None
         self._hardware_id = f'{socket.gethostname()}:{os.getpid()}'
         stage_class = type(stage)
         for key, value in stage.params.items():
@@ -68,7 +75,8 @@ class WorkerNode(ManagedNode):
         self.signs = VitalSigns(Path(spec.page))
         self._recent = RecentAnswers(spec.concurrency)
         saved = SavedState(Path(spec.state)) if spec.state else None
-        self.runner = StageRunner(stage, self, self.signs, self._recent, self.say, saved)
+        self.line = ManagerLine(Path(spec.line), self._hello, self._on_frame)
+        self.runner = StageRunner(stage, self, self.signs, self._recent, self.say, saved, self.line)
         work_qos = qos.work(spec.concurrency)
         self._input_type = stage_class.input_type
         self._output_type = stage_class.output_type
@@ -83,19 +91,23 @@ class WorkerNode(ManagedNode):
             self.create_subscription(
                 stage_class.contexts[name], topic, buffer.add, profile(qos.CONTEXT_DEPTH)
             )
+        # What is published there has come by the line already.
         self.create_subscription(
-            self._input_type, f'{spec.slot}/work', self._on_work, work_qos, raw=True
+            self._input_type, f'{spec.slot}/work', lambda _: None, work_qos, raw=True
         )
+        self._shown = {self._result: False, self._outcome: False}
         self.create_timer(
             spec.heartbeat_period,
-            self.send_heartbeat,
+            self._on_heartbeat,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
 
     # -- lifecycle: the stage's hooks, on the main thread ----------------------------------------
 
-    async def start(self) -> None:
-        """Go to the state that was asked for at birth."""
+    async def start(self, executor: Any) -> None:
+        """Call, and go to the state that was asked for at birth."""
+        self._executor_of_tasks = executor
+        self.line.connect()
         steps = ['configure'] if self.spec.target == 'inactive' else ['configure', 'activate']
         for step in steps:
             if not await self.transition(step):
@@ -153,6 +165,12 @@ class WorkerNode(ManagedNode):
 
     # -- heartbeats ------------------------------------------------------------------------------
 
+    def _on_heartbeat(self) -> None:
+        self.send_heartbeat()
+        for publisher in self._shown:
+            # The stage itself listens, so that the two are linked in the graph.
+            self._shown[publisher] = publisher.get_subscription_count() > 1
+
     def send_heartbeat(self) -> None:
         """Tell the manager that this process lives, and how it stands."""
         if self.state == 'finalized':
@@ -161,61 +179,56 @@ class WorkerNode(ManagedNode):
             return
         signs = self.signs.read()
         busy = (time.monotonic_ns() - signs.since) / NANOSECONDS if signs.in_work else 0.0
-        values = {
+        self._told = {
             'state': self.state,
-            'processed': self.runner.processed,
-            'in_flight': len(self.runner.holding),
+            'processed': str(self.runner.processed),
+            'in_flight': str(len(self.runner.holding)),
             'busy_s': f'{busy:.3f}',
         }
+        self.line.send(*worker_contract.state_report(self.state, self._told, self.failure))
         self._heartbeat.publish(
             DiagnosticStatus(
                 level=DiagnosticStatus.ERROR if self.failure else DiagnosticStatus.OK,
                 name=self.spec.name,
                 message=self.failure or self.state,
                 hardware_id=self._hardware_id,
-                values=worker_contract.key_values(values),
+                values=worker_contract.key_values(self._told),
             )
         )
 
-    # -- items -----------------------------------------------------------------------------------
+    # -- the line --------------------------------------------------------------------------------
 
-    def _on_work(self, item: bytes) -> None:
-        try:
-            number = number_of(item)
-        except BadMessageError as error:
-            self.get_logger().error(f'{self.spec.slot}/work: {error}', throttle_duration_sec=1.0)
-            return
-        if number & worker_contract.PROBE:
-            self._answer_probe(number)
-        else:
-            self.runner.offer(number, item)
+    def _hello(self) -> Iterator[Frame]:
+        """Who we are, and what a new manager may not have heard."""
+        # The answers last: what is held may be answered meanwhile, and is then among them.
+        holding = list(self.runner.holding)
+        recent = self._recent.all()
+        has = [*holding, *(answer.number for answer in recent)]
+        yield worker_contract.hello(self.spec.stage, self.spec.slot, has)
+        yield worker_contract.state_report(self.state, self._told, self.failure)
+        for answer in recent:
+            yield worker_contract.frame_of(answer)
 
-    def _answer_probe(self, number: int) -> None:
-        if number != worker_contract.probe_number(os.getpid()):
-            return  # asked of the process that had this slot before
-        has = [*self.runner.holding, *(answer.number for answer in self._recent.all())]
-        self._result.publish(sealed(serialize_message(self._output_type()), number))
-        self._outcome.publish(
-            worker_contract.outcome(
-                self.spec.name, worker_contract.PROBED, number, ' '.join(str(each) for each in has)
-            )
-        )
-        # Whoever asks may be a new manager, which has not heard them.
-        for answer in self._recent.all():
-            self.say(answer)
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.kind == line.ITEM:
+            self.runner.offer(frame.number, frame.body)
+        elif frame.kind == line.REQUEST:
+            self._executor_of_tasks.create_task(self.transition, frame.body.decode())
 
     def say(self, answer: Answer) -> None:
         """Answer an item; also once more."""
+        self.line.send(*worker_contract.frame_of(answer))
         if answer.kind == answers.OUTPUT:
-            self._result.publish(sealed(answer.output, answer.number))
-        else:
+            if self._shown[self._result]:
+                self._result.publish(answer.output)
+        elif self._shown[self._outcome]:
             self._outcome.publish(
                 worker_contract.outcome(self.spec.name, answer.kind, answer.number, answer.text)
             )
 
     def deserialize(self, item: bytes) -> Any:
-        """An input message. Without the seal, which would be read for what was cut off an item."""
-        return deserialize_message(unsealed(item), self._input_type)
+        """An input message."""
+        return deserialize_message(item, self._input_type)
 
     def serialize(self, message: Any) -> bytes:
         """An output message's bytes."""
@@ -264,7 +277,7 @@ class _Life:
         self._signs = signs
         self._manager = spec.manager_pid
         self._kept: list[int] = []
-        self.holding: dict[int, bytes] = {}
+        self.node: WorkerNode | None = None  # as soon as there is one
 
     def begin(self) -> None:
         """Begin to beat. A worker that is born after its manager's death ends at once."""
@@ -276,13 +289,15 @@ class _Life:
     def _run(self) -> None:
         while True:
             self._beat_while_managed()
+            if self.node is not None:
+                self.node.line.read()  # the last that it has said
             deadline = time.monotonic() + self._spec.orphan_timeout
             while (manager := manager_of(Path(self._spec.lock))) is None:
                 if time.monotonic() > deadline:
                     self._end()
                 if self._spec.keep_held:
                     self._keep_held()
-                time.sleep(min(self._spec.heartbeat_period, 0.1))
+                time.sleep(min(self._spec.heartbeat_period, RECONNECT_PERIOD))
                 self._signs.beat()
             self._manager = manager
 
@@ -293,18 +308,24 @@ class _Life:
             return
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        while not poll.poll(self._spec.heartbeat_period * 1e3):
+        pause = self._spec.heartbeat_period
+        while not poll.poll(pause * 1e3):
             self._signs.beat()
+            node = self.node
+            is_cut_off = node is not None and not node.line.connected
+            if node is not None and is_cut_off:
+                node.line.connect()
+            pause = min(pause, RECONNECT_PERIOD) if is_cut_off else self._spec.heartbeat_period
         os.close(pidfd)
 
     def _keep_held(self) -> None:
         """Write down what nobody else has now, for the next manager to give out again."""
-        held = dict(self.holding)
+        held = dict(self.node.runner.holding) if self.node is not None else {}
         if list(held) == self._kept:
             return
         path = self._signs.path
         fresh = path.with_name(path.name + '.held.new')
-        data = marshal.dumps({number: unsealed(item) for number, item in held.items()})
+        data = marshal.dumps(held)
         with contextlib.suppress(OSError):  # no room: tried again
             fresh.write_bytes(data)
             fresh.replace(path.with_name(path.name + '.held'))
@@ -343,7 +364,7 @@ def run_worker(spec: WorkerSpec) -> None:
     with _participant(spec):
         rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = WorkerNode(spec, stage)
-    life.holding = node.runner.holding
+    life.node = node
     executor = create_executor()
     executor.add_node(node)
     running = True
@@ -359,7 +380,7 @@ def run_worker(spec: WorkerSpec) -> None:
 
     spinner = threading.Thread(target=spin, name='executor', daemon=True)
     spinner.start()
-    executor.create_task(node.start)
+    executor.create_task(node.start, executor)
     try:
         node.runner.run()
     except StageFailedError as error:

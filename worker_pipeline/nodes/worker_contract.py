@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from worker_pipeline.runtime import answers
+from worker_pipeline.runtime import answers, line
+from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.dds_profile import Transports
-
-# A probe is an empty item that a worker sends back by each of its answer topics, so that a link is
-# known to work, from end to end, before an item is trusted to it. Its number is the pid of the
-# process that is asked, above all numbers of items.
-PROBE = 1 << 63
-# What the answer to a probe says; other answers' kinds are in runtime/answers.py.
-PROBED = 'probed'
-
-
-def probe_number(pid: int) -> int:
-    """The number of the probe to a process."""
-    return PROBE | pid
+from worker_pipeline.runtime.line import Frame
 
 
 @attrs.frozen
@@ -46,6 +37,7 @@ class WorkerSpec:
     participant: int = 0  # the number of its DDS participant, with transports
     page: str = ''  # path of its vital signs
     state: str = ''  # path of its stage's state; '' for a stage that does not remember
+    line: str = ''  # path of the socket at which the manager takes calls
     lock: str = ''  # path of the file that names the pipeline's manager
     keep_held: bool = False  # whether to keep what it holds in a file when the manager dies
 
@@ -64,8 +56,49 @@ def fit_of(spec: WorkerSpec) -> int:
     return int.from_bytes(digest, 'little')
 
 
+def hello(stage: str, slot: str, has: list[int]) -> Frame:
+    """What a worker says first. ``has``: the items that it has received, answered or not."""
+    return Frame(line.HELLO, 0, marshal.dumps((stage, slot, has)))
+
+
+def read_hello(frame: Frame) -> tuple[str, str, set[int]]:
+    """The stage, the slot, and the items."""
+    stage, slot, has = marshal.loads(frame.body)
+    return stage, slot, set(has)
+
+
+def state_report(state: str, values: Mapping[str, str], failure: str) -> Frame:
+    """How a worker stands; ``failure``: what went wrong in a hook, '' where nothing did."""
+    return Frame(line.STATE, 0, marshal.dumps((state, dict(values), failure)))
+
+
+def read_state_report(frame: Frame) -> tuple[str, dict[str, str], str]:
+    """The state, the values, and the failure."""
+    state, values, failure = marshal.loads(frame.body)
+    return state, values, failure
+
+
+def frame_of(answer: Answer) -> Frame:
+    """An answer as it goes by the line."""
+    if answer.kind == answers.OUTPUT:
+        return Frame(line.OUTPUT, answer.number, answer.output)
+    return Frame(
+        line.OUTCOME,
+        answer.number,
+        f'{answer.kind}\n{answer.text}'.encode(errors='backslashreplace'),
+    )
+
+
+def answer_of(frame: Frame) -> Answer:
+    """The answer that a frame is."""
+    if frame.kind == line.OUTPUT:
+        return Answer(frame.number, answers.OUTPUT, output=frame.body)
+    kind, _, text = frame.body.decode().partition('\n')
+    return Answer(frame.number, kind, text)
+
+
 def outcome(worker: str, kind: str, number: int, text: str = '') -> DiagnosticStatus:
-    """An answer without an output."""
+    """An answer without an output, as others see it."""
     level = DiagnosticStatus.ERROR if kind == answers.ERROR else DiagnosticStatus.OK
     values = {'number': str(number), 'text': text} if text else {'number': str(number)}
     return DiagnosticStatus(level=level, name=worker, message=kind, values=key_values(values))
@@ -74,8 +107,3 @@ def outcome(worker: str, kind: str, number: int, text: str = '') -> DiagnosticSt
 def key_values(values: Mapping[str, Any]) -> list[KeyValue]:
     """A mapping as diagnostics carry it."""
     return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-
-
-def values_of(status: DiagnosticStatus) -> dict[str, str]:
-    """The values of a diagnostic status by key."""
-    return {entry.key: entry.value for entry in status.values}

@@ -34,19 +34,12 @@ class Settings:
     """How the processes of a pipeline talk, where the user has not made a choice of his own."""
 
     common: str  # path of the profile that they have in common
-    worker: Transports  # of one that has nothing to do with camera images
+    worker: Transports
 
     @property
     def manager(self) -> Transports:
-        """It passes on whatever its stages send, and hears nodes that are not ours."""
+        """It hears cameras, and those who look at what its stages send, which are not ours."""
         return attrs.evolve(self.worker, shared_memory=True, room=ROOM_FOR_FRAMES)
-
-    def suited_to(self, input_type: str, output_type: str) -> Transports:
-        """What a worker needs that takes and gives messages of these types."""
-        if output_type in LARGE_MESSAGES:
-            return self.manager
-        takes_images = input_type in LARGE_MESSAGES
-        return attrs.evolve(self.worker, shared_memory=True) if takes_images else self.worker
 
 
 def apply_defaults(folder: Path) -> Settings | None:

@@ -105,6 +105,11 @@ class PipelineFolder:
         return self.path / 'journal'
 
     @property
+    def line(self) -> Path:
+        """The socket at which the manager takes its workers' calls."""
+        return self.path / 'line'
+
+    @property
     def _helpers_file(self) -> Path:
         return self.path / 'helpers'
 

@@ -1,15 +1,16 @@
 """A worker's main thread: runs a stage's hooks and items, one at a time, first in, first out.
 
-It knows no ROS. What it is given to do comes through one queue, so an order that was asked for
-between two items is carried out between them: a worker told to deactivate finishes what it holds
-first.
+It knows no ROS and no sockets. What it is given to do comes through one queue, so an order that was
+asked for between two items is carried out between them: a worker told to deactivate finishes what
+it holds first.
 """
 
 from __future__ import annotations
 
 import copy
-import queue
+import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -44,6 +45,33 @@ class Messages(Protocol):
         """An output."""
 
 
+class Source(Protocol):
+    """Where more to do comes from."""
+
+    def fetch(self, *, wait: bool) -> None:
+        """Offer what has come; ``wait``: as soon as something has, or somebody rings."""
+
+    def ring(self) -> None:
+        """Have the main thread wait no longer. Called on any thread."""
+
+
+class Bell:
+    """A source of nothing: items are offered by other threads."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+
+    def fetch(self, *, wait: bool) -> None:
+        """Wait for the ring."""
+        if wait:
+            self._rung.wait()
+            self._rung.clear()
+
+    def ring(self) -> None:
+        """End a wait."""
+        self._rung.set()
+
+
 class Job:
     """A call to be made on the main thread; ``done`` once it was, ``error`` if it raised."""
 
@@ -62,10 +90,10 @@ class Job:
 
 
 class StageRunner:
-    """Runs one stage. Other threads offer items and submit jobs; ``run`` is the main thread's.
+    """Runs one stage. Other threads submit jobs, and may offer items; ``run`` is the main thread's.
 
     ``say`` is called with every answer, ``recent`` holds the last of them. ``saved``: where a stage
-    that remembers has its state.
+    that remembers has its state. ``source``: what is asked for items whenever there may be time.
     """
 
     def __init__(
@@ -76,6 +104,7 @@ class StageRunner:
         recent: RecentAnswers,
         say: Callable[[Answer], None],
         saved: SavedState | None = None,
+        source: Source | None = None,
     ) -> None:
         self.stage = stage
         self.accepting = False  # set by the activate and deactivate jobs, so in order with items
@@ -87,7 +116,8 @@ class StageRunner:
         self._say = say
         self._saved = saved
         self._output_type = type(stage).output_type
-        self._inbox: queue.SimpleQueue[int | Job | None] = queue.SimpleQueue()
+        self._source: Source = Bell() if source is None else source
+        self._inbox: deque[int | Job | None] = deque()
 
     def offer(self, number: int, item: bytes) -> None:
         """Queue a serialised item; once, whoever sends it again."""
@@ -99,17 +129,21 @@ class StageRunner:
             self._say(done)
         else:
             self.holding[number] = item
-            self._inbox.put(number)
+            self._put(number)
 
     def submit(self, call: Callable[[], None]) -> Job:
         """Queue a call; returns a job to watch."""
         job = Job(call)
-        self._inbox.put(job)
+        self._put(job)
         return job
 
     def close(self) -> None:
         """Let ``run`` return after what is queued now."""
-        self._inbox.put(None)
+        self._put(None)
+
+    def _put(self, entry: int | Job | None) -> None:
+        self._inbox.append(entry)
+        self._source.ring()
 
     def restore(self) -> None:
         """Go on from the state that was saved last; without any, the present one is saved."""
@@ -126,7 +160,11 @@ class StageRunner:
     def run(self) -> None:
         """Do what is queued until closed. Raises StageFailedError."""
         while True:
-            entry = self._inbox.get()
+            # Before each item too: what has come counts as held, and is shown to be.
+            self._source.fetch(wait=not self._inbox)
+            if not self._inbox:
+                continue
+            entry = self._inbox.popleft()
             if entry is None:
                 return
             if isinstance(entry, Job):

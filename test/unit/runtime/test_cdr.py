@@ -1,4 +1,4 @@
-"""What is read of a serialised message, and what is put behind it."""
+"""What is read of a serialised message."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, TimeReference
 from std_msgs.msg import Header
 
 from worker_pipeline.runtime.cdr import (
     BadMessageError,
-    number_of,
-    sealed,
     split_stamp,
     stamp_of,
-    unsealed,
 )
 
 SECOND = 1_000_000_000
 LITTLE, BIG = b'\x00\x01\x00\x00', b'\x00\x00\x00\x00'
 INT32_MAX = 2**31 - 1
-NUMBERS = st.integers(0, 2**64 - 1)
 
 
 def stamped(seconds: int, nanoseconds: int, *, big_endian: bool = False) -> bytes:
@@ -87,57 +83,6 @@ def test_bytes_too_few_for_a_stamp_are_refused(length: int):
 
 @pytest.mark.parametrize('kind', [Header, Image, Odometry, TimeReference])
 def test_the_stamp_of_what_ros_serialises_is_found(kind: type):
-    """Sealed or not."""
-    data = serialize_message(message(kind, 'camera'))
-    assert stamp_of(data) == stamp_of(sealed(data, 7)) == 12 * SECOND + 345
-
-
-@given(data=st.binary(max_size=70), number=NUMBERS)
-def test_what_was_sealed_is_got_back_with_its_number(data: bytes, number: int):
-    """Whatever it is, and however long."""
-    closed = sealed(data, number)
-    assert number_of(closed) == number
-    assert unsealed(closed) == data
-    assert closed.startswith(data)
-
-
-@pytest.mark.parametrize('length', [*range(20), 65_535, 65_536, 1_000_001])
-def test_a_sealed_message_needs_no_padding_from_rtps(length: int):
-    """Its length is a multiple of four, so that the number stays at the very end."""
-    closed = sealed(bytes(length), 2**63 | 5)
-    assert len(closed) % 4 == 0
-    assert (number_of(closed), unsealed(closed)) == (2**63 | 5, bytes(length))
-
-
-def test_a_seal_may_be_sealed_again():
-    """Only the last one is looked at."""
-    twice = sealed(sealed(b'abcde', 1), 2)
-    assert number_of(twice) == 2
-    assert number_of(unsealed(twice)) == 1
-
-
-@given(data=st.binary(max_size=70))
-def test_what_has_no_seal_has_no_number(data: bytes):
-    """The mark is not among bytes that come by chance."""
-    with pytest.raises(BadMessageError, match=f'found {len(data)} bytes without a number'):
-        number_of(data)
-
-
-@given(data=st.binary(max_size=20), number=NUMBERS, cut=st.integers(1, 16))
-def test_a_seal_that_is_cut_or_followed_by_something_is_none(data: bytes, number: int, cut: int):
-    """Rather than a number made of something else."""
-    for other in (sealed(data, number)[:-cut], sealed(data, 0) + bytes(cut)):
-        with pytest.raises(BadMessageError):
-            number_of(other)
-
-
-@pytest.mark.parametrize('kind', [Header, Image, Odometry, TimeReference])
-@pytest.mark.parametrize('text', ['', 'c', 'ca', 'cam', 'came', 'camera/front'])
-def test_a_sealed_message_is_read_like_the_plain_one(kind: type, text: str):
-    """By everybody who knows nothing of seals."""
-    plain = message(kind, text)
-    if kind is Image:
-        plain.data = bytes(range(len(text)))
-    data = serialize_message(plain)
-    assert deserialize_message(sealed(data, 2**64 - 1), kind) == plain
-    assert deserialize_message(unsealed(sealed(data, 3)), kind) == plain
+    """It is the first field of the first field."""
+    data = bytes(serialize_message(message(kind, 'frame')))
+    assert stamp_of(data) == 12 * SECOND + 345

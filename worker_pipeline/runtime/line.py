@@ -1,0 +1,217 @@
+"""A line: the connection between a stage and one of its workers.
+
+A stream socket of this machine that carries frames, each a kind, a number and a body of any size.
+It is there as soon as the process is, with nothing to be discovered; it keeps the order and loses
+nothing; and what was sent before a death can still be read after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+# From a worker to its stage:
+HELLO = 1  # who it is, and what it has; the first of all
+STATE = 2  # its lifecycle state, and how it stands
+OUTPUT = 3  # the answer to an item: a message
+OUTCOME = 4  # or that there is none, and why
+# From a stage to its worker:
+ITEM = 5
+REQUEST = 6  # of a lifecycle transition
+
+_HEAD = struct.Struct('<IIQ')  # size of the body, kind, number
+_CHUNK = 256 * 1024
+_CHUNKS = 16
+# The kernel takes no longer one as a socket's address.
+_LONGEST_PATH = 100
+
+
+class Frame(NamedTuple):
+    """What is said at once."""
+
+    kind: int
+    number: int
+    body: bytes
+
+
+class Line:
+    """One end. What is sent without waiting is kept here until the other end has room for it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._rest = b''  # the beginning of a frame
+        self._large: bytearray | None = None  # of a large one, in place
+        self._filled = 0
+        self._unsent: deque[memoryview] = deque()
+        self.ended = False  # nothing more comes, and nothing more arrives
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 when it is closed."""
+        return self._socket.fileno()
+
+    @property
+    def peer_pid(self) -> int:
+        """The pid of the process at the other end, from the kernel."""
+        size = struct.calcsize('3i')
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        return int(struct.unpack('3i', credentials)[0])
+
+    def close(self) -> None:
+        """Hang up; what was not sent is dropped."""
+        self.ended = True
+        self._unsent.clear()
+        self._socket.close()
+
+    # -- hearing ---------------------------------------------------------------------------------
+
+    def receive(self, *, everything: bool = False) -> list[Frame]:
+        """The frames that have come whole, without waiting. ``ended`` tells if there is no more.
+
+        Not all at once, so that a worker that says much leaves the others their turn; but for
+        ``everything``.
+        """
+        frames: list[Frame] = []
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            turns = 0
+            while not self.ended and (everything or turns < _CHUNKS):
+                self._receive_some(frames)
+                turns += 1
+        return frames
+
+    def _receive_some(self, frames: list[Frame]) -> None:
+        try:
+            if self._large is not None:
+                with memoryview(self._large) as large, large[self._filled :] as room:
+                    count = self._socket.recv_into(room, 0, socket.MSG_DONTWAIT)
+            else:
+                data = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT)
+                count = len(data)
+        except (BlockingIOError, InterruptedError):
+            raise
+        except OSError:
+            count = 0  # reset by the other's death
+        if not count:
+            self.ended = True
+            return
+        if self._large is None:
+            self._split(self._rest + data if self._rest else data, frames)
+            return
+        self._filled += count
+        if self._filled == len(self._large):
+            whole, self._large = bytes(self._large), None
+            self._split(whole, frames)
+
+    def _split(self, data: bytes, frames: list[Frame]) -> None:
+        at, end = 0, len(data)
+        while end - at >= _HEAD.size:
+            size, kind, number = _HEAD.unpack_from(data, at)
+            body = at + _HEAD.size
+            if body + size > end:
+                if size > _CHUNK:
+                    self._begin_large(memoryview(data)[at:], _HEAD.size + size)
+                    return
+                break
+            frames.append(Frame(kind, number, data[body : body + size]))
+            at = body + size
+        self._rest = data[at:]
+
+    def _begin_large(self, beginning: memoryview, size: int) -> None:
+        self._large = bytearray(size)
+        self._large[: len(beginning)] = beginning
+        self._filled = len(beginning)
+        self._rest = b''
+
+    # -- saying ----------------------------------------------------------------------------------
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something waits to be sent: ``flush`` when the socket can be written to."""
+        return bool(self._unsent)
+
+    def send(self, kind: int, number: int = 0, body: bytes = b'') -> None:
+        """Send a frame without waiting. To whoever has hung up it is lost."""
+        if self.ended:
+            return
+        head = _HEAD.pack(len(body), kind, number)
+        self._unsent += (
+            [memoryview(head + body)]
+            if len(body) < _CHUNK
+            else [
+                memoryview(head),
+                memoryview(body),
+            ]
+        )
+        if len(self._unsent) <= 2:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what there is room for."""
+        try:
+            while self._unsent:
+                first = self._unsent[0]
+                count = self._socket.send(first, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                if count < len(first):
+                    self._unsent[0] = first[count:]
+                else:
+                    self._unsent.popleft()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            # Its end is seen by whoever reads: there may be something to be read yet.
+            self._unsent.clear()
+
+    def send_all(self, kind: int, number: int = 0, body: bytes = b'') -> None:
+        """Send a frame, and wait until the other end has room for it."""
+        head = _HEAD.pack(len(body), kind, number)
+        with contextlib.suppress(OSError):  # as above
+            if len(body) < _CHUNK:
+                self._socket.sendall(head + body)
+            else:
+                self._socket.sendall(head)
+                self._socket.sendall(body)
+
+
+def listen(path: Path) -> socket.socket:
+    """A socket that takes connections at a path; what was there goes. Raises OSError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        path.unlink(missing_ok=True)
+        with _address(path) as address:
+            listener.bind(address)
+        listener.listen(1024)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def connect(path: Path) -> Line | None:
+    """A line to whoever listens at a path; None where nobody does."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with _address(path) as address:
+            connection.connect(address)
+    except OSError:
+        connection.close()
+        return None
+    return Line(connection)
+
+
+@contextlib.contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """The path, or a shorter way there."""
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield f'/proc/self/fd/{folder}/{path.name}'
+    finally:
+        os.close(folder)
