@@ -166,6 +166,8 @@ class WorkerNode(ManagedNode):
     # -- heartbeats ------------------------------------------------------------------------------
 
     def _on_heartbeat(self) -> None:
+        # The main thread may be at an item for long: what comes meanwhile is held, too.
+        self.line.read()
         self.send_heartbeat()
         for publisher in self._shown:
             # The stage itself listens, so that the two are linked in the graph.
