@@ -82,13 +82,13 @@ class StateReported(NamedTuple):
 
 
 class Alive(NamedTuple):
-    """A sign of life that came by another way than DDS: it tells no state."""
+    """A sign of life that came by another way than the worker's line: it tells no state."""
 
     pid: int
 
 
 class LinkVerified(NamedTuple):
-    """A probe went to the worker and came back by every way an answer can take."""
+    """The worker has called: the line between it and its stage is there."""
 
     pid: int
 
@@ -173,8 +173,8 @@ class Timing(NamedTuple):
     startup_timeout: float = 30.0
     request_retry: float = 0.5
     terminate_grace: float = 0.5
-    adoption_grace: float = 5.0  # a new manager takes its time to discover who is there
-    link_grace: float = 5.0  # and DDS to come back, while the worker lives for certain
+    adoption_grace: float = 5.0  # a worker takes its time to find a new manager
+    link_grace: float = 5.0  # and to be heard again, while it lives for certain
 
 
 class Supervision:

@@ -43,7 +43,7 @@ def keep_all() -> QoSProfile:
 
 
 def work(concurrency: int) -> QoSProfile:
-    """Work and its answers: as many as a worker holds at once, and a probe, can be under way."""
+    """Work and its answers, as they are shown: as many as a worker holds at once."""
     return reliable(2 * concurrency + 2)
 
 

@@ -362,7 +362,8 @@ def run_worker(spec: WorkerSpec) -> None:
     stage = load_stage_class(spec.plugin)()
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
-    shared_memory.sweep_the_unfinished()
+    if spec.transports is None or spec.transports.shared_memory:
+        shared_memory.sweep_the_unfinished()
     with _participant(spec):
         rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = WorkerNode(spec, stage)
