@@ -96,7 +96,8 @@ def participant(
     while number is not None and number < LAST_NUMBER and not _is_free(number):
         number += 1
     with tempfile.NamedTemporaryFile('w', prefix='fastdds_', suffix='.xml', dir=folder) as profile:
-        profile.write(compose(Path(common), transports, number))
+        version = 3 if rclpy_major() >= KILTED else 2
+        profile.write(compose(Path(common), transports, number, version=version))
         profile.flush()
         settings = {profile_variable(): profile.name}
         if transports.loopback:

@@ -58,6 +58,14 @@ def test_a_profile_is_the_common_one_with_transports_and_a_number(loopback, shar
     assert ('127.0.0.1' in peers) == loopback
 
 
+def test_the_heartbeat_of_writers_has_the_name_that_fast_dds_knows():
+    """One that it does not know makes it refuse the whole file."""
+    for version, name in ((2, 'heartbeatPeriod'), (3, 'heartbeat_period')):
+        profile = compose(COMMON, Transports(loopback=True), version=version)
+        [writer] = ElementTree.fromstring(profile).iter(f'{SPACE}data_writer')
+        assert [each.tag for each in writer.find(f'{SPACE}times')] == [f'{SPACE}{name}']
+
+
 def test_a_number_may_be_left_to_fast_dds():
     """As for a node that is no part of a pipeline."""
     assert 'participantID' not in compose(COMMON, Transports(loopback=True))
