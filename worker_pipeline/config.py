@@ -80,8 +80,12 @@ STAGE_KEYS: dict[str, Parameter] = {
     'input': Parameter('', 'a stage, or an absolute topic; or a list of them'),
     'period': _seconds(0.0, 'sources: one item is asked for every period', 0.0),
     'workers': Parameter(1, 'how many workers', minimum=1, maximum=MOST_WORKERS),
-    # What is promised by a key and not built yet is refused, never taken in silence.
-    'standby': Parameter(0, 'configured workers kept in reserve (not available yet)', choices=(0,)),
+    'standby': Parameter(
+        0,
+        'configured workers kept in reserve, to take over at once',
+        minimum=0,
+        maximum=MOST_WORKERS,
+    ),
     'concurrency': Parameter(
         2, 'how many items one worker may hold at once', minimum=1, maximum=1000
     ),
@@ -426,6 +430,11 @@ def check_links(
             problems.append(
                 f'{name}.period: found {stage.period!r}; allowed: 0.0, as only a source has a '
                 f'period (no input, and input_type {TICK_TYPE})'
+            )
+        if stage.standby and plugin.remembers:
+            problems.append(
+                f'{name}.standby: found {stage.standby}; allowed: 0, as {stage.plugin} remembers, '
+                'and what it remembers belongs to its slot'
             )
         problems += _context_problems(stage, plugin, plugins)
         problems += _topic_problems(stage, plugin, types)

@@ -413,10 +413,11 @@ def test_a_context_may_close_a_circle():
     assert config.stages['camera'].context == {'last': 'detector'}
 
 
-def test_what_is_not_built_yet_is_refused():
-    """It is never taken in silence."""
-    assert problems(minimal(detector__standby=1)) == [
-        'detector.standby: found 1 (an int); allowed: one of 0'
+def test_workers_may_stand_by():
+    """Not fewer than none."""
+    assert load(minimal(detector__standby=2)).stages['detector'].standby == 2
+    assert problems(minimal(detector__standby=-1)) == [
+        'detector.standby: found -1 (an int); allowed: an int from 0 to 100'
     ]
 
 
@@ -470,6 +471,14 @@ def test_a_source_has_no_input_and_takes_ticks():
     assert is_source(camera, CAMERA)
     assert not is_source(camera, DETECTOR)
     assert not is_source(detector, CAMERA)
+
+
+def test_a_stage_that_remembers_has_nobody_who_stands_by():
+    """Whoever took over would not remember."""
+    detector = PluginDescription(IMAGE, CLOUD, remembers=True)
+    check_links(load(minimal()), {'camera': CAMERA, 'detector': detector})
+    [problem] = link_problems(load(minimal(detector__standby=1)), detector=detector)
+    assert problem.startswith('detector.standby: found 1; allowed: 0, as ')
 
 
 def test_two_stages_whose_types_do_not_fit_are_told():

@@ -23,6 +23,8 @@ def worker_status(stage: StageNode, slot: Slot, now: float) -> DiagnosticStatus:
     """A worker's status."""
     seen = slot.supervision
     state = seen.reported_state(now)
+    if slot.stands_by and not stage.workers.roster.is_on_duty(slot.name):
+        state = 'standby'
     level, message = OK, state
     if state == 'failed':
         level, message = ERROR, slot.last_error or seen.last_exit

@@ -19,6 +19,9 @@ from worker_pipeline.runtime.vital_signs import VitalSigns, is_stopped, resident
 class SlotListener(Protocol):
     """The stage a slot belongs to."""
 
+    def on_lost(self, slot: Slot) -> None:
+        """The slot's worker is dead, or about to be."""
+
     def on_ending(self, pid: int) -> None:
         """A signal is about to end a process, which will not clean up behind itself."""
 
@@ -71,6 +74,12 @@ class Slot:
         self._killed_for = ''
         self._work = WorkWatch()
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether its worker could take over at once."""
+        seen = self.supervision
+        return seen.phase is Phase.READY and seen.goal is Goal.INACTIVE and not self.leaving
+
     def set_goal(self, goal: Goal, now: float, grace: float = 1.0) -> None:
         """Say what the slot's worker should be."""
         self._do(self.supervision.set_goal(goal, now, grace=grace), now)
@@ -100,6 +109,7 @@ class Slot:
     def ended(self, pid: int, reason: str, now: float) -> None:
         """Its process has ended; what it said before that still counts."""
         self.link.hear_out()
+        self._listener.on_lost(self)
         self.handle(supervision.ProcessExited(pid, reason), now)
 
     def handle(self, event: supervision.Event, now: float) -> None:
@@ -168,6 +178,7 @@ class Slot:
             elif isinstance(action, supervision.KillProcess):
                 self._logger.warning(f'{self.name} (pid {action.pid}): {action.reason}; killing it')
                 self._killed_for = action.reason
+                self._listener.on_lost(self)
                 self._listener.on_ending(action.pid)
                 self._launcher.send_signal(action.pid, signal.SIGKILL)
 

@@ -414,6 +414,9 @@ class StageNode(ManagedNode):
 
     # -- workers come and go ---------------------------------------------------------------------
 
+    def on_lost(self, slot: Slot) -> None:
+        self.workers.relieve(slot)
+
     def on_ending(self, pid: int) -> None:
         """What the process uses of the shared memory is known as long as it lives."""
         self._around.note_process(pid)

@@ -12,6 +12,7 @@ import attrs
 
 from worker_pipeline.config import PluginDescription, StageConfig
 from worker_pipeline.core.restart_policy import RestartPolicy
+from worker_pipeline.core.roster import Roster
 from worker_pipeline.core.supervision import Goal, Phase, Supervision, Timing
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.slot import Slot, SlotListener
@@ -52,13 +53,15 @@ class StageWorkers:
         self._around = around
         self._listener = listener
         self._memory_looked_at = 0.0
+        self.roster = Roster(config.workers)
+        self._goal = Goal.INACTIVE  # of those on duty
 
     # -- making them -----------------------------------------------------------------------------
 
     def open(self, legacy: Legacy | None) -> None:
         """Make the slots, and go on with those who live already."""
-        for index in range(self._config.workers):
-            self._add(f'worker_{index}')
+        for index in range(self._config.workers + self._config.standby):
+            self.roster.enlist(self._add(f'worker_{index}').name)
         if legacy is not None and legacy.living:
             self._adopt(legacy)
 
@@ -100,7 +103,7 @@ class StageWorkers:
             stays = name in self.slots
             slot = self.slots[name] if stays else self._add(name)
             slot.outdated = page.read().fit != fit_of(self._spec(name))
-            slot.adopt(page, Goal.ACTIVE, now)
+            slot.adopt(page, self._goal_of(slot, Goal.ACTIVE), now)
             if not stays:
                 # There are fewer now: it finishes what it holds.
                 slot.leaving = True
@@ -160,12 +163,29 @@ class StageWorkers:
         return self._config.task_timeout * self.concurrency + 2.0
 
     def set_goals(self, goal: Goal) -> None:
-        """Say what all of them should be."""
+        """Say what all of them should be; ACTIVE: those on duty."""
         now = time.monotonic()
+        self._goal = goal
         for slot in self.slots.values():
             # One that was found at work stays there: whoever starts a manager wants it so.
             if not slot.leaving and not slot.inherited:
-                slot.set_goal(goal, now)
+                slot.set_goal(self._goal_of(slot, goal), now)
+
+    def _goal_of(self, slot: Slot, goal: Goal) -> Goal:
+        stands_by = slot.name in self.slots and not self.roster.is_on_duty(slot.name)
+        return Goal.INACTIVE if goal is Goal.ACTIVE and stands_by else goal
+
+    def relieve(self, slot: Slot) -> None:
+        """A slot is out of action: have one that stands by, if one is ready, take its place."""
+        if self._goal is not Goal.ACTIVE or slot.leaving:
+            return
+        ready = [name for name, each in self.slots.items() if each.stands_by]
+        relief = self.roster.relieve(slot.name, ready)
+        if relief is not None:
+            now = time.monotonic()
+            self.slots[relief].set_goal(Goal.ACTIVE, now)
+            slot.set_goal(Goal.INACTIVE, now)
+            self._node.get_logger().info(f'{relief} takes over from {slot.name}')
 
     async def settled(self, timeout: float) -> None:
         """Wait until every worker is as it should be. One that cannot be is told, and tried on."""
@@ -197,6 +217,7 @@ class StageWorkers:
         for slot in self.slots.values():
             slot.link.destroy()
         self.slots.clear()
+        self.roster = Roster(self._config.workers)
         for state in self._around.folder.states.glob(f'{self._config.name}.*'):
             state.unlink(missing_ok=True)
 
@@ -209,6 +230,8 @@ class StageWorkers:
         for slot in list(self.slots.values()):
             slot.tick(now, holds(slot.name), self._config.task_timeout)
             slot.link.look_round()
+            if slot.supervision.phase in (Phase.ENDING, Phase.BACKOFF):
+                self.relieve(slot)
             if looks_at_memory:
                 slot.limit_memory(limit, now)
                 self._memory_looked_at = now
@@ -221,8 +244,10 @@ class StageWorkers:
         """One at a time, and only while all the others are at work."""
         outdated = [slot for slot in self.slots.values() if slot.outdated]
         if outdated and all(slot.supervision.at_goal for slot in self.slots.values()):
-            slot = outdated[0]
+            # Those that stand by first: they take over from those on duty.
+            slot = min(outdated, key=lambda each: self.roster.is_on_duty(each.name))
             self._node.get_logger().info(f'{slot.name} has another configuration; it is replaced')
+            self.relieve(slot)
             slot.retire(now, self.time_to_finish)
 
     def excuse(self, seconds: float) -> None:

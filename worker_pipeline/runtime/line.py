@@ -46,8 +46,10 @@ class Line:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._rest = b''  # the beginning of a frame
-        self._large: bytearray | None = None  # of a large one, in place
+        # The body of a large one, in place; how much of it has come; and its kind and number.
+        self._large: bytearray | None = None
         self._filled = 0
+        self._head = (0, 0)
         self._unsent: deque[memoryview] = deque()
         self.ended = False  # nothing more comes, and nothing more arrives
 
@@ -104,8 +106,8 @@ class Line:
             return
         self._filled += count
         if self._filled == len(self._large):
-            whole, self._large = bytes(self._large), None
-            self._split(whole, frames)
+            frames.append(Frame(*self._head, bytes(self._large)))
+            self._large = None
 
     def _split(self, data: bytes, frames: list[Frame]) -> None:
         at, end = 0, len(data)
@@ -114,18 +116,14 @@ class Line:
             body = at + _HEAD.size
             if body + size > end:
                 if size > _CHUNK:
-                    self._begin_large(memoryview(data)[at:], _HEAD.size + size)
-                    return
+                    self._large = bytearray(size)
+                    self._filled = end - body
+                    self._large[: self._filled] = memoryview(data)[body:]
+                    self._head, at = (kind, number), end
                 break
             frames.append(Frame(kind, number, data[body : body + size]))
             at = body + size
         self._rest = data[at:]
-
-    def _begin_large(self, beginning: memoryview, size: int) -> None:
-        self._large = bytearray(size)
-        self._large[: len(beginning)] = beginning
-        self._filled = len(beginning)
-        self._rest = b''
 
     # -- saying ----------------------------------------------------------------------------------
 
