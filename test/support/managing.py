@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,11 +137,13 @@ class ManagerProcess:
 
     def close(self) -> None:
         """End whatever is left."""
-        for process in self.relatives():
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        deadline = time.monotonic() + 10.0
+        # Again and again: one may be born while the others are found.
+        while (left := self.relatives()) and time.monotonic() < deadline:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left, 0.2)
         self.process.wait(10.0)
         # A manager that was killed has left it to the next one, and there is none.
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -296,12 +296,16 @@ class _Life:
             deadline = time.monotonic() + self._spec.orphan_timeout
             while (manager := manager_of(Path(self._spec.lock))) is None:
                 if time.monotonic() > deadline:
-                    self._end()
+                    self._end(f'no manager for {self._spec.orphan_timeout:g} s')
                 if self._spec.keep_held:
                     self._keep_held()
                 time.sleep(min(self._spec.heartbeat_period, RECONNECT_PERIOD))
                 self._signs.beat()
             self._manager = manager
+            if not self._signs.path.exists():
+                # By its page a manager finds a worker. This one would live on beside another that
+                # has its name.
+                self._end('what a new manager would know it by was taken away')
 
     def _beat_while_managed(self) -> None:
         try:
@@ -333,14 +337,9 @@ class _Life:
             fresh.replace(path.with_name(path.name + '.held'))
             self._kept = list(held)
 
-    def _end(self) -> None:
-        spec = self._spec
+    def _end(self, why: str) -> None:
         with contextlib.suppress(OSError):  # nobody may be left to read it
-            print(
-                f'{spec.name}: no manager for {spec.orphan_timeout:g} s; ending',
-                file=sys.stderr,
-                flush=True,
-            )
+            print(f'{self._spec.name}: {why}; ending', file=sys.stderr, flush=True)
         forget_page(self._signs)
         os._exit(EXIT_ORPHANED)
 
