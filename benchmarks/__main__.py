@@ -14,16 +14,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import document, machine, replacement, steady_state, throughput
-from benchmarks.figure import SIDES, Series, series_of
+from benchmarks import document, machine
+from benchmarks.catalogue import BENCHMARKS
+from benchmarks.figure import Series
 from benchmarks.measuring import MeasuringError, measure
 from benchmarks.table import rich_table
-
-BENCHMARKS = {
-    'steady_state': steady_state.FIGURES,
-    'throughput': throughput.FIGURES,
-    'replacement': replacement.FIGURES,
-}
 
 
 def main() -> int:
@@ -33,17 +28,18 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    series = {name: series_of(BENCHMARKS[name]) for name in options.only}
+    series = {name: Series.of(BENCHMARKS[name]) for name in options.only}
     background: list[float] = []
     problems: list[str] = []
     try:
         for repeat in range(options.repeats):
             for name in options.only:
-                # Interleaved, and each side goes first as often as the other.
-                for side in SIDES if repeat % 2 == 0 else reversed(SIDES):
-                    console.print(f'repeat {repeat + 1} of {options.repeats}: {name}, {side}')
+                # Interleaved, and nobody always goes first.
+                contenders = BENCHMARKS[name].contenders
+                for each in contenders if repeat % 2 == 0 else reversed(contenders):
+                    console.print(f'repeat {repeat + 1} of {options.repeats}: {name}, {each.name}')
                     background.append(machine.busy_cpus())
-                    problems += _add(series[name], name, side)
+                    problems += _add(series[name], name, each.name)
     except KeyboardInterrupt:
         console.print('interrupted')
         return 130
@@ -63,19 +59,19 @@ def main() -> int:
     if options.write is not None:
         options.write.parent.mkdir(parents=True, exist_ok=True)
         options.write.write_text(document.render(report, flat))
-    return 0 if all(each.complete for each in flat) else 1
+    return 1 if problems else 0
 
 
-def _add(series: list[Series], benchmark: str, side: str) -> list[str]:
-    """Measure one side once more, and add its samples; returns what went wrong."""
+def _add(series: list[Series], benchmark: str, contender: str) -> list[str]:
+    """Measure one contender once more, and add its samples; returns what went wrong."""
     samples: dict[str, list[float]] = {}
     problems: list[str] = []
     try:
-        samples = measure(benchmark, side)
+        samples = measure(benchmark, contender)
     except MeasuringError as error:
         problems.append(str(error))
     for each in series:
-        each.samples[side].append(samples.get(each.figure.key, []))
+        each.samples[contender].append(samples.get(each.figure.key, []))
     return problems
 
 

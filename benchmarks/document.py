@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import replacement, steady_state, throughput
+from benchmarks import failover, growth, latency, scaling, start_up, steady_state, throughput
 from benchmarks.figure import Series
 from benchmarks.respawner import ASK_AGAIN
 from benchmarks.table import markdown_table
 
 _TEXT = """# Performance
 
-Written by `python -m benchmarks --write docs/performance.md`; not to be edited by hand.
-`make bench` measures the same on your machine and puts every sample into `out/bench.json`.
+Written by `python -m benchmarks --write docs/performance.md`; not to be edited by hand. `make
+bench` measures the same on your machine and puts every sample into `out/bench.json`.
 
 ## Figures
 
 {table}
 
-Median (min - max) of all samples of {repeats} repeats. The ratio is worker_pipeline divided by its
-peer: the median of the repeats' own ratios.
-
+Median (min - max) of all samples of {repeats} repeats, or the percentile that is named. The
+ratio is worker_pipeline divided by who stands beside it: the median of the repeats' own ratios.
+{problems}
 ## Machine
 
 {machine}
@@ -30,30 +30,43 @@ peer: the median of the repeats' own ratios.
 
 ## Method
 
-Each side of each figure is measured in a process and a ROS domain of its own, one after the other,
-never two at once. The sides take turns, and take turns at going first, so that what else the
-machine does falls on both. Nothing here passes or fails.
+Each contender is measured in a process and a ROS domain of its own, one after the other, never
+two at once. Within a repeat all contenders of a figure come one right after the other, forwards
+and backwards in turn, so that what else the machine does falls on all. Nothing here passes or
+fails. The peers use the default settings of DDS, the pipeline those that come with it.
 
-**Steady state.** A manager and {processes} idle workers with heartbeats at 10 Hz, beside as many
-plain processes: `rclpy.init`, one lifecycle node, a timer that publishes a `DiagnosticStatus` at
-10 Hz, the default executor. {settling:g} s after all are up, the CPU time of all processes is taken
-over {window:g} s. The pipeline's includes the manager, which hears all heartbeats, and the fork
-server; the heartbeats of the plain processes are heard by nobody. Private memory (USS) is what
-would be free if one process ended, and the median of the processes; proportional memory (PSS)
-counts shared pages in equal parts, and is the sum of all processes.
+**Failover.** One worker is made to hold an item, and is killed with SIGKILL; the time ends with
+that item's answer by another one, as a node outside hears it. {kills} kills in each repeat,
+{pause:g} s apart, without back-off (`restart_backoff_max: 0.0`). Beside it a supervisor that
+starts a plain lifecycle node anew as soon as its process has ended, asks it every {ask_again:g}
+s to configure, then to activate, until it answers, and then feeds it items until one is
+answered: what was in work is lost. *{at_once} of {at_once}*: all workers of a stage are killed
+together; the time ends when so many new ones say that they are active.
 
-**Throughput.** {items} messages `std_msgs/Header` through a stage that echoes them, with {workers}
-workers and the default `concurrency`; the feeder has at most {in_flight} under way. Beside it as
-many worker processes between two queues of a `multiprocessing.Manager`, which echo small tuples
-with the same bound. The pipeline keeps order and a ledger, the queues neither.
+**Start-up.** From the command to the last heartbeat of {processes} workers that says active,
+beside the first heartbeats of as many plain nodes, which configure nothing, started all at
+once.
 
-**Replacement.** The only worker of a stage is killed with SIGKILL, and an item is fed at once. The
-time ends with its answer: it includes noticing the death, the new process, its way to active, and
-discovery. {kills} kills in each repeat, {pause:g} s apart, without back-off
-(`restart_backoff_max: 0.0`). Beside it a supervisor that starts a plain lifecycle node anew as soon
-as its process has ended, asks it every {ask_again:g} s to configure, then to activate, until it
-answers, and then feeds it items until one is answered. The peers use the default settings of DDS,
-the pipeline those that come with it.
+**Throughput.** {items} messages `std_msgs/Header` through a stage that echoes them, with the
+default `concurrency`; the feeder has at most {in_flight} under way. Beside it: a node that
+gives back what it hears without deserialising it, with the same executor and the same feeder;
+and the standard library's ways to give work to processes, which echo small tuples with the same
+bound, with neither ledger nor order nor ROS.
+
+**Latency.** {paced} items at {rate:g} Hz through chains of 1, 3 and 7 stages of one worker
+each, beside chains of as many plain processes, each with one subscription and one publisher.
+
+**Scaling.** {detections} items, for each of which a worker looks for round marks in an image of
+1920 x 1200 of its own (blur, threshold, contours, on one core); no image travels.
+
+**Steady state.** A manager and idle workers with heartbeats at 10 Hz, beside as many plain
+lifecycle nodes with a timer that publishes a `DiagnosticStatus` at 10 Hz. {settling:g} s after
+all are up, the CPU time of all processes is taken over {window:g} s. Private memory (USS) is
+what would be free if one process ended, and the median of the processes; proportional memory
+(PSS) counts shared pages in equal parts, and is the sum of all processes.
+
+**Growth.** {grown} items through one stage of more and more workers, and through longer and
+longer chains: items per second, and the CPU time of the manager's process.
 """
 
 
@@ -65,18 +78,24 @@ def render(report: dict[str, Any], series: Sequence[Series]) -> str:
         ' Where that is not 0, the machine\nwas shared and the figures are noisy: the ratios say '
         'more than the figures.'
     )
+    failed = [problem.splitlines()[0] for problem in report['problems']]
     return _TEXT.format(
         table=markdown_table(series),
         repeats=report['repeats'],
+        problems=''.join(f'\nNot measured: {problem}' for problem in failed),
         machine='\n'.join(f'- {key}: {value}' for key, value in report['machine'].items()),
         shared=shared,
-        processes=steady_state.PROCESSES,
+        kills=failover.KILLS,
+        pause=failover.PAUSE,
+        ask_again=ASK_AGAIN,
+        at_once=failover.AT_ONCE,
+        processes=start_up.PROCESSES,
+        items=throughput.ITEMS,
+        in_flight=throughput.IN_FLIGHT,
+        paced=latency.ITEMS,
+        rate=latency.RATE,
+        detections=scaling.ITEMS,
         settling=steady_state.SETTLING,
         window=steady_state.WINDOW,
-        items=throughput.ITEMS,
-        workers=throughput.WORKERS,
-        in_flight=throughput.IN_FLIGHT,
-        kills=replacement.KILLS,
-        pause=replacement.PAUSE,
-        ask_again=ASK_AGAIN,
+        grown=growth.ITEMS,
     )

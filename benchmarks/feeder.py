@@ -19,18 +19,18 @@ DEPTH = 5000
 
 
 class Feeder:
-    """Numbers its items from 0; the number is the stamp in milliseconds."""
+    """Numbers its items from 0; the number is the stamp in milliseconds, from 1 s on."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: str = 'echo', last: str = 'echo') -> None:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node('feeder', namespace='/airside')
         self._executor = create_executor()
         self._executor.add_node(self.node)
-        self._publisher = self.node.create_publisher(Header, 'echo/input', DEPTH)
-        self.node.create_subscription(Header, 'echo/output', self._on_output, DEPTH)
-        self.node.create_subscription(DiagnosticStatus, 'heartbeats', self._on_heartbeat, 100)
-        self.sent = 0
-        self.answered: dict[int, float] = {}  # number: when, by time.perf_counter
+        self._publisher = self.node.create_publisher(Header, f'{first}/input', DEPTH)
+        self.node.create_subscription(Header, f'{last}/output', self._on_output, DEPTH)
+        self.node.create_subscription(DiagnosticStatus, 'heartbeats', self._on_heartbeat, 1000)
+        self.sent_at: list[float] = []  # by number, by time.perf_counter
+        self.answered: dict[int, float] = {}  # number: when
         self.heartbeats: dict[str, DiagnosticStatus] = {}
         self.on_answer: Callable[[], None] = lambda: None
 
@@ -49,12 +49,17 @@ class Feeder:
         rclpy.shutdown()
 
     def _on_output(self, message: Header) -> None:
-        number = message.stamp.sec * 1000 + message.stamp.nanosec // 1_000_000
+        number = message.stamp.sec * 1000 + message.stamp.nanosec // 1_000_000 - 1000
         self.answered.setdefault(number, time.perf_counter())
         self.on_answer()
 
     def _on_heartbeat(self, message: DiagnosticStatus) -> None:
         self.heartbeats[message.name] = message
+
+    @property
+    def sent(self) -> int:
+        """How many items were sent."""
+        return len(self.sent_at)
 
     def pids(self, *, saying: str) -> dict[str, int]:
         """Name to pid of those whose newest heartbeat has this message."""
@@ -64,11 +69,13 @@ class Feeder:
             if message.message == saying
         }
 
-    def send(self) -> int:
+    def send(self, text: str = 'camera') -> int:
         """Publish the next item; returns its number."""
-        number, self.sent = self.sent, self.sent + 1
-        item = Header(frame_id='camera')
-        item.stamp.sec, item.stamp.nanosec = number // 1000, number % 1000 * 1_000_000
+        number = self.sent
+        item = Header(frame_id=text)
+        item.stamp.sec, milliseconds = divmod(number + 1000, 1000)
+        item.stamp.nanosec = milliseconds * 1_000_000
+        self.sent_at.append(time.perf_counter())
         self._publisher.publish(item)
         return number
 
@@ -100,3 +107,33 @@ class Feeder:
                 self.send()
                 due = now + period
             self._executor.spin_once(timeout_sec=0.002)
+
+    def feed(self, items: int, bound: int) -> float:
+        """Have so many items answered, with no more than ``bound`` under way; returns seconds."""
+        end = self.sent + items
+        answers = len(self.answered) + items
+
+        def send_next() -> None:
+            if self.sent < end:
+                self.send()
+
+        begin = time.perf_counter()
+        self.on_answer = send_next
+        for _ in range(bound):
+            send_next()
+        self.until(
+            lambda: len(self.answered) >= answers, f'the answers to {items} items', timeout=90.0
+        )
+        self.on_answer = lambda: None
+        return time.perf_counter() - begin
+
+    def pace(self, items: int, period: float) -> list[float]:
+        """Feed an item each period; returns from sending to answer of each, in s."""
+        first, begin = self.sent, time.monotonic()
+        for index in range(items):
+            due = begin + index * period
+            self.until(lambda due=due: time.monotonic() >= due, 'the next period')
+            self.send()
+        numbers = range(first, first + items)
+        self.until(lambda: all(each in self.answered for each in numbers), 'all answers')
+        return [self.answered[each] - self.sent_at[each] for each in numbers]

@@ -1,78 +1,122 @@
-"""One figure of the table: what was measured of the pipeline, and of its peer."""
+"""One figure of the table: what was measured of the pipeline, and of each of its peers."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
-OURS, PEER = 'pipeline', 'peer'
-SIDES = (OURS, PEER)
+OURS = 'worker_pipeline'
 
 
 @attrs.frozen
 class Figure:
-    """A quantity that both sides of a benchmark measure. ``key`` is its name in the JSON."""
+    """A quantity that the contenders of a benchmark measure. ``key`` is its name in the JSON."""
 
     key: str
     title: str
     unit: str
-    peer: str  # what stands beside the pipeline
     higher_is_better: bool = False
+    percentile: float = 50.0  # of the samples; what the table shows
+
+
+@attrs.frozen
+class Contender:
+    """Who is measured. ``measure`` returns samples by figure, of those that it has."""
+
+    name: str
+    measure: Callable[[], dict[str, list[float]]]
+
+
+@attrs.frozen
+class Benchmark:
+    """What is measured side by side. The first of the contenders is ours."""
+
+    key: str
+    figures: tuple[Figure, ...]
+    contenders: tuple[Contender, ...]
+
+    def contender(self, name: str) -> Contender:
+        """By name; KeyError names those that there are."""
+        for each in self.contenders:
+            if each.name == name:
+                return each
+        raise KeyError(f'{self.key}: found {name!r}; allowed: {[c.name for c in self.contenders]}')
 
 
 @attrs.define
 class Series:
-    """The samples of one figure: for each side, a list for each repeat; empty where it failed."""
+    """The samples of one figure: by contender, a list for each repeat; empty where it failed."""
 
     figure: Figure
-    samples: dict[str, list[list[float]]] = attrs.field(
-        factory=lambda: {side: [] for side in SIDES}
-    )
+    samples: dict[str, list[list[float]]]
+
+    @classmethod
+    def of(cls, benchmark: Benchmark) -> list[Series]:
+        """Empty ones, to be filled."""
+        return [
+            cls(figure, {each.name: [] for each in benchmark.contenders})
+            for figure in benchmark.figures
+        ]
+
+    def has(self, contender: str) -> bool:
+        """Whether there are any samples of a contender."""
+        return any(self.samples[contender])
 
     @property
-    def complete(self) -> bool:
-        """Whether both sides could be measured, in one repeat at least."""
-        return bool(self._pairs())
+    def peers(self) -> list[str]:
+        """The contenders but ours that have this figure."""
+        return [name for name in self.samples if name != OURS and self.has(name)]
 
-    def _pairs(self) -> list[tuple[list[float], list[float]]]:
-        both = zip(self.samples[OURS], self.samples[PEER], strict=True)
-        return [pair for pair in both if all(pair)]
+    def value(self, contender: str) -> float:
+        """The figure: the median, or whichever percentile it is, of all samples."""
+        return percentile(self._all(contender), self.figure.percentile)
 
-    def spread(self, side: str) -> tuple[float, float, float]:
-        """Median, least and greatest of all samples of a side."""
-        values = [value for repeat in self.samples[side] for value in repeat]
-        return statistics.median(values), min(values), max(values)
+    def range(self, contender: str) -> tuple[float, float]:
+        """The least and the greatest of all samples."""
+        values = self._all(contender)
+        return min(values), max(values)
 
-    @property
-    def ratio(self) -> float:
-        """The pipeline's figure divided by its peer's.
+    def _all(self, contender: str) -> list[float]:
+        return [value for repeat in self.samples[contender] for value in repeat]
 
-        Both were measured one right after the other in each repeat, so each repeat has a ratio of
+    def ratio(self, peer: str) -> float | None:
+        """Ours divided by a peer's; None where no repeat has both.
+
+        In each repeat all are measured one right after the other, so each repeat has a ratio of
         its own, which what else the machine did touches least. This is their median.
         """
-        return statistics.median(
-            statistics.median(ours) / statistics.median(peer) for ours, peer in self._pairs()
-        )
+        both = zip(self.samples[OURS], self.samples[peer], strict=False)
+        ratios = [
+            percentile(ours, self.figure.percentile) / percentile(theirs, self.figure.percentile)
+            for ours, theirs in both
+            if ours and theirs
+        ]
+        return statistics.median(ratios) if ratios else None
 
     def as_dict(self) -> dict[str, Any]:
         """For the JSON."""
         content: dict[str, Any] = attrs.asdict(self.figure)
-        for side in SIDES:
-            if any(self.samples[side]):
-                median, least, greatest = self.spread(side)
-                content[f'{side}_result'] = {
-                    'median': median,
-                    'min': least,
-                    'max': greatest,
-                    'repeats': self.samples[side],
-                }
-        content['ratio'] = self.ratio if self.complete else None
+        content['contenders'] = {
+            name: {
+                'value': self.value(name),
+                'min': self.range(name)[0],
+                'max': self.range(name)[1],
+                'ratio': None if name == OURS else self.ratio(name),
+                'repeats': repeats,
+            }
+            for name, repeats in self.samples.items()
+            if self.has(name)
+        }
         return content
 
 
-def series_of(figures: Sequence[Figure]) -> list[Series]:
-    """Empty series, to be filled."""
-    return [Series(figure) for figure in figures]
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that ``share`` percent of them do not exceed; the median at 50."""
+    if share == 50.0:
+        return statistics.median(values)
+    ordered = sorted(values)
+    rank = max(1, -int(-len(ordered) * share // 100))
+    return ordered[rank - 1]

@@ -1,23 +1,23 @@
-"""The measuring process: ``python -m benchmarks.measure BENCHMARK SIDE RESULT``."""
+"""The measuring process: ``python -m benchmarks.measure BENCHMARK CONTENDER RESULT``."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import signal
 import sys
 from pathlib import Path
 
+from benchmarks.catalogue import BENCHMARKS
 from benchmarks.processes import SHARED_MEMORY
 
 
 def main() -> None:
-    """Measure one side of one benchmark, and write the samples to a file."""
+    """Measure one contender of one benchmark, and write the samples to a file."""
     # Also where a shell has started us in the background, and SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    benchmark, side, result = sys.argv[1:]
+    benchmark, contender, result = sys.argv[1:]
     try:
-        samples = getattr(importlib.import_module(f'benchmarks.{benchmark}'), f'measure_{side}')()
+        samples = BENCHMARKS[benchmark].contender(contender).measure()
         Path(result).write_text(json.dumps(samples))
     finally:
         # What we had mapped, the others could not remove when they ended.

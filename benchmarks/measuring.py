@@ -1,4 +1,4 @@
-"""Runs one side of one benchmark in a process of its own, and ends all that it started."""
+"""Runs one contender of one benchmark in a process of its own, and ends all that it started."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 from benchmarks.domain import own_domain
 from benchmarks.processes import MARK, REPOSITORY, end_marked, temporary_folder
 
-TIMEOUT = 120.0  # s
+TIMEOUT = 180.0  # s
 
 
 class MeasuringError(Exception):
-    """A side of a benchmark could not be measured; the text says why."""
+    """A contender could not be measured; the text says why."""
 
 
-def measure(benchmark: str, side: str) -> dict[str, list[float]]:
-    """The samples that one side measures in one repeat: by figure."""
+def measure(benchmark: str, contender: str) -> dict[str, list[float]]:
+    """The samples of one contender in one repeat: by figure."""
     mark = uuid.uuid4().hex
     with own_domain() as domain, temporary_folder() as folder:
         result, log = Path(folder) / 'result.json', Path(folder) / 'log'
@@ -34,7 +34,7 @@ def measure(benchmark: str, side: str) -> dict[str, list[float]]:
         }
         with log.open('wb') as output:
             process = subprocess.Popen(
-                [sys.executable, '-m', 'benchmarks.measure', benchmark, side, str(result)],
+                [sys.executable, '-m', 'benchmarks.measure', benchmark, contender, str(result)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -51,7 +51,7 @@ def measure(benchmark: str, side: str) -> dict[str, list[float]]:
         if code != 0:
             words = '\n'.join(log.read_text(errors='replace').splitlines()[-15:])
             why = f'not done within {TIMEOUT:g} s' if code is None else f'exit code {code}'
-            raise MeasuringError(f'{benchmark}, {side}: {why}; it printed:\n{words}')
+            raise MeasuringError(f'{benchmark}, {contender}: {why}; it printed:\n{words}')
         return json.loads(result.read_text())
 
 

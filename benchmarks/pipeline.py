@@ -1,4 +1,4 @@
-"""A pipeline of one stage, run as a user runs it."""
+"""A pipeline of echo stages, run as a user runs it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from typing import Any
 
 import yaml
 
+from benchmarks.feeder import Feeder
 from benchmarks.processes import start_module, stop, temporary_folder
 
 
 @contextlib.contextmanager
-def running_pipeline(workers: int, **settings: Any) -> Iterator[int]:
-    """A manager with a stage ``echo``; yields its pid.
+def running_pipeline(
+    workers: int, *, stages: int = 1, plugin: str = 'Echo', **settings: Any
+) -> Iterator[int]:
+    """A manager with stages ``echo``, ``echo_2`` and so on, in a chain; yields its pid.
 
-    ``settings`` are those of the pipeline, or of the stage where they begin with ``echo__``.
+    ``settings`` are those of the pipeline, or of each stage where they begin with ``echo__``.
     """
-    stage = {'plugin': 'benchmarks.echo_stage:Echo', 'workers': workers}
-    parameters: dict[str, Any] = {'stages': ['echo'], 'echo': stage}
+    parameters: dict[str, Any] = {'stages': stage_names(stages)}
+    stage: dict[str, Any] = {'plugin': f'benchmarks.stages:{plugin}', 'workers': workers}
     for key, value in settings.items():
         head, _, rest = key.partition('__')
-        (parameters[head] if rest else parameters)[rest or head] = value
+        (stage if rest else parameters)[rest or head] = value
+    source = ''
+    for name in stage_names(stages):
+        parameters[name] = stage | ({'input': source} if source else {})
+        source = name
     with temporary_folder() as folder:
         file = Path(folder) / 'parameters.yaml'
         file.write_text(yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}}))
@@ -34,3 +41,17 @@ def running_pipeline(workers: int, **settings: Any) -> Iterator[int]:
             yield manager.pid
         finally:
             stop([manager], signal.SIGINT)
+
+
+def stage_names(stages: int) -> list[str]:
+    """Of a chain of so many."""
+    return ['echo', *(f'echo_{number}' for number in range(2, stages + 1))]
+
+
+def wait_until_active(feeder: Feeder, workers: int) -> None:
+    """Wait until so many workers in all are at work, and an item has come through."""
+    feeder.until(
+        lambda: len(feeder.pids(saying='active')) == workers, f'{workers} active workers', 60.0
+    )
+    feeder.until_answered(period=0.1)
+    feeder.rest(1.0)

@@ -1,10 +1,11 @@
-"""A peer: worker processes between two queues of a ``multiprocessing.Manager``.
+"""Peers: what else the standard library has to give work to processes.
 
 Imports no ROS, as a worker is started with this module.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import multiprocessing
 import threading
 import time
@@ -13,24 +14,30 @@ from typing import Any
 TIMEOUT = 30.0  # s, for any one item
 
 
-def _echo(inputs: Any, outputs: Any) -> None:
+def _echo_all(inputs: Any, outputs: Any) -> None:
     while (item := inputs.get()) is not None:
         outputs.put(item)
+
+
+def _echo(item: Any) -> Any:
+    return item
 
 
 class QueueWorkers:
     """Workers that echo what is put into the one queue into the other."""
 
     def __init__(self, workers: int) -> None:
-        context = multiprocessing.get_context('spawn')
-        self._manager = context.Manager()
-        self._inputs, self._outputs = self._manager.Queue(), self._manager.Queue()
+        self._context = multiprocessing.get_context('spawn')
+        self._inputs, self._outputs = self._queues()
         self._workers = [
-            context.Process(target=_echo, args=(self._inputs, self._outputs), daemon=True)
+            self._context.Process(target=_echo_all, args=(self._inputs, self._outputs), daemon=True)
             for _ in range(workers)
         ]
         for worker in self._workers:
             worker.start()
+
+    def _queues(self) -> tuple[Any, Any]:
+        return self._context.Queue(), self._context.Queue()
 
     def run(self, items: int, bound: int) -> float:
         """Have so many items echoed, with no more than ``bound`` under way; returns seconds."""
@@ -59,4 +66,42 @@ class QueueWorkers:
             worker.join(5.0)
             if worker.is_alive():
                 worker.kill()
+
+
+class ManagedQueueWorkers(QueueWorkers):
+    """The same, by queues that live in a process of their own: as the forerunner has them."""
+
+    def _queues(self) -> tuple[Any, Any]:
+        self._manager = self._context.Manager()
+        return self._manager.Queue(), self._manager.Queue()
+
+    def close(self) -> None:
+        """End the queues' process too."""
+        super().close()
         self._manager.shutdown()
+
+
+class PoolWorkers:
+    """``concurrent.futures``: a future for each item."""
+
+    def __init__(self, workers: int) -> None:
+        context = multiprocessing.get_context('spawn')
+        self._pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+
+    def run(self, items: int, bound: int) -> float:
+        """Have so many items echoed, with no more than ``bound`` under way; returns seconds."""
+        room = threading.Semaphore(bound)
+        begin = time.perf_counter()
+        futures = []
+        for number in range(items):
+            room.acquire(timeout=TIMEOUT)
+            future = self._pool.submit(_echo, (number, number * 1e-3, 'camera'))
+            future.add_done_callback(lambda _: room.release())
+            futures.append(future)
+        for future in futures:
+            future.result(TIMEOUT)
+        return time.perf_counter() - begin
+
+    def close(self) -> None:
+        """End the workers."""
+        self._pool.shutdown()

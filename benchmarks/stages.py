@@ -1,7 +1,10 @@
-"""The stage of every benchmark: gives back what it is given."""
+"""The stages of the benchmarks."""
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 from std_msgs.msg import Header
@@ -17,3 +20,44 @@ class Echo(Stage):
 
     def process(self, item: Any) -> Any:
         return item
+
+
+class Holding(Echo):
+    """Holds an item whose text is a path, until it is killed: the first time it is tried.
+
+    Who holds it stands in that file.
+    """
+
+    def process(self, item: Any) -> Any:
+        if item.frame_id.startswith('/'):
+            fresh = Path(f'{item.frame_id}.{os.getpid()}')
+            fresh.write_text(str(os.getpid()))
+            try:
+                os.link(fresh, item.frame_id)
+            except FileExistsError:
+                return item  # tried before
+            time.sleep(60.0)
+        return item
+
+
+class Detect(Echo):
+    """Looks for round marks in a camera image of its own, on one core."""
+
+    def configure(self) -> None:
+        import cv2
+        import numpy as np
+
+        cv2.setNumThreads(1)
+        generator = np.random.default_rng(1)
+        self.image = generator.integers(0, 80, (1200, 1920), dtype=np.uint8)
+        for _ in range(20):
+            x, y = (int(each) for each in generator.integers((50, 50), (1870, 1150)))
+            cv2.circle(self.image, (x, y), 25, 220, -1)
+
+    def process(self, item: Any) -> Any:
+        import cv2
+
+        blurred = cv2.GaussianBlur(self.image, (9, 9), 0)
+        _, mask = cv2.threshold(blurred, 150, 255, cv2.THRESH_BINARY)
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        return Header(stamp=item.stamp, frame_id=str(len(contours)))

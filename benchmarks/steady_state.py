@@ -1,65 +1,54 @@
-"""What 8 idle workers and their manager cost, beside 8 plain rclpy processes."""
+"""What idle workers and their manager cost, beside as many plain rclpy processes."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import statistics
-import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import psutil
 
 from benchmarks.feeder import Feeder
-from benchmarks.figure import Figure
+from benchmarks.figure import OURS, Benchmark, Contender, Figure
 from benchmarks.pipeline import running_pipeline
-from benchmarks.processes import cpu_seconds, start_module, stop
+from benchmarks.processes import cpu_seconds
+from benchmarks.start_up import plain_nodes
 
-PROCESSES = 8
+PROCESSES = (1, 4, 16)
 SETTLING = 3.0  # s
 WINDOW = 8.0  # s
 
-_PEER = f'{PROCESSES} plain rclpy processes'
-FIGURES = (
-    Figure('idle_cpu', f'CPU, manager and {PROCESSES} idle workers', '% of a core', _PEER),
-    Figure('private_memory', 'private memory (USS) of a worker', 'MB', 'a plain rclpy process'),
-    Figure(
-        'all_memory',
-        f'memory (PSS) of manager, fork server, {PROCESSES} workers together',
-        'MB',
-        _PEER,
-    ),
-)
 
-
-def measure_pipeline() -> dict[str, list[float]]:
+def _pipeline(count: int) -> dict[str, list[float]]:
     """The manager, its fork server, and the workers."""
-    with running_pipeline(workers=PROCESSES) as manager:
-        workers = _pids_when_up(saying='active')
+    with running_pipeline(workers=count) as manager:
+        workers = _pids_when_up(count, saying='active')
         parent = psutil.Process(manager)
-        return _observe([parent, *parent.children(recursive=True)], workers)
+        return _observe(count, [parent, *parent.children(recursive=True)], workers)
 
 
-def measure_peer() -> dict[str, list[float]]:
+def _plain(count: int) -> dict[str, list[float]]:
     """As many plain nodes, with heartbeats at the same rate."""
-    with _plain_nodes() as nodes:
-        pids = _pids_when_up(saying='alive')
-        return _observe([psutil.Process(node.pid) for node in nodes], pids)
+    with plain_nodes(count) as nodes:
+        pids = _pids_when_up(count, saying='alive')
+        return _observe(count, [psutil.Process(node.pid) for node in nodes], pids)
 
 
-def _pids_when_up(saying: str) -> list[int]:
-    """The pids of the processes that beat, when all do. Nobody listens from then on but theirs."""
+def _pids_when_up(count: int, saying: str) -> list[int]:
+    """The pids of the processes that beat, when all do. Nobody of ours listens from then on."""
     with Feeder() as feeder:
         feeder.until(
-            lambda: len(feeder.pids(saying=saying)) == PROCESSES,
-            f'heartbeats of {PROCESSES} processes that are {saying}',
+            lambda: len(feeder.pids(saying=saying)) == count,
+            f'heartbeats of {count} processes that are {saying}',
             60.0,
         )
         return list(feeder.pids(saying=saying).values())
 
 
-def _observe(processes: Sequence[psutil.Process], pids: Iterable[int]) -> dict[str, list[float]]:
+def _observe(
+    count: int, processes: Sequence[psutil.Process], pids: Iterable[int]
+) -> dict[str, list[float]]:
     time.sleep(SETTLING)
     begin, before = time.monotonic(), cpu_seconds(processes)
     time.sleep(WINDOW)
@@ -67,19 +56,28 @@ def _observe(processes: Sequence[psutil.Process], pids: Iterable[int]) -> dict[s
     private = [psutil.Process(pid).memory_full_info().uss for pid in pids]
     together = sum(process.memory_full_info().pss for process in processes)
     return {
-        'idle_cpu': [100.0 * used / elapsed],
-        'private_memory': [statistics.median(private) / 1e6],
-        'all_memory': [together / 1e6],
+        f'idle_cpu_{count}': [100.0 * used / elapsed],
+        f'private_memory_{count}': [statistics.median(private) / 1e6],
+        f'all_memory_{count}': [together / 1e6],
     }
 
 
-@contextlib.contextmanager
-def _plain_nodes() -> Iterator[list[subprocess.Popen[bytes]]]:
-    nodes: list[subprocess.Popen[bytes]] = []
-    try:
-        for index in range(PROCESSES):
-            remap = ('-r', f'__node:=plain_{index}', '-r', '__ns:=/airside')
-            nodes.append(start_module('benchmarks.plain_node', '--ros-args', *remap))
-        yield nodes
-    finally:
-        stop(nodes, signal.SIGTERM)
+def _benchmark(count: int) -> Benchmark:
+    told = f'{count} worker{"s" if count > 1 else ""}'
+    return Benchmark(
+        f'steady_state_{count}',
+        (
+            Figure(f'idle_cpu_{count}', f'CPU, manager and {told}, idle', '% of a core'),
+            Figure(f'private_memory_{count}', f'private memory of each of {told}', 'MB'),
+            Figure(f'all_memory_{count}', f'memory of manager, fork server, {told} together', 'MB'),
+        ),
+        (
+            Contender(OURS, partial(_pipeline, count)),
+            Contender(
+                f'{count} plain rclpy process{"es" if count > 1 else ""}', partial(_plain, count)
+            ),
+        ),
+    )
+
+
+BENCHMARKS = tuple(_benchmark(count) for count in PROCESSES)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from benchmarks.figure import OURS, PEER, Series
+from benchmarks.figure import OURS, Series
 
-COLUMNS = ('figure', 'better', 'worker_pipeline', 'peer', 'ratio', 'the peer')
+COLUMNS = ('figure', 'worker_pipeline', 'beside it', 'its figure', 'ratio', 'better')
+NUMBERS = ('worker_pipeline', 'its figure', 'ratio')
 
 
 def rich_table(series: Sequence[Series]) -> Table:
     """For the terminal."""
     table = Table(title='worker_pipeline and its peers: median (min - max)', show_lines=True)
     for column in COLUMNS:
-        table.add_column(column, justify='right' if column in (*COLUMNS[2:5],) else 'left')
+        table.add_column(column, justify='right' if column in NUMBERS else 'left')
     for row in _rows(series):
         table.add_row(*row)
     return table
@@ -23,29 +24,29 @@ def rich_table(series: Sequence[Series]) -> Table:
 
 def markdown_table(series: Sequence[Series]) -> str:
     """For the documentation."""
-    alignment = ['---', '---', '---:', '---:', '---:', '---']
+    alignment = ['---:' if column in NUMBERS else '---' for column in COLUMNS]
     rows = [list(COLUMNS), alignment, *_rows(series)]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
-def _rows(series: Sequence[Series]) -> list[list[str]]:
-    return [
-        [
-            f'{each.figure.title} [{each.figure.unit}]',
-            'higher' if each.figure.higher_is_better else 'lower',
-            _spread(each, OURS),
-            _spread(each, PEER),
-            f'{each.ratio:.2f}' if each.complete else '',
-            each.figure.peer,
-        ]
-        for each in series
-    ]
+def _rows(series: Sequence[Series]) -> Iterator[list[str]]:
+    for each in series:
+        figure = each.figure
+        title = f'{figure.title} [{figure.unit}]'
+        better = 'higher' if figure.higher_is_better else 'lower'
+        ours = _spread(each, OURS)
+        if not each.peers:
+            yield [title, ours, '', '', '', better]
+        for peer in each.peers:
+            ratio = each.ratio(peer)
+            told = '' if ratio is None else f'{ratio:.3g}'
+            yield [title, ours, peer, _spread(each, peer), told, better]
+            title = ours = better = ''
 
 
-def _spread(series: Series, side: str) -> str:
-    if not any(series.samples[side]):
+def _spread(series: Series, contender: str) -> str:
+    if not series.has(contender):
         return 'not measured'
-    median, least, greatest = (
-        f'{value:.3g}' if value < 100 else f'{value:.0f}' for value in series.spread(side)
-    )
-    return f'{median} ({least} - {greatest})'
+    numbers = (series.value(contender), *series.range(contender))
+    value, least, greatest = (f'{each:.3g}' if each < 100 else f'{each:.0f}' for each in numbers)
+    return f'{value} ({least} - {greatest})'

@@ -1,67 +1,75 @@
-"""Small items per second through one stage, beside queues of a ``multiprocessing.Manager``."""
+"""Small items per second through one stage, beside what else could carry them."""
 
 from __future__ import annotations
 
 import contextlib
-import time
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+from benchmarks import queue_workers
 from benchmarks.feeder import Feeder
-from benchmarks.figure import Figure
-from benchmarks.pipeline import running_pipeline
-from benchmarks.queue_workers import QueueWorkers
+from benchmarks.figure import OURS, Benchmark, Contender, Figure
+from benchmarks.pipeline import running_pipeline, wait_until_active
+from benchmarks.processes import start_module, stop
 
-WORKERS = 2
+WORKERS = (1, 2, 4)
 ITEMS = 4000
 WARM_UP = 400
 IN_FLIGHT = 200  # at most
 
-FIGURES = (
-    Figure(
-        'throughput',
-        f'throughput of a stage, {WORKERS} workers',
-        'items/s',
-        f'multiprocessing.Manager().Queue, {WORKERS} workers',
-        higher_is_better=True,
-    ),
-)
 
-
-def measure_pipeline() -> dict[str, list[float]]:
+def _pipeline(key: str, workers: int) -> dict[str, list[float]]:
     """From a publisher, through the manager and a worker, and back in order."""
     with (
-        running_pipeline(workers=WORKERS, echo__queue_size=2 * IN_FLIGHT),
+        running_pipeline(workers=workers, echo__queue_size=2 * IN_FLIGHT),
         Feeder() as feeder,
     ):
-        feeder.until(
-            lambda: len(feeder.pids(saying='active')) == WORKERS, f'{WORKERS} active workers'
-        )
-        feeder.until_answered(period=0.1)
-        feeder.rest(1.0)
-        _feed(feeder, WARM_UP)
-        return {'throughput': [ITEMS / _feed(feeder, ITEMS)]}
+        wait_until_active(feeder, workers)
+        feeder.feed(WARM_UP, IN_FLIGHT)
+        return {key: [ITEMS / feeder.feed(ITEMS, IN_FLIGHT)]}
 
 
-def _feed(feeder: Feeder, items: int) -> float:
-    """Have so many items answered; returns seconds."""
-    end = feeder.sent + items
-    answers = len(feeder.answered) + items
+def _raw_rclpy(key: str) -> dict[str, list[float]]:
+    """From a publisher, through one node that deserialises nothing, and back."""
+    node = start_module('benchmarks.raw_echo')
+    try:
+        with Feeder() as feeder:
+            feeder.until_answered(period=0.1)
+            feeder.rest(1.0)
+            feeder.feed(WARM_UP, IN_FLIGHT)
+            return {key: [ITEMS / feeder.feed(ITEMS, IN_FLIGHT)]}
+    finally:
+        stop([node], signal.SIGTERM)
 
-    def send_next() -> None:
-        if feeder.sent < end:
-            feeder.send()
 
-    begin = time.perf_counter()
-    feeder.on_answer = send_next
-    for _ in range(IN_FLIGHT):
-        send_next()
-    feeder.until(
-        lambda: len(feeder.answered) >= answers, f'the answers to {items} items', timeout=60.0
+def _others(key: str, make: Callable[[int], Any], workers: int) -> dict[str, list[float]]:
+    with contextlib.closing(make(workers)) as echo:
+        echo.run(WARM_UP, IN_FLIGHT)
+        return {key: [ITEMS / echo.run(ITEMS, IN_FLIGHT)]}
+
+
+def _benchmark(workers: int) -> Benchmark:
+    key = f'throughput_{workers}'
+    told = f'{workers} worker{"s" if workers > 1 else ""}'
+    others = {
+        'multiprocessing.Manager().Queue': queue_workers.ManagedQueueWorkers,
+        'multiprocessing.Queue': queue_workers.QueueWorkers,
+        'ProcessPoolExecutor': queue_workers.PoolWorkers,
+    }
+    return Benchmark(
+        key,
+        (Figure(key, f'throughput of a stage, {told}', 'items/s', higher_is_better=True),),
+        (
+            Contender(OURS, partial(_pipeline, key, workers)),
+            Contender('raw rclpy, there and back', partial(_raw_rclpy, key)),
+            *(
+                Contender(f'{name}, {told}', partial(_others, key, make, workers))
+                for name, make in others.items()
+            ),
+        ),
     )
-    return time.perf_counter() - begin
 
 
-def measure_peer() -> dict[str, list[float]]:
-    """From a queue, through a worker, into a queue."""
-    with contextlib.closing(QueueWorkers(WORKERS)) as workers:
-        workers.run(WARM_UP, IN_FLIGHT)
-        return {'throughput': [ITEMS / workers.run(ITEMS, IN_FLIGHT)]}
+BENCHMARKS = tuple(_benchmark(workers) for workers in WORKERS)

@@ -1,0 +1,19 @@
+"""All benchmarks, in the order in which they are told."""
+
+from __future__ import annotations
+
+from benchmarks import failover, growth, latency, scaling, start_up, steady_state, throughput
+from benchmarks.figure import Benchmark
+
+BENCHMARKS: dict[str, Benchmark] = {
+    each.key: each
+    for each in (
+        *failover.BENCHMARKS,
+        start_up.BENCHMARK,
+        *throughput.BENCHMARKS,
+        latency.BENCHMARK,
+        scaling.BENCHMARK,
+        *steady_state.BENCHMARKS,
+        growth.BENCHMARK,
+    )
+}

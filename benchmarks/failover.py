@@ -1,0 +1,132 @@
+"""From SIGKILL of the worker that holds an item to that item's answer, by another one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from benchmarks.feeder import Feeder
+from benchmarks.figure import OURS, Benchmark, Contender, Figure
+from benchmarks.pipeline import running_pipeline, wait_until_active
+from benchmarks.respawner import Respawner
+
+KILLS = 10  # in each repeat
+COLD_KILLS = 3  # of the peer, which takes its time
+PAUSE = 1.0  # s, from one answer to the next kill
+AT_ONCE = 5
+# As what is asked is how long a replacement takes, not how long it is put off.
+AT_LEISURE = {'restart_backoff_max': 0.0, 'restart_limit': 1000}
+
+_RESPAWNED = 'a cold rclpy lifecycle node, respawned'
+
+
+def _figures(key: str, title: str) -> tuple[Figure, ...]:
+    return (
+        Figure(f'{key}_p50', f'{title}, median', 'ms'),
+        Figure(f'{key}_p99', f'{title}, 99th percentile', 'ms', percentile=99.0),
+    )
+
+
+def _killed_while_holding(key: str, workers: int, standby: int) -> dict[str, list[float]]:
+    samples = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_pipeline(
+            workers=workers,
+            plugin='Holding',
+            echo__standby=standby,
+            echo__queue_size=1000,
+            echo__task_timeout=60.0,
+            # An item that is held by one that is killed is never to be the fault of the item.
+            echo__max_attempts=5,
+            **AT_LEISURE,
+        ),
+        Feeder() as feeder,
+    ):
+        wait_until_active(feeder, workers)
+        for kill in range(KILLS):
+            everybody = workers + standby
+            feeder.until(
+                lambda n=everybody: len(_at_rest(feeder)) == n,
+                f'{everybody} workers that are ready',
+            )
+            feeder.rest(PAUSE)
+            held = Path(folder) / f'{kill}'
+            number = feeder.send(str(held))
+            feeder.until(held.exists, 'somebody who holds the item')
+            pid = int(held.read_text())
+            begin = time.perf_counter()
+            os.kill(pid, signal.SIGKILL)
+            feeder.until(lambda number=number: number in feeder.answered, 'the answer')
+            samples.append(1000.0 * (feeder.answered[number] - begin))
+            feeder.until(lambda pid=pid: pid not in _at_rest(feeder), 'its heartbeats gone')
+    return {f'{key}_p50': samples, f'{key}_p99': samples}
+
+
+def _at_rest(feeder: Feeder) -> set[int]:
+    """The processes that are where they should be, as far as is heard."""
+    return {*feeder.pids(saying='active').values(), *feeder.pids(saying='inactive').values()}
+
+
+def _respawned(key: str) -> dict[str, list[float]]:
+    """Items are fed all the while, so that the first one that can be is answered."""
+    samples = []
+    with Feeder() as feeder, contextlib.closing(Respawner(feeder)) as respawner:
+        respawner.start()
+        for _ in range(COLD_KILLS):
+            feeder.until_answered()
+            feeder.rest(PAUSE)
+            begin = time.perf_counter()
+            respawner.kill_and_respawn()
+            samples.append(1000.0 * (feeder.until_answered() - begin))
+    return {f'{key}_p50': samples, f'{key}_p99': samples}
+
+
+def _all_at_once() -> dict[str, list[float]]:
+    """Five workers of five are killed together; the time ends when all five say they are active."""
+    samples = []
+    with running_pipeline(workers=AT_ONCE, **AT_LEISURE) as _, Feeder() as feeder:
+        wait_until_active(feeder, AT_ONCE)
+        for _ in range(2):
+            feeder.rest(PAUSE)
+            before = set(feeder.pids(saying='active').values())
+            begin = time.perf_counter()
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            feeder.until(
+                lambda before=before: (
+                    len(set(feeder.pids(saying='active').values()) - before) == AT_ONCE
+                ),
+                'as many new ones',
+            )
+            samples.append(1000.0 * (time.perf_counter() - begin))
+    return {'five_at_once': samples}
+
+
+BENCHMARKS = (
+    *(
+        Benchmark(
+            key,
+            _figures(key, title),
+            (
+                Contender(OURS, partial(_killed_while_holding, key, workers, standby)),
+                Contender(_RESPAWNED, partial(_respawned, key)),
+            ),
+        )
+        for key, title, workers, standby in (
+            ('failover_standby', 'failover, 1 worker and 1 standby', 1, 1),
+            ('failover_second', 'failover, 2 workers', 2, 0),
+            ('failover_cold', 'failover, 1 worker alone', 1, 0),
+        )
+    ),
+    Benchmark(
+        'five_at_once',
+        (Figure('five_at_once', 'SIGKILL of 5 workers of 5 to all active again', 'ms'),),
+        (Contender(OURS, _all_at_once),),
+    ),
+)
