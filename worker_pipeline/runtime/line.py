@@ -79,14 +79,17 @@ class Line:
         ``everything``.
         """
         frames: list[Frame] = []
-        with contextlib.suppress(BlockingIOError, InterruptedError):
-            turns = 0
-            while not self.ended and (everything or turns < _CHUNKS):
-                self._receive_some(frames)
-                turns += 1
+        turns = 0
+        while self._receive_some(frames, everything=everything):
+            turns += 1
+            if turns == _CHUNKS and not everything:
+                break
         return frames
 
-    def _receive_some(self, frames: list[Frame]) -> None:
+    def _receive_some(self, frames: list[Frame], *, everything: bool) -> bool:
+        """Take what is there now; returns whether there may be more."""
+        if self.ended:
+            return False
         try:
             if self._large is not None:
                 with memoryview(self._large) as large, large[self._filled :] as room:
@@ -95,19 +98,21 @@ class Line:
                 data = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT)
                 count = len(data)
         except (BlockingIOError, InterruptedError):
-            raise
+            return False
         except OSError:
             count = 0  # reset by the other's death
         if not count:
             self.ended = True
-            return
+            return False
         if self._large is None:
             self._split(self._rest + data if self._rest else data, frames)
-            return
+            # Less than there was room for: that was all, for now.
+            return everything or count == _CHUNK or self._large is not None
         self._filled += count
         if self._filled == len(self._large):
             frames.append(Frame(*self._head, bytes(self._large)))
             self._large = None
+        return True
 
     def _split(self, data: bytes, frames: list[Frame]) -> None:
         at, end = 0, len(data)
@@ -137,6 +142,13 @@ class Line:
         if self.ended:
             return
         head = _HEAD.pack(len(body), kind, number)
+        if not self._unsent and len(body) < _CHUNK:
+            # As it nearly always is: at once, and whole.
+            data = head + body
+            count = self._send_some(data)
+            if count < len(data):
+                self._unsent.append(memoryview(data)[count:])
+            return
         self._unsent += (
             [memoryview(head + body)]
             if len(body) < _CHUNK
@@ -150,19 +162,23 @@ class Line:
 
     def flush(self) -> None:
         """Send what there is room for."""
+        while self._unsent:
+            first = self._unsent[0]
+            count = self._send_some(first)
+            if count < len(first):
+                self._unsent[0] = first[count:]
+                return
+            self._unsent.popleft()
+
+    def _send_some(self, data: bytes | memoryview) -> int:
+        """Send what there is room for, and return how much; what is for the dead counts as sent."""
         try:
-            while self._unsent:
-                first = self._unsent[0]
-                count = self._socket.send(first, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-                if count < len(first):
-                    self._unsent[0] = first[count:]
-                else:
-                    self._unsent.popleft()
+            return self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except (BlockingIOError, InterruptedError):
-            pass
+            return 0
         except OSError:
-            # Its end is seen by whoever reads: there may be something to be read yet.
-            self._unsent.clear()
+            # The end is seen by whoever reads: there may be something to be read yet.
+            return len(data)
 
     def send_all(self, kind: int, number: int = 0, body: bytes = b'') -> None:
         """Send a frame, and wait until the other end has room for it."""

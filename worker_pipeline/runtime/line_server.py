@@ -86,7 +86,8 @@ class LineServer:
         descriptor = of.fileno()
         if self._lines.get(descriptor) is not of:
             return
-        of.flush()
+        if of.is_full:
+            of.flush()
         for frame in of.receive(everything=to_the_end):
             self._tell(descriptor, of, frame)
             if of.fileno() < 0:
