@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from support.configuring import stage
 from support.observing import header, number_of
 from support.waiting import wait_for
@@ -161,3 +162,24 @@ def test_a_replacement_is_given_the_context_that_was_published_before(start, obs
     items.publish(header(50))
     wait_for(lambda: answers, 'an answer of the replacement')
     assert answers[0].frame_id == '0 100'
+
+
+def test_what_a_worker_is_given_and_answers_can_be_looked_at(start, observer):
+    """By its topics, as `ros2 topic echo` does: from when it is seen that somebody looks."""
+    start({'stages': ['sparse'], 'sparse': stage('Sparse', queue_size=1000)})
+    observer.wait_until_active('sparse', 1)
+    feed = observer.feeder('sparse/input')
+    given = observer.collect('sparse/worker_0/work')
+    results = observer.collect('sparse/worker_0/result')
+    outcomes = observer.collect('sparse/worker_0/outcome', DiagnosticStatus)
+    numbers = itertools.count()
+
+    def shown() -> bool:
+        feed.publish(header(next(numbers)))
+        return bool(given and results and outcomes)
+
+    wait_for(shown, 'an item, its answer, and a note of none')
+    assert all(each.frame_id == str(number_of(each)) for each in (*given, *results))
+    assert {number_of(each) % 3 for each in results} == {0}
+    assert {each.message for each in outcomes} == {'no output'}
+    assert {each.name for each in outcomes} == {'sparse/worker_0'}
