@@ -54,7 +54,6 @@ class StageWorkers:
         self._listener = listener
         self._memory_looked_at = 0.0
         self.roster = Roster(config.workers)
-        self._goal = Goal.INACTIVE  # of those on duty
 
     # -- making them -----------------------------------------------------------------------------
 
@@ -165,7 +164,6 @@ class StageWorkers:
     def set_goals(self, goal: Goal) -> None:
         """Say what all of them should be; ACTIVE: those on duty."""
         now = time.monotonic()
-        self._goal = goal
         for slot in self.slots.values():
             # One that was found at work stays there: whoever starts a manager wants it so.
             if not slot.leaving and not slot.inherited:
@@ -177,8 +175,8 @@ class StageWorkers:
 
     def relieve(self, slot: Slot) -> None:
         """A slot is out of action: have one that stands by, if one is ready, take its place."""
-        if self._goal is not Goal.ACTIVE or slot.leaving:
-            return
+        if slot.supervision.goal is not Goal.ACTIVE or slot.leaving:
+            return  # nobody is missed
         ready = [name for name, each in self.slots.items() if each.stands_by]
         relief = self.roster.relieve(slot.name, ready)
         if relief is not None:
