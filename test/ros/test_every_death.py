@@ -19,7 +19,7 @@ from support.mortal import Book
 from support.observing import header, number_of
 from support.waiting import wait_for
 
-from worker_pipeline.runtime.vital_signs import start_of
+from worker_pipeline.runtime.proc import start_of
 
 SLOTS = ('worker_0', 'worker_1')
 

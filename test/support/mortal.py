@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from std_msgs.msg import Header
 
 from worker_pipeline import Stage
-from worker_pipeline.runtime.vital_signs import start_of
+from worker_pipeline.runtime.proc import start_of
 
 FATAL = '5'  # the item at which it happens
 

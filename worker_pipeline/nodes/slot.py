@@ -12,8 +12,9 @@ from worker_pipeline.core.work_watch import WorkWatch
 from worker_pipeline.nodes.worker import run_worker
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.nodes.worker_link import WorkerLink
+from worker_pipeline.runtime.proc import is_stopped, resident_size
 from worker_pipeline.runtime.processes import Launcher
-from worker_pipeline.runtime.vital_signs import VitalSigns, is_stopped, resident_size
+from worker_pipeline.runtime.vital_signs import VitalSigns
 
 
 class SlotListener(Protocol):

@@ -21,7 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from worker_pipeline.runtime.vital_signs import VitalSigns, start_of
+from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.runtime.vital_signs import VitalSigns
 
 SHARED_MEMORY = Path('/dev/shm')
 # How long a helper of an earlier manager may take to see that its last child is gone, s.

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
+from worker_pipeline.runtime.proc import exit_code_of
+
 # How long to wait for the exit status of a process that is known to be dead. It comes through the
 # fork server, which may have died itself; then the process counts as dead all the same.
 EXIT_STATUS_WAIT = 0.2
@@ -171,7 +173,13 @@ class Launcher:
                         continue
                     self._epoll.unregister(descriptor)
                     del self._processes[worker.pid]
-                self._on_exit(worker.pid, worker.reap())
+                code = exit_code_of(worker.pid)
+                if code is None:
+                    # Its parent has reaped it already, and tells.
+                    self._on_exit(worker.pid, worker.reap())
+                else:
+                    self._on_exit(worker.pid, exit_reason(code))
+                    worker.reap()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from worker_pipeline.runtime.proc import start_of
+
 # The fields, eight bytes each, so that each is written whole.
 _FIELDS = ('run', 'fit', 'pid', 'started', 'beat', 'in_work', 'since', 'done')
 _RUN, _FIT, _PID, _STARTED, _BEAT, _IN_WORK, _SINCE, _DONE = range(len(_FIELDS))
@@ -109,33 +111,3 @@ class VitalSigns:
         self._memory.close()
         if remove:
             self.path.unlink(missing_ok=True)
-
-
-def start_of(pid: int) -> int | None:
-    """When a process was started, in the kernel's ticks since boot; None when it is gone."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] not in (b'Z', b'X') else None
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether a signal has stopped a process. Under a debugger it is stopped in another way."""
-    return _stat(pid)[:1] == [b'T']
-
-
-def _stat(pid: int) -> list[bytes]:
-    """A process's state and what comes after it in /proc: the start is number 19. Empty: gone."""
-    try:
-        stat = Path(f'/proc/{pid}/stat').read_bytes()
-    except OSError:
-        return []
-    # The name, in parentheses, may hold anything.
-    return stat[stat.rindex(b')') + 2 :].split()
-
-
-def resident_size(pid: int) -> int:
-    """The resident size of a process in bytes; 0 when it is gone."""
-    try:
-        pages = Path(f'/proc/{pid}/statm').read_bytes().split()[1]
-    except OSError:
-        return 0
-    return int(pages) * mmap.PAGESIZE

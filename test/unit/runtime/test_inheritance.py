@@ -15,7 +15,8 @@ from worker_pipeline.runtime import pipeline_folder
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
 from worker_pipeline.runtime.journal import Journal
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
-from worker_pipeline.runtime.vital_signs import VitalSigns, start_of
+from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.runtime.vital_signs import VitalSigns
 
 BOOK = {'ledger': {}, 'source': {}, 'handed': [], 'listeners': 0, 'outside': []}
 PID, STARTED = 2, 3  # fields of a page

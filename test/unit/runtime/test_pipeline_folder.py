@@ -23,7 +23,7 @@ from worker_pipeline.runtime.pipeline_folder import (
     forget_page,
     manager_of,
 )
-from worker_pipeline.runtime.vital_signs import start_of
+from worker_pipeline.runtime.proc import start_of
 
 BEGIN = """
 import os, sys, time

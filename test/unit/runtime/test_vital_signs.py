@@ -14,14 +14,8 @@ from support.children import child, sleeper
 from support.waiting import wait_for
 
 from worker_pipeline.runtime import vital_signs
-from worker_pipeline.runtime.vital_signs import (
-    SIZE,
-    Signs,
-    VitalSigns,
-    is_stopped,
-    resident_size,
-    start_of,
-)
+from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.runtime.vital_signs import SIZE, Signs, VitalSigns
 
 WORKER = """
 import sys
@@ -130,41 +124,6 @@ def test_a_dead_process_that_nobody_has_reaped_is_dead(page):
         wait_for(lambda: psutil.Process(process.pid).status() == 'zombie', 'its end')
         assert not page.alive()
         assert start_of(process.pid) is None
-
-
-def test_a_process_with_any_name_is_found():
-    """Also one that would be taken for the fields that follow it."""
-    with child(
-        'open("/proc/self/comm", "w").write("a) Z 1 (2"); print(1, flush=True); input()'
-    ) as it:
-        assert it.line() == '1'
-        expected = psutil.Process(it.pid).create_time() - psutil.boot_time()
-        assert start_of(it.pid) / os.sysconf('SC_CLK_TCK') == pytest.approx(expected, abs=1.5)
-
-
-def test_a_process_that_is_gone_has_neither_start_nor_size():
-    """There is nothing to be read of it."""
-    with sleeper() as process:
-        pid = process.pid
-    assert (start_of(pid), resident_size(pid)) == (None, 0)
-
-
-def test_a_stopped_process_is_known_until_it_goes_on():
-    """One that is gone is not stopped."""
-    with sleeper() as process:
-        assert not is_stopped(process.pid)
-        process.send_signal(signal.SIGSTOP)
-        wait_for(lambda: is_stopped(process.pid), 'it stopped')
-        process.send_signal(signal.SIGCONT)
-        wait_for(lambda: not is_stopped(process.pid), 'it going on')
-        pid = process.pid
-    assert not is_stopped(pid)
-
-
-def test_the_resident_size_is_what_others_measure():
-    """In bytes."""
-    size = resident_size(os.getpid())
-    assert size == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
 
 
 def test_a_page_is_taken_away_when_it_is_closed_for_good(page, tmp_path):

@@ -1,0 +1,52 @@
+"""What the kernel tells of a process, in ``/proc`` (proc(5))."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+# Of the fields of /proc/PID/stat after the process's name.
+_STATE, _START, _EXIT_CODE = 0, 19, 49
+_GONE = (b'Z', b'X')
+
+
+def start_of(pid: int) -> int | None:
+    """When a process was started, in the kernel's ticks since boot; None when it is gone."""
+    fields = _stat(pid)
+    return int(fields[_START]) if fields and fields[_STATE] not in _GONE else None
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped a process. Under a debugger it is stopped in another way."""
+    return _stat(pid)[:1] == [b'T']
+
+
+def exit_code_of(pid: int) -> int | None:
+    """How a process has ended that nobody has reaped yet, as ``subprocess`` has it: -9 for SIGKILL.
+
+    None while it lives, and when its parent knows already.
+    """
+    fields = _stat(pid)
+    if not fields or fields[_STATE] not in _GONE:
+        return None
+    status = int(fields[_EXIT_CODE])
+    return -(status & 0x7F) if status & 0x7F else status >> 8
+
+
+def resident_size(pid: int) -> int:
+    """The resident size of a process in bytes; 0 when it is gone."""
+    try:
+        pages = Path(f'/proc/{pid}/statm').read_bytes().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * mmap.PAGESIZE
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields after the name; none when the process is gone."""
+    try:
+        stat = Path(f'/proc/{pid}/stat').read_bytes()
+    except OSError:
+        return []
+    # The name, in parentheses, may hold anything.
+    return stat[stat.rindex(b')') + 2 :].split()
