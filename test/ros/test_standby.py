@@ -151,9 +151,10 @@ def test_a_changed_configuration_goes_to_those_who_stand_by_first(start, observe
         'both replaced',
         seen=manager.show,
     )
-    assert 'worker_1 takes over from worker_0' in manager.output
+    wait_for(lambda: 'worker_1 takes over from worker_0' in manager.output, 'the change of guard')
     observer.diagnostics.clear()
     wait_for_states(observer, 'work', 'standby', 'active')
+    assert 'Cannot' not in manager.output
     feed = observer.feeder('work/input')
     observer.wait_until_active('work', 1)
     feed.publish(header(1))

@@ -245,8 +245,8 @@ class StageWorkers:
             # Those that stand by first: they take over from those on duty.
             slot = min(outdated, key=lambda each: self.roster.is_on_duty(each.name))
             self._node.get_logger().info(f'{slot.name} has another configuration; it is replaced')
-            self.relieve(slot)
             slot.retire(now, self.time_to_finish)
+            self.relieve(slot)
 
     def excuse(self, seconds: float) -> None:
         """For so long nobody could look; nobody is to blame for it."""
