@@ -135,7 +135,11 @@ def test_much_poison_is_no_fault_of_the_slots(start, observer):
         for index in (0, 1)
     }
     assert 'failed' not in told
-    assert sum(int(observer.values(f'weak/worker_{i}')['restarts']) for i in (0, 1)) == 40
+
+    def restarts() -> int:
+        return sum(int(observer.values(f'weak/worker_{i}')['restarts']) for i in (0, 1))
+
+    wait_for(lambda: restarts() == 40, 'forty restarts told', seen=restarts)
 
 
 def test_a_worker_that_dies_again_and_again_is_failed_until_it_lives(start, observer):

@@ -30,7 +30,6 @@ def test_one_that_stands_by_takes_over_with_what_the_dead_held(start, observer, 
     manager = start(
         {
             'stages': ['work'],
-            'heartbeat_timeout': 0.4,
             'work': stage('Work', workers=1, standby=1, queue_size=1000, params={'seconds': 0.005}),
         }
     )
