@@ -16,17 +16,6 @@ from support.waiting import wait_for
 from worker_pipeline.runtime.shared_memory import mapped_by
 
 
-def shared_memory_in_use() -> set[str]:
-    """The DDS files in shared memory that some living process has mapped."""
-    used = set()
-    for maps in Path('/proc').glob('[0-9]*/maps'):
-        try:
-            used |= set(re.findall(r' (/dev/shm/(?:sem\.)?fast\w+)', maps.read_text()))
-        except OSError:
-            continue
-    return used
-
-
 def drains(observer) -> int:
     """How often the manager has said that it is shutting down."""
     said = [statuses['/airside/manager'].message for statuses in observer.diagnostics]
@@ -133,7 +122,10 @@ def test_nothing_is_left_in_shared_memory_after_kills_and_a_stop(start, observer
     used |= manager.shared_memory()
     manager.signal(signal.SIGINT)
     assert manager.wait() == 0
-    assert {name for name in used if Path(name).exists()} == set()
+    # Segments, the large ones. A port may be in use by others on this machine.
+    segments = {name for name in used if re.search('_[0-9a-f]{16}$', name)}
+    assert segments
+    assert {name for name in segments if Path(name).exists()} == set()
     assert not manager.folder.exists()
 
 
