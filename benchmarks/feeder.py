@@ -69,6 +69,15 @@ class Feeder:
             if message.message == saying
         }
 
+    def until_heard(self, count: int, *, saying: str) -> list[int]:
+        """Spin until so many processes' newest heartbeats have this message; their pids."""
+        self.until(
+            lambda: len(self.pids(saying=saying)) == count,
+            f'heartbeats of {count} processes that are {saying}',
+            60.0,
+        )
+        return list(self.pids(saying=saying).values())
+
     def send(self, text: str = 'camera') -> int:
         """Publish the next item; returns its number."""
         number = self.sent

@@ -50,8 +50,6 @@ def stage_names(stages: int) -> list[str]:
 
 def wait_until_active(feeder: Feeder, workers: int) -> None:
     """Wait until so many workers in all are at work, and an item has come through."""
-    feeder.until(
-        lambda: len(feeder.pids(saying='active')) == workers, f'{workers} active workers', 60.0
-    )
+    feeder.until_heard(workers, saying='active')
     feeder.until_answered(period=0.1)
     feeder.rest(1.0)

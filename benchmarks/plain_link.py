@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from std_msgs.msg import Header
 
+from benchmarks.plain import run
 
-def main() -> None:
-    """Spin until a signal comes."""
+
+def _link() -> Any:
     heard, passed_on = sys.argv[1:]
-    rclpy.init()
     node = rclpy.create_node(passed_on.replace('/', '_'), namespace='/airside')
     output = node.create_publisher(Header, passed_on, 1000)
     node.create_subscription(Header, heard, output.publish, 1000)
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    return node
 
 
 if __name__ == '__main__':
-    main()
+    run(_link)

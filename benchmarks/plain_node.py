@@ -10,11 +10,11 @@ import os
 import socket
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_msgs.msg import Header
+
+from benchmarks.plain import run
 
 HEARTBEAT_PERIOD = 0.1  # s, as of a worker
 
@@ -39,18 +39,5 @@ class PlainNode(LifecycleNode):
         )
 
 
-def main() -> None:
-    """Spin until a signal comes."""
-    rclpy.init()
-    node = PlainNode()
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-
-
 if __name__ == '__main__':
-    main()
+    run(PlainNode)

@@ -34,11 +34,7 @@ def _plain() -> dict[str, list[float]]:
 
 
 def _seconds_until_heard(feeder: Feeder, saying: str, begin: float) -> float:
-    feeder.until(
-        lambda: len(feeder.pids(saying=saying)) == PROCESSES,
-        f'heartbeats of {PROCESSES} processes that are {saying}',
-        60.0,
-    )
+    feeder.until_heard(PROCESSES, saying=saying)
     return time.perf_counter() - begin
 
 

@@ -38,12 +38,7 @@ def _plain(count: int) -> dict[str, list[float]]:
 def _pids_when_up(count: int, saying: str) -> list[int]:
     """The pids of the processes that beat, when all do. Nobody of ours listens from then on."""
     with Feeder() as feeder:
-        feeder.until(
-            lambda: len(feeder.pids(saying=saying)) == count,
-            f'heartbeats of {count} processes that are {saying}',
-            60.0,
-        )
-        return list(feeder.pids(saying=saying).values())
+        return feeder.until_heard(count, saying=saying)
 
 
 def _observe(

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.dds_profile import Transports
@@ -21,18 +22,12 @@ def without_shared_memory() -> Iterator[None]:
     A manager that is killed while it holds a lock in shared memory may leave whoever else uses it
     waiting for good, in native code. What is to be seen is what happens to the pipeline.
     """
-    profile = dds.profile_variable()
-    before = {name: os.environ.get(name) for name in (dds.RANGE, profile)}
-    os.environ |= {dds.RANGE: 'LOCALHOST', profile: str(COMMON)}
-    try:
-        with dds.participant(str(COMMON), Transports(loopback=True)):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    ours = {dds.RANGE: 'LOCALHOST', dds.profile_variable(): str(COMMON)}
+    with (
+        mock.patch.dict(os.environ, ours),
+        dds.participant(str(COMMON), Transports(loopback=True)),
+    ):
+        yield
     if mapped_by('self'):
         # Profiles are read once in a process, before its first participant.
         raise RuntimeError('shared memory is used: another node of this process was made before')

@@ -102,8 +102,13 @@ class _Pipeline:
         """A worker's process ended. Called from the process watcher's thread."""
         if self._node is not None:
             self._node.on_exit(pid, reason)
-        # Before the dead worker's lease is over, and what it used is mapped no more.
-        self.shared_memory.note()
+        if dds.workers_use_shared_memory(self._dds):
+            # Before the dead worker's lease is over, and what it used is mapped no more.
+            self.shared_memory.note()
+
+    def _note_worker(self, pid: int) -> None:
+        if dds.workers_use_shared_memory(self._dds):
+            self.shared_memory.note(pid)
 
     def _participant(self) -> contextlib.AbstractContextManager[None]:
         if self._dds is None:
@@ -128,7 +133,7 @@ class _Pipeline:
                 executor,
                 arguments,
                 self._dds,
-                self.shared_memory.note,
+                self._note_worker,
                 stop_asked.is_set,
             )
             self._node, self._executor = node, executor

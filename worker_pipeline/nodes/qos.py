@@ -12,6 +12,8 @@ OUTPUT_DEPTH = 1000
 LARGE_OUTPUT_DEPTH = 10
 # And those that are not read yet, of a camera.
 LARGE_INPUT_DEPTH = 30
+# Messages of some megabytes.
+LARGE_MESSAGES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'})
 
 
 def reliable(depth: int) -> QoSProfile:

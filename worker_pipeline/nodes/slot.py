@@ -23,9 +23,6 @@ class SlotListener(Protocol):
     def on_lost(self, slot: Slot) -> None:
         """The slot's worker is dead, or about to be."""
 
-    def on_ending(self, pid: int) -> None:
-        """A signal is about to end a process, which will not clean up behind itself."""
-
     def on_joined(self, slot: Slot) -> None:
         """The slot's worker may be given work."""
 
@@ -152,14 +149,14 @@ class Slot:
         self.supervision.excuse(seconds)
         self._work.excuse(seconds)
 
-    def heard(self, pid: int, state: str, values: dict[str, str], error: str, now: float) -> None:
+    def heard(self, pid: int, values: dict[str, str], error: str, now: float) -> None:
         """This slot's worker told how it stands."""
         if pid != self.supervision.pid:
             return
         self.values = values
         if error:
             self.last_error = error
-        self.handle(supervision.StateReported(pid, state), now)
+        self.handle(supervision.StateReported(pid, values['state']), now)
 
     def _do(self, actions: list[supervision.Action], now: float) -> None:
         for action in actions:
@@ -174,13 +171,11 @@ class Slot:
             elif isinstance(action, supervision.ReleaseItems):
                 self._bury(action)
             elif isinstance(action, supervision.TerminateProcess):
-                self._listener.on_ending(action.pid)
                 self._launcher.send_signal(action.pid, signal.SIGTERM)
             elif isinstance(action, supervision.KillProcess):
                 self._logger.warning(f'{self.name} (pid {action.pid}): {action.reason}; killing it')
                 self._killed_for = action.reason
                 self._listener.on_lost(self)
-                self._listener.on_ending(action.pid)
                 self._launcher.send_signal(action.pid, signal.SIGKILL)
 
     def _bury(self, action: supervision.ReleaseItems) -> None:

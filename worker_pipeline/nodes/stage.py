@@ -23,7 +23,6 @@ from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import answers, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
-from worker_pipeline.runtime.dds import LARGE_MESSAGES
 from worker_pipeline.runtime.inheritance import Legacy
 from worker_pipeline.runtime.pipeline_folder import forget_page
 from worker_pipeline.runtime.saved_state import SavedState
@@ -89,7 +88,7 @@ class StageNode(ManagedNode):
         legacy, self._legacy = self._legacy, None
         if legacy is not None:
             self._go_on(legacy)
-        is_large = self.plugin.input_type in LARGE_MESSAGES
+        is_large = self.plugin.input_type in qos.LARGE_MESSAGES
         profile = qos.reliable(qos.LARGE_INPUT_DEPTH) if is_large else qos.keep_all()
         for source in (*config.inputs, BY_HAND):
             topic = source if source.startswith('/') else f'{source}/output'
@@ -117,7 +116,7 @@ class StageNode(ManagedNode):
         name = self.config.name
         stages = self._around.pipeline.stages.values()
         is_context = any(name in each.context.values() for each in stages)
-        is_large = self.plugin.output_type in LARGE_MESSAGES
+        is_large = self.plugin.output_type in qos.LARGE_MESSAGES
         depth = qos.LARGE_OUTPUT_DEPTH if is_large else qos.OUTPUT_DEPTH
         profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(depth)
         publisher = self.create_publisher(output_type, f'{name}/output', profile)
@@ -364,10 +363,8 @@ class StageNode(ManagedNode):
             self._settle(self.ledger.drop_the_lost())
             slot.handle(LinkVerified(pid), time.monotonic())
 
-    def on_state(
-        self, worker: str, pid: int, state: str, values: dict[str, str], failure: str
-    ) -> None:
-        self.slots[worker].heard(pid, state, values, failure, time.monotonic())
+    def on_state(self, worker: str, pid: int, values: dict[str, str], failure: str) -> None:
+        self.slots[worker].heard(pid, values, failure, time.monotonic())
 
     def _settle(self, settled: Settled) -> None:
         for delivered in settled.delivered:
@@ -416,10 +413,6 @@ class StageNode(ManagedNode):
 
     def on_lost(self, slot: Slot) -> None:
         self.workers.relieve(slot)
-
-    def on_ending(self, pid: int) -> None:
-        """What the process uses of the shared memory is known as long as it lives."""
-        self._around.note_process(pid)
 
     def on_joined(self, slot: Slot) -> None:
         self.pool.join(slot)

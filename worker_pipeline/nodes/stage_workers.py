@@ -142,8 +142,7 @@ class StageWorkers:
             orphan_timeout=around.pipeline.orphan_timeout,
             manager_pid=around.manager_pid,
             ros_arguments=around.worker_arguments,
-            dds_profile=around.dds.common if around.dds else '',
-            transports=around.dds.worker if around.dds else None,
+            dds=around.dds,
             line=str(around.folder.line),
             state=str(self.state_of(slot)) if plugin.remembers else '',
             lock=str(around.folder.lock_file),
@@ -170,7 +169,7 @@ class StageWorkers:
                 slot.set_goal(self._goal_of(slot, goal), now)
 
     def _goal_of(self, slot: Slot, goal: Goal) -> Goal:
-        stands_by = slot.name in self.slots and not self.roster.is_on_duty(slot.name)
+        stands_by = not self.roster.is_on_duty(slot.name)
         return Goal.INACTIVE if goal is Goal.ACTIVE and stands_by else goal
 
     def relieve(self, slot: Slot) -> None:
@@ -227,7 +226,7 @@ class StageWorkers:
         looks_at_memory = limit > 0 and now - self._memory_looked_at > MEMORY_PERIOD
         for slot in list(self.slots.values()):
             slot.tick(now, holds(slot.name), self._config.task_timeout)
-            slot.link.look_round()
+            slot.link.work.look_round()
             if slot.supervision.phase in (Phase.ENDING, Phase.BACKOFF):
                 self.relieve(slot)
             if looks_at_memory:

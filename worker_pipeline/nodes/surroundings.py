@@ -32,5 +32,5 @@ class Surroundings:
     lines: LineServer  # to the workers
     dds: DdsSettings | None  # None: as the user has set
     participant_numbers: Iterator[int]  # of DDS, one for each worker process
-    note_process: Callable[[int], None]  # told the pid of every worker that is up, or is ended
+    note_process: Callable[[int], None]  # told the pid of every worker that has come up
     interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end

@@ -27,6 +27,7 @@ from worker_pipeline.context import NANOSECONDS, ContextBuffer
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
+from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.runtime import answers, dds, line, shared_memory
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
@@ -64,8 +65,6 @@ class WorkerNode(ManagedNode):
         self.spec = spec
         self.exit_code = 0
         self.failure = ''
-        self._told: dict[str, str] = {}
-        self._executor_of_tasks: Any = None
         self._hardware_id = f'{socket.gethostname()}:{os.getpid()}'
         stage_class = type(stage)
         for key, value in stage.params.items():
@@ -80,8 +79,8 @@ class WorkerNode(ManagedNode):
         work_qos = qos.work(spec.concurrency)
         self._input_type = stage_class.input_type
         self._output_type = stage_class.output_type
-        self._result = self.create_publisher(self._output_type, f'{spec.slot}/result', work_qos)
-        self._outcome = self.create_publisher(DiagnosticStatus, f'{spec.slot}/outcome', work_qos)
+        self._result = ShownTopic(self, self._output_type, f'{spec.slot}/result', work_qos)
+        self._outcome = ShownTopic(self, DiagnosticStatus, f'{spec.slot}/outcome', work_qos)
         self._heartbeat = self.create_publisher(
             DiagnosticStatus, f'{spec.namespace}/heartbeats', qos.HEARTBEATS
         )
@@ -91,11 +90,7 @@ class WorkerNode(ManagedNode):
             self.create_subscription(
                 stage_class.contexts[name], topic, buffer.add, profile(qos.CONTEXT_DEPTH)
             )
-        # What is published there has come by the line already.
-        self.create_subscription(
-            self._input_type, f'{spec.slot}/work', lambda _: None, work_qos, raw=True
-        )
-        self._shown = {self._result: False, self._outcome: False}
+        listen(self, self._input_type, f'{spec.slot}/work', work_qos)
         self.create_timer(
             spec.heartbeat_period,
             self._on_heartbeat,
@@ -104,9 +99,8 @@ class WorkerNode(ManagedNode):
 
     # -- lifecycle: the stage's hooks, on the main thread ----------------------------------------
 
-    async def start(self, executor: Any) -> None:
+    async def start(self) -> None:
         """Call, and go to the state that was asked for at birth."""
-        self._executor_of_tasks = executor
         self.line.connect()
         steps = ['configure'] if self.spec.target == 'inactive' else ['configure', 'activate']
         for step in steps:
@@ -169,9 +163,8 @@ class WorkerNode(ManagedNode):
         # The main thread may be at an item for long: what comes meanwhile is held, too.
         self.line.read()
         self.send_heartbeat()
-        for publisher in self._shown:
-            # The stage itself listens, so that the two are linked in the graph.
-            self._shown[publisher] = publisher.get_subscription_count() > 1
+        for topic in (self._result, self._outcome):
+            topic.look_round()
 
     def send_heartbeat(self) -> None:
         """Tell the manager that this process lives, and how it stands."""
@@ -179,24 +172,27 @@ class WorkerNode(ManagedNode):
             # It would kill us at our end, which comes by itself; whoever asked for it is still to
             # be answered.
             return
-        signs = self.signs.read()
-        busy = (time.monotonic_ns() - signs.since) / NANOSECONDS if signs.in_work else 0.0
-        self._told = {
-            'state': self.state,
-            'processed': str(self.runner.processed),
-            'in_flight': str(len(self.runner.holding)),
-            'busy_s': f'{busy:.3f}',
-        }
-        self.line.send(*worker_contract.state_report(self.state, self._told, self.failure))
+        values = self._standing()
+        self.line.send(*worker_contract.state_report(values, self.failure))
         self._heartbeat.publish(
             DiagnosticStatus(
                 level=DiagnosticStatus.ERROR if self.failure else DiagnosticStatus.OK,
                 name=self.spec.name,
                 message=self.failure or self.state,
                 hardware_id=self._hardware_id,
-                values=worker_contract.key_values(self._told),
+                values=worker_contract.key_values(values),
             )
         )
+
+    def _standing(self) -> dict[str, str]:
+        signs = self.signs.read()
+        busy = (time.monotonic_ns() - signs.since) / NANOSECONDS if signs.in_work else 0.0
+        return {
+            'state': self.state,
+            'processed': str(self.runner.processed),
+            'in_flight': str(len(self.runner.holding)),
+            'busy_s': f'{busy:.3f}',
+        }
 
     # -- the line --------------------------------------------------------------------------------
 
@@ -207,7 +203,7 @@ class WorkerNode(ManagedNode):
         recent = self._recent.all()
         has = [*holding, *(answer.number for answer in recent)]
         yield worker_contract.hello(self.spec.stage, self.spec.slot, has)
-        yield worker_contract.state_report(self.state, self._told, self.failure)
+        yield worker_contract.state_report(self._standing(), self.failure)
         for answer in recent:
             yield worker_contract.frame_of(answer)
 
@@ -215,16 +211,16 @@ class WorkerNode(ManagedNode):
         if frame.kind == line.ITEM:
             self.runner.offer(frame.number, frame.body)
         elif frame.kind == line.REQUEST:
-            self._executor_of_tasks.create_task(self.transition, frame.body.decode())
+            self.executor.create_task(self.transition, frame.body.decode())
 
     def say(self, answer: Answer) -> None:
         """Answer an item; also once more."""
         self.line.send(*worker_contract.frame_of(answer))
         if answer.kind == answers.OUTPUT:
-            if self._shown[self._result]:
-                self._result.publish(answer.output)
-        elif self._shown[self._outcome]:
-            self._outcome.publish(
+            if self._result.is_watched:
+                self._result.show(answer.output)
+        elif self._outcome.is_watched:
+            self._outcome.show(
                 worker_contract.outcome(self.spec.name, answer.kind, answer.number, answer.text)
             )
 
@@ -292,7 +288,7 @@ class _Life:
         while True:
             self._beat_while_managed()
             if self.node is not None:
-                self.node.line.read()  # the last that it has said
+                self.node.line.read(everything=True)  # the last that it has said
             deadline = time.monotonic() + self._spec.orphan_timeout
             while (manager := manager_of(Path(self._spec.lock))) is None:
                 if time.monotonic() > deadline:
@@ -345,11 +341,11 @@ class _Life:
 
 
 def _participant(spec: WorkerSpec) -> contextlib.AbstractContextManager[None]:
-    if spec.transports is None:
+    if spec.dds is None:
         return contextlib.nullcontext()
     # Where it goes with the pipeline, whatever happens to this process.
     folder = Path(spec.lock).parent
-    return dds.participant(spec.dds_profile, spec.transports, spec.participant, folder)
+    return dds.participant(spec.dds.common, spec.dds.worker, spec.participant, folder)
 
 
 def run_worker(spec: WorkerSpec) -> None:
@@ -361,7 +357,7 @@ def run_worker(spec: WorkerSpec) -> None:
     stage = load_stage_class(spec.plugin)()
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
-    if spec.transports is None or spec.transports.shared_memory:
+    if dds.workers_use_shared_memory(spec.dds):
         shared_memory.sweep_the_unfinished()
     with _participant(spec):
         rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
@@ -382,7 +378,7 @@ def run_worker(spec: WorkerSpec) -> None:
 
     spinner = threading.Thread(target=spin, name='executor', daemon=True)
     spinner.start()
-    executor.create_task(node.start, executor)
+    executor.create_task(node.start)
     try:
         node.runner.run()
     except StageFailedError as error:

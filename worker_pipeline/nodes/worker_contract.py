@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer
-from worker_pipeline.runtime.dds_profile import Transports
+from worker_pipeline.runtime.dds import Settings
 from worker_pipeline.runtime.line import Frame
 
 
@@ -32,9 +32,8 @@ class WorkerSpec:
     orphan_timeout: float  # s
     manager_pid: int
     ros_arguments: tuple[str, ...] = ()  # log level and the like
-    dds_profile: str = ''  # path of the common Fast DDS profile; with transports
-    transports: Transports | None = None  # None for what the environment says already
-    participant: int = 0  # the number of its DDS participant, with transports
+    dds: Settings | None = None  # None for what the environment says already
+    participant: int = 0  # the number of its DDS participant, with settings
     page: str = ''  # path of its vital signs
     state: str = ''  # path of its stage's state; '' for a stage that does not remember
     line: str = ''  # path of the socket at which the manager takes calls
@@ -67,15 +66,15 @@ def read_hello(frame: Frame) -> tuple[str, str, set[int]]:
     return stage, slot, set(has)
 
 
-def state_report(state: str, values: Mapping[str, str], failure: str) -> Frame:
-    """How a worker stands; ``failure``: what went wrong in a hook, '' where nothing did."""
-    return Frame(line.STATE, 0, marshal.dumps((state, dict(values), failure)))
+def state_report(values: dict[str, str], failure: str) -> Frame:
+    """How a worker stands: its ``state`` and more; ``failure``: of a hook, '' where none did."""
+    return Frame(line.STATE, 0, marshal.dumps((values, failure)))
 
 
-def read_state_report(frame: Frame) -> tuple[str, dict[str, str], str]:
-    """The state, the values, and the failure."""
-    state, values, failure = marshal.loads(frame.body)
-    return state, values, failure
+def read_state_report(frame: Frame) -> tuple[dict[str, str], str]:
+    """The values and the failure."""
+    values, failure = marshal.loads(frame.body)
+    return values, failure
 
 
 def frame_of(answer: Answer) -> Frame:

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.lifecycle import ManagedNode
+from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.runtime import line
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.line import Frame, Line
@@ -28,9 +29,7 @@ class LinkListener(Protocol):
     def on_answer(self, worker: str, answer: Answer) -> None:
         """A worker answered."""
 
-    def on_state(
-        self, worker: str, pid: int, state: str, values: dict[str, str], failure: str
-    ) -> None:
+    def on_state(self, worker: str, pid: int, values: dict[str, str], failure: str) -> None:
         """A worker told how it stands."""
 
 
@@ -53,13 +52,11 @@ class WorkerLink:
         self._lines = lines
         self._listener = listener
         self._line: Line | None = None
-        self._is_watched = False
         profile = qos.work(concurrency)
         base = f'{stage}/{slot}'
-        self._work = node.create_publisher(input_type, f'{base}/work', profile)
-        # So that the two are linked in the graph; what is published there has come by the line.
+        self.work = ShownTopic(node, input_type, f'{base}/work', profile)
         self._subscriptions = [
-            node.create_subscription(kind, f'{base}/{name}', lambda _: None, profile, raw=True)
+            listen(node, kind, f'{base}/{name}', profile)
             for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
         ]
 
@@ -93,23 +90,17 @@ class WorkerLink:
         """Give the worker a serialised item."""
         if self._line is not None:
             self._lines.send(self._line, line.ITEM, number, item)
-        if self._is_watched:
-            self._work.publish(item)
+        if self.work.is_watched:
+            self.work.show(item)
 
     def request(self, label: str) -> None:
         """Ask for a lifecycle transition. Its state tells whether it came about."""
         if self._line is not None:
             self._lines.send(self._line, line.REQUEST, body=label.encode())
 
-    # -- the graph -------------------------------------------------------------------------------
-
-    def look_round(self) -> None:
-        """See whether somebody else listens to what the worker is given."""
-        self._is_watched = self._work.get_subscription_count() > 1
-
     def destroy(self) -> None:
         """Hang up, and take the endpoints out of the graph."""
         self.detach()
-        self._node.destroy_publisher(self._work)
+        self._node.destroy_publisher(self.work.publisher)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)

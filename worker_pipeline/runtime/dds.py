@@ -18,8 +18,6 @@ from worker_pipeline.runtime.dds_profile import ROOM_FOR_FRAMES, Transports, com
 
 RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-# Messages of some megabytes; Fast DDS's own room in shared memory, half a megabyte, is too small.
-LARGE_MESSAGES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'})
 # Participants' numbers for workers: above those that Fast DDS gives to other nodes, from 0 up, and
 # below what makes ports of the next domain.
 FIRST_NUMBER, LAST_NUMBER = 40, 118
@@ -62,6 +60,11 @@ def apply_defaults(folder: Path) -> Settings | None:
     has_peers = bool(os.environ.get('ROS_STATIC_PEERS'))
     worker = Transports(loopback=local and not has_peers, shared_memory=local and has_peers)
     return Settings(common, worker)
+
+
+def workers_use_shared_memory(settings: Settings | None) -> bool:
+    """Whether workers may use Fast DDS's; without settings, as the user's own choice may say so."""
+    return settings is None or settings.worker.shared_memory
 
 
 def participant_numbers(first: int) -> Iterator[int]:

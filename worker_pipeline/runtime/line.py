@@ -141,24 +141,11 @@ class Line:
         """Send a frame without waiting. To whoever has hung up it is lost."""
         if self.ended:
             return
-        head = _HEAD.pack(len(body), kind, number)
-        if not self._unsent and len(body) < _CHUNK:
-            # As it nearly always is: at once, and whole.
-            data = head + body
-            count = self._send_some(data)
-            if count < len(data):
-                self._unsent.append(memoryview(data)[count:])
-            return
-        self._unsent += (
-            [memoryview(head + body)]
-            if len(body) < _CHUNK
-            else [
-                memoryview(head),
-                memoryview(body),
-            ]
-        )
-        if len(self._unsent) <= 2:
-            self.flush()
+        for part in _parts(kind, number, body):
+            # Nearly always at once, and whole.
+            count = 0 if self._unsent else self._send_some(part)
+            if count < len(part):
+                self._unsent.append(memoryview(part)[count:])
 
     def flush(self) -> None:
         """Send what there is room for."""
@@ -182,13 +169,15 @@ class Line:
 
     def send_all(self, kind: int, number: int = 0, body: bytes = b'') -> None:
         """Send a frame, and wait until the other end has room for it."""
-        head = _HEAD.pack(len(body), kind, number)
         with contextlib.suppress(OSError):  # as above
-            if len(body) < _CHUNK:
-                self._socket.sendall(head + body)
-            else:
-                self._socket.sendall(head)
-                self._socket.sendall(body)
+            for part in _parts(kind, number, body):
+                self._socket.sendall(part)
+
+
+def _parts(kind: int, number: int, body: bytes) -> tuple[bytes, ...]:
+    """A frame's bytes; a large body is not copied for it."""
+    head = _HEAD.pack(len(body), kind, number)
+    return (head + body,) if len(body) < _CHUNK else (head, body)
 
 
 def listen(path: Path) -> socket.socket:

@@ -75,8 +75,6 @@ class LineServer:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                # Only what is read or sent here must not wait; and there it is said each time.
-                connection.setblocking(True)
                 accepted = self._lines[connection.fileno()] = Line(connection)
                 self._epoll.register(accepted, _ONCE)
         self._epoll.modify(self._listener, _ONCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import threading
@@ -44,7 +43,7 @@ class ManagerLine:
         fresh = line.connect(self._path)
         if fresh is None:
             return False
-        self.read()  # what an earlier one has said, too
+        self.read(everything=True)  # what an earlier one has said
         with self._sending:
             # Whatever is said from now on comes after the hello, which tells of all before.
             if self._line is not None:
@@ -61,16 +60,12 @@ class ManagerLine:
             if self._line is not None and not self._line.ended:
                 self._line.send_all(kind, number, body)
 
-    def read(self) -> None:
-        """Take what has come."""
+    def read(self, *, everything: bool = False) -> None:
+        """Take what has come; ``everything``: before there is nobody any more to say it again."""
         with self._reading:
-            current = self._line
-            while current is not None and not current.ended:
-                frames = current.receive()
-                for frame in frames:
+            if self._line is not None:
+                for frame in self._line.receive(everything=everything):
                     self._take(frame)
-                if not frames:
-                    break
 
     def fetch(self, *, wait: bool) -> None:
         """Take what has come; ``wait``: as soon as something has, or somebody rings.
@@ -95,8 +90,7 @@ class ManagerLine:
                 self._poll.register(current, select.POLLIN)
             while self._former:
                 self._former.pop().close()  # here, as nobody waits for it now
-        self._poll.poll()
-        with contextlib.suppress(BlockingIOError):
+        if any(descriptor == self._bell for descriptor, _ in self._poll.poll()):
             os.eventfd_read(self._bell)
 
     def close(self) -> None:

@@ -118,6 +118,7 @@ class StageRunner:
         self._output_type = type(stage).output_type
         self._source: Source = Bell() if source is None else source
         self._inbox: deque[int | Job | None] = deque()
+        self._main_thread = 0  # as soon as there is one
 
     def offer(self, number: int, item: bytes) -> None:
         """Queue a serialised item; once, whoever sends it again."""
@@ -143,7 +144,8 @@ class StageRunner:
 
     def _put(self, entry: int | Job | None) -> None:
         self._inbox.append(entry)
-        self._source.ring()
+        if threading.get_ident() != self._main_thread:  # which is not waiting when it puts
+            self._source.ring()
 
     def restore(self) -> None:
         """Go on from the state that was saved last; without any, the present one is saved."""
@@ -159,6 +161,7 @@ class StageRunner:
 
     def run(self) -> None:
         """Do what is queued until closed. Raises StageFailedError."""
+        self._main_thread = threading.get_ident()
         while True:
             # Before each item too: what has come counts as held, and is shown to be.
             self._source.fetch(wait=not self._inbox)

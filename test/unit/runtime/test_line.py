@@ -305,13 +305,18 @@ def test_without_a_manager_there_is_no_line(worker):
     worker.line.fetch(wait=True)
 
 
-def test_the_end_of_a_manager_is_noticed_and_the_next_one_is_told_everything(path, worker):
-    """What the first had sent is taken, whenever it is read."""
+def give_one_item_and_end(path: Path, worker: Worker) -> None:
+    """A manager that a worker has called, and that is gone when the worker reads its item."""
     first = Manager(path)
     assert worker.line.connect()
     wait_for(lambda: first.lines, 'the hello')
     first.send(line.ITEM, 1, b'one')
     first.close()
+
+
+def test_the_end_of_a_manager_is_noticed_and_the_next_one_is_told_everything(path, worker):
+    """What the first had sent is taken, whenever it is read."""
+    give_one_item_and_end(path, worker)
     worker.wait_for(1)
     worker.line.fetch(wait=False)
     assert not worker.line.connected
@@ -328,11 +333,7 @@ def test_the_end_of_a_manager_is_noticed_and_the_next_one_is_told_everything(pat
 
 def test_what_was_not_read_yet_is_read_before_the_next_hello(path, worker):
     """Or the hello would not tell of it."""
-    first = Manager(path)
-    assert worker.line.connect()
-    wait_for(lambda: first.lines, 'the hello')
-    first.send(line.ITEM, 1, b'one')
-    first.close()
+    give_one_item_and_end(path, worker)
     second = Manager(path)
     assert worker.line.connect()
     assert [each.number for each in worker.heard] == [1]
