@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_msgs.msg import Header
 
+from benchmarks import marks
 from benchmarks.plain import run
 
 HEARTBEAT_PERIOD = 0.1  # s, as of a worker
@@ -27,6 +28,7 @@ class PlainNode(LifecycleNode):
         self._identity = f'{socket.gethostname()}:{os.getpid()}'
         self._heartbeat = self.create_publisher(DiagnosticStatus, 'heartbeats', 10)
         self.create_timer(HEARTBEAT_PERIOD, self._beat)
+        marks.leave()
 
     def on_configure(self, state: Any) -> TransitionCallbackReturn:  # noqa: ARG002 - rclpy's
         self._output = self.create_lifecycle_publisher(Header, 'echo/output', 10)

@@ -9,6 +9,7 @@ from typing import Any
 
 from std_msgs.msg import Header
 
+from benchmarks import marks
 from worker_pipeline import Stage
 
 
@@ -20,6 +21,13 @@ class Echo(Stage):
 
     def process(self, item: Any) -> Any:
         return item
+
+
+class Marking(Echo):
+    """Tells when it was active."""
+
+    def activate(self) -> None:
+        marks.leave()
 
 
 class Holding(Echo):

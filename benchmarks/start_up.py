@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+from benchmarks import marks
 from benchmarks.feeder import Feeder
 from benchmarks.figure import OURS, Benchmark, Contender, Figure
 from benchmarks.pipeline import running_pipeline
-from benchmarks.processes import start_module, stop
+from benchmarks.processes import start_module, stop, temporary_folder
 
 PROCESSES = 8
 
 
-def _pipeline() -> dict[str, list[float]]:
-    with Feeder() as feeder:
+def _start_up(
+    start: Callable[[], AbstractContextManager[Any]], saying: str
+) -> dict[str, list[float]]:
+    """Starting them: until the last one is ready, and until a node outside has heard them all."""
+    with temporary_folder() as folder, Feeder() as feeder:
         feeder.rest(0.5)
-        begin = time.perf_counter()
-        with running_pipeline(workers=PROCESSES):
-            return {'start_up': [_seconds_until_heard(feeder, 'active', begin)]}
-
-
-def _plain() -> dict[str, list[float]]:
-    """They are up with their first heartbeat, and configure nothing."""
-    with Feeder() as feeder:
-        feeder.rest(0.5)
-        begin = time.perf_counter()
-        with plain_nodes(PROCESSES):
-            return {'start_up': [_seconds_until_heard(feeder, 'alive', begin)]}
-
-
-def _seconds_until_heard(feeder: Feeder, saying: str, begin: float) -> float:
-    feeder.until_heard(PROCESSES, saying=saying)
-    return time.perf_counter() - begin
+        os.environ[marks.FOLDER] = folder
+        begin = time.monotonic()
+        with start():
+            feeder.until_heard(PROCESSES, saying=saying)
+            heard = time.monotonic() - begin
+            ready = marks.read(Path(folder))
+        del os.environ[marks.FOLDER]
+        assert len(ready) == PROCESSES, f'{len(ready)} of {PROCESSES} have left their mark'
+        return {'start_up': [max(ready) - begin], 'start_up_heard': [heard]}
 
 
 @contextlib.contextmanager
@@ -53,9 +54,21 @@ def plain_nodes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 BENCHMARK = Benchmark(
     'start_up',
-    (Figure('start_up', f'the command to {PROCESSES} workers active', 's'),),
     (
-        Contender(OURS, _pipeline),
-        Contender(f'{PROCESSES} plain rclpy processes', _plain),
+        Figure('start_up', f'the command to {PROCESSES} workers active', 's'),
+        Figure('start_up_heard', f'the command to {PROCESSES} workers heard by another node', 's'),
+    ),
+    (
+        Contender(
+            OURS,
+            partial(
+                _start_up, partial(running_pipeline, workers=PROCESSES, plugin='Marking'), 'active'
+            ),
+        ),
+        # They are up with their first heartbeat, and configure nothing.
+        Contender(
+            f'{PROCESSES} plain rclpy processes',
+            partial(_start_up, partial(plain_nodes, PROCESSES), 'alive'),
+        ),
     ),
 )

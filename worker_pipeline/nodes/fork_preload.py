@@ -6,6 +6,7 @@ drains the pipeline and stops the workers in order, instead of all of them dying
 """
 
 import contextlib
+import gc
 import os
 
 with contextlib.suppress(OSError):
@@ -14,9 +15,14 @@ with contextlib.suppress(OSError):
 import rclpy
 import rclpy.lifecycle
 import rclpy.serialization
-import std_msgs.msg  # noqa: F401
 
 import worker_pipeline.nodes.worker  # noqa: F401
+from worker_pipeline.nodes import type_supports
 
 with contextlib.suppress(ImportError):
     import rclpy.experimental  # noqa: F401
+
+type_supports.load()
+# It stays as long as we live. To look through it for garbage would take time in each worker, and
+# make its memory the worker's own.
+gc.freeze()

@@ -23,7 +23,7 @@ from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
 from worker_pipeline.runtime.journal import Journal, Outbox
 from worker_pipeline.runtime.line import Frame, Line
-from worker_pipeline.runtime.line_server import LineServer
+from worker_pipeline.runtime.line_server import LineServer, Taker
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
 from worker_pipeline.runtime.plugins import inspect
 from worker_pipeline.runtime.processes import Launcher
@@ -305,7 +305,7 @@ class ManagerNode(ManagedNode):
 
     # -- what is heard ---------------------------------------------------------------------------
 
-    def _on_hello(self, line: Line, frame: Frame) -> Callable[[Frame], None] | None:
+    def _on_hello(self, line: Line, frame: Frame) -> Taker | None:
         """A worker calls. Who has no slot here, or not yet, is to call again."""
         stage_name, slot_name, has = worker_contract.read_hello(frame)
         stage = self.stages.get(stage_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError
+from worker_pipeline.nodes import type_supports
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.manager import ManagerNode
 from worker_pipeline.runtime import dds, shared_memory
@@ -59,18 +61,20 @@ def run_manager(arguments: Sequence[str]) -> int:
     """
     settings = dds.apply_defaults(package_share() / 'config')
     stop_asked = threading.Event()
-    shared_memory.sweep_the_dead()
-    shared_memory.sweep_the_unfinished()
     pipeline = _Pipeline(settings)
 
     def stop() -> None:
         stop_asked.set()
         pipeline.stop()
 
-    SignalWatch(stop)
     launcher = Launcher('worker_pipeline.nodes.fork_preload', pipeline.on_exit)
-    # First of all: it imports for itself while we go on.
-    launcher.open()
+    type_supports.load()
+    gc.enable()
+    # As long as this process has one thread, and with all that a worker needs.
+    launcher.open(as_we_are=True)
+    SignalWatch(stop)
+    shared_memory.sweep_the_dead()
+    shared_memory.sweep_the_unfinished()
     try:
         return pipeline.run(arguments, launcher, stop_asked)
     finally:
@@ -137,6 +141,8 @@ class _Pipeline:
                 stop_asked.is_set,
             )
             self._node, self._executor = node, executor
+            # What is there now, stays: no garbage is looked for in it while items pass.
+            gc.freeze()
             executor.create_task(node.start)
             if stop_asked.is_set():
                 self.stop()

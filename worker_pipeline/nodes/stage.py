@@ -323,9 +323,10 @@ class StageNode(ManagedNode):
 
     # -- answers ---------------------------------------------------------------------------------
 
-    def on_answer(self, worker: str, answer: Answer) -> None:
+    def on_answers(self, worker: str, told: list[Answer]) -> None:
         with self._outbox:
-            self._take(worker, answer)
+            for answer in told:
+                self._take(worker, answer)
             self.pump()
 
     def _take(self, worker: str, answer: Answer) -> None:

@@ -17,7 +17,7 @@ from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.runtime import line
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.line import Frame, Line
-from worker_pipeline.runtime.line_server import LineServer
+from worker_pipeline.runtime.line_server import LineServer, Taker
 
 
 class LinkListener(Protocol):
@@ -26,8 +26,8 @@ class LinkListener(Protocol):
     def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
         """Its line is there; ``has``: the items that it has received."""
 
-    def on_answer(self, worker: str, answer: Answer) -> None:
-        """A worker answered."""
+    def on_answers(self, worker: str, told: list[Answer]) -> None:
+        """A worker answered so many items, in this order."""
 
     def on_state(self, worker: str, pid: int, values: dict[str, str], failure: str) -> None:
         """A worker told how it stands."""
@@ -62,7 +62,7 @@ class WorkerLink:
 
     # -- the line --------------------------------------------------------------------------------
 
-    def attach(self, fresh: Line, pid: int, has: set[int]) -> partial[None]:
+    def attach(self, fresh: Line, pid: int, has: set[int]) -> Taker:
         """A worker has called; returns who is to be given what it says."""
         self.detach()
         self._line = fresh
@@ -80,11 +80,18 @@ class WorkerLink:
         if self._line is not None:
             self._lines.read(self._line, to_the_end=True)
 
-    def _take(self, pid: int, frame: Frame) -> None:
-        if frame.kind == line.STATE:
+    def _take(self, pid: int, frames: list[Frame]) -> None:
+        told: list[Answer] = []
+        for frame in frames:
+            if frame.kind != line.STATE:
+                told.append(worker_contract.answer_of(frame))
+                continue
+            # Its state is what it is after these answers.
+            self._listener.on_answers(self._slot, told)
+            told = []
             self._listener.on_state(self._slot, pid, *worker_contract.read_state_report(frame))
-        else:
-            self._listener.on_answer(self._slot, worker_contract.answer_of(frame))
+        if told:
+            self._listener.on_answers(self._slot, told)
 
     def send(self, number: int, item: bytes) -> None:
         """Give the worker a serialised item."""

@@ -13,6 +13,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +27,12 @@ ITEM = 5
 REQUEST = 6  # of a lifecycle transition
 
 _HEAD = struct.Struct('<IIQ')  # size of the body, kind, number
+# As plain numbers: to put two flags of an enum together takes longer than a call of the kernel.
+_NOW = int(socket.MSG_DONTWAIT)
+_NOW_OR_NEVER = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _CHUNK = 256 * 1024
 _CHUNKS = 16
+_AT_ONCE = 64  # parts of frames that are sent
 # The kernel takes no longer one as a socket's address.
 _LONGEST_PATH = 100
 
@@ -50,7 +55,7 @@ class Line:
         self._large: bytearray | None = None
         self._filled = 0
         self._head = (0, 0)
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[bytes | memoryview] = deque()
         self.ended = False  # nothing more comes, and nothing more arrives
 
     def fileno(self) -> int:
@@ -93,9 +98,9 @@ class Line:
         try:
             if self._large is not None:
                 with memoryview(self._large) as large, large[self._filled :] as room:
-                    count = self._socket.recv_into(room, 0, socket.MSG_DONTWAIT)
+                    count = self._socket.recv_into(room, 0, _NOW)
             else:
-                data = self._socket.recv(_CHUNK, socket.MSG_DONTWAIT)
+                data = self._socket.recv(_CHUNK, _NOW)
                 count = len(data)
         except (BlockingIOError, InterruptedError):
             return False
@@ -137,35 +142,39 @@ class Line:
         """Whether something waits to be sent: ``flush`` when the socket can be written to."""
         return bool(self._unsent)
 
+    def put(self, kind: int, number: int = 0, body: bytes = b'') -> None:
+        """Have a frame sent by the next ``flush``. To whoever has hung up it is lost."""
+        if not self.ended:
+            self._unsent.extend(_parts(kind, number, body))
+
     def send(self, kind: int, number: int = 0, body: bytes = b'') -> None:
-        """Send a frame without waiting. To whoever has hung up it is lost."""
-        if self.ended:
-            return
-        for part in _parts(kind, number, body):
-            # Nearly always at once, and whole.
-            count = 0 if self._unsent else self._send_some(part)
-            if count < len(part):
-                self._unsent.append(memoryview(part)[count:])
+        """Send a frame without waiting."""
+        self.put(kind, number, body)
+        self.flush()
 
     def flush(self) -> None:
         """Send what there is room for."""
-        while self._unsent:
-            first = self._unsent[0]
-            count = self._send_some(first)
-            if count < len(first):
-                self._unsent[0] = first[count:]
+        unsent = self._unsent
+        while unsent:
+            count = self._send_some([*islice(unsent, _AT_ONCE)])
+            if not count:
                 return
-            self._unsent.popleft()
+            while count:
+                first = unsent.popleft()
+                if count < len(first):
+                    unsent.appendleft(memoryview(first)[count:])
+                    return
+                count -= len(first)
 
-    def _send_some(self, data: bytes | memoryview) -> int:
+    def _send_some(self, parts: list[bytes | memoryview]) -> int:
         """Send what there is room for, and return how much; what is for the dead counts as sent."""
         try:
-            return self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            return self._socket.sendmsg(parts, (), _NOW_OR_NEVER)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:
             # The end is seen by whoever reads: there may be something to be read yet.
-            return len(data)
+            return sum(len(part) for part in parts)
 
     def send_all(self, kind: int, number: int = 0, body: bytes = b'') -> None:
         """Send a frame, and wait until the other end has room for it."""

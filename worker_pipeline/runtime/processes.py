@@ -12,6 +12,7 @@ import multiprocessing.connection
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ class Launcher:
         self._on_exit = on_exit
         self._context = multiprocessing.get_context('forkserver')
         self._context.set_forkserver_preload([preload])
+        self._preload = preload
         self._processes: dict[int, WorkerProcess] = {}
         self._by_pidfd: dict[int, WorkerProcess] = {}
         self._lock = threading.Lock()
@@ -88,11 +90,43 @@ class Launcher:
         self._epoll.register(self._wake_read, select.EPOLLIN)
         self._thread = threading.Thread(target=self._watch, name='process_watcher', daemon=True)
 
-    def open(self) -> None:
-        """Start the fork server, which goes on importing by itself, and the watching thread."""
-        with _no_main_module():
-            forkserver.ensure_running()
+    def open(self, *, as_we_are: bool = False) -> None:
+        """Start the fork server and the watching thread.
+
+        ``as_we_are``: with all that is imported here, instead of importing it once more. Only for
+        a process that has no other thread yet.
+        """
+        if as_we_are and sys.version_info < (3, 14):  # which starts one in another way
+            self._fork_server()
+        else:
+            with _no_main_module():
+                forkserver.ensure_running()
         self._thread.start()
+
+    def _fork_server(self) -> None:
+        """Start the standard library's server, by a fork of this process.
+
+        It starts it as a new interpreter, and does so here too if this one should die.
+        """
+        resource_tracker.ensure_running()
+        server: Any = forkserver._forkserver
+        connection: Any = multiprocessing.connection
+        with socket.socket(socket.AF_UNIX) as listener:
+            address = connection.arbitrary_address('AF_UNIX')
+            listener.bind(address)
+            listener.listen()
+            ours, its = os.pipe()[::-1]
+            pid = os.fork()
+            if not pid:
+                try:
+                    os.close(ours)
+                    forkserver.main(listener.detach(), its, [self._preload])
+                finally:
+                    os._exit(1)
+            os.close(its)
+        server._forkserver_address = address
+        server._forkserver_alive_fd = ours
+        server._forkserver_pid = pid
 
     def pipe(self) -> tuple[Any, Any]:
         """A one-way pipe: (receiver, sender)."""

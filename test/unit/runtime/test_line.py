@@ -194,7 +194,7 @@ class Manager:
             return None
         self.lines.append(of)
         self.heard.append(frame)
-        return self.heard.append
+        return self.heard.extend
 
     def _run(self) -> None:
         while not self._ends:
