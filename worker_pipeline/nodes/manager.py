@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 
 from worker_pipeline.config import PipelineConfig, check_links, load
+from worker_pipeline.core.supervision import Phase
 from worker_pipeline.nodes import diagnostics, qos, worker_contract
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
+from worker_pipeline.nodes.participation import Participation
 from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_arguments
+from worker_pipeline.nodes.spares import Spares
 from worker_pipeline.nodes.stage import StageNode
 from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import dds
@@ -65,6 +69,7 @@ class ManagerNode(ManagedNode):
         self._owns_folder = False
         self._quarantine: Quarantine | None = None
         self._lines: LineServer | None = None
+        self._spares: Spares | None = None
 
     @property
     def config(self) -> PipelineConfig:
@@ -121,6 +126,21 @@ class ManagerNode(ManagedNode):
             self._quarantine_publisher, default_folder(namespace), self.get_logger().error
         )
         self._lines = LineServer(folder.line, executor.create_task, self._on_hello)
+        numbers = dds.participant_numbers(os.getpid())
+        terms = Participation(
+            worker_arguments(ros_arguments), dds_settings, folder=str(folder.path)
+        )
+
+        def participation() -> Participation:
+            return attrs.evolve(terms, number=next(numbers))
+
+        self._spares = Spares(
+            config.spares,
+            launcher,
+            namespace,
+            participation,
+            self.get_logger(),
+        )
         around = Surroundings(
             pipeline=config,
             plugins=plugins,
@@ -131,10 +151,9 @@ class ManagerNode(ManagedNode):
             outbox=outbox,
             quarantine=self._quarantine,
             ros_arguments=stage_arguments(ros_arguments),
-            worker_arguments=worker_arguments(ros_arguments),
             lines=self._lines,
-            dds=dds_settings,
-            participant_numbers=dds.participant_numbers(os.getpid()),
+            spares=self._spares,
+            participation=participation,
             note_process=note_process,
             interrupted=lambda: self._stopping,
         )
@@ -227,6 +246,8 @@ class ManagerNode(ManagedNode):
             self._stop_deadline = time.monotonic() + self.config.shutdown_timeout
         for stage in self.stages.values():
             stage.close_intake()
+        if self._spares is not None:
+            self._spares.close()
         await self._drain()
         remaining = max(0.0, self._stop_deadline - time.monotonic())
         stops = [
@@ -325,6 +346,8 @@ class ManagerNode(ManagedNode):
                 if slot.supervision.pid == pid:
                     slot.ended(pid, reason, time.monotonic())
                     return
+        if self._spares is not None:
+            self._spares.ended(pid, reason)
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -339,9 +362,15 @@ class ManagerNode(ManagedNode):
             stage.tick(now)
         if not self._flowing and self.state == 'active':
             self._begin_if_ready()
+        if self._spares is not None:
+            self._spares.tick(now, calm=self._flowing and not self._starts_workers())
         if self.config.exit_when_done and self._flowing and not self._stopping and self._done():
             self.get_logger().info('every source is exhausted and everything is drained')
             self.stop()
+
+    def _starts_workers(self) -> bool:
+        slots = (slot for stage in self.stages.values() for slot in stage.slots.values())
+        return any(slot.supervision.phase is Phase.STARTING for slot in slots)
 
     def _begin_if_ready(self) -> None:
         """Begin the stream once every stage has somebody at work, so that no source runs ahead.
@@ -378,6 +407,7 @@ class ManagerNode(ManagedNode):
             'stages': len(self.stages),
             'workers': sum(len(stage.slots) for stage in self.stages.values()),
             'restarts': restarts,
+            'spares': self._spares.ready if self._spares else 0,
         }
         level = max((each.level for each in statuses), default=DiagnosticStatus.OK)
         own = diagnostics.status(self.get_fully_qualified_name(), level, self.state, dict(values))

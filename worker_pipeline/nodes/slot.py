@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from worker_pipeline.core import supervision
 from worker_pipeline.core.supervision import Goal, Phase, Supervision
 from worker_pipeline.core.work_watch import WorkWatch
-from worker_pipeline.nodes.worker import run_worker
+from worker_pipeline.nodes.spares import Spares
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.nodes.worker_link import WorkerLink
 from worker_pipeline.runtime.proc import is_stopped, resident_size
@@ -48,6 +48,7 @@ class Slot:
         supervised_by: Supervision,
         link: WorkerLink,
         launcher: Launcher,
+        spares: Spares,
         birth: Callable[[str], tuple[WorkerSpec, VitalSigns]],
         listener: SlotListener,
         logger: Any,
@@ -65,6 +66,7 @@ class Slot:
         # Its stage has fewer workers now: it goes with this one.
         self.leaving = False
         self._launcher = launcher
+        self._spares = spares
         self._birth = birth
         self._listener = listener
         self._logger = logger
@@ -198,7 +200,7 @@ class Slot:
         self._work = WorkWatch()
         try:
             spec, self.signs = self._birth(target)
-            process = self._launcher.start(run_worker, (spec,), name=spec.name)
+            process = self._spares.start(spec)
         except OSError as error:
             self._logger.error(f'{self.name}: cannot be started: {error}')
             self.handle(supervision.ProcessExited(None, f'cannot be started: {error}'), now)

@@ -90,6 +90,7 @@ class StageWorkers:
             Supervision(policy, timing),
             link,
             self._around.launcher,
+            self._around.spares,
             partial(self._give_birth, name),
             self._listener,
             self._node.get_logger(),
@@ -115,8 +116,7 @@ class StageWorkers:
 
         Raises OSError where there is no room for the page.
         """
-        number = next(self._around.participant_numbers)
-        spec = attrs.evolve(self._spec(slot), target=target, participant=number)
+        spec = attrs.evolve(self._spec(slot), target=target)
         page = self._around.folder.new_page(self._config.name, slot, fit_of(spec))
         return attrs.evolve(spec, page=str(page.path)), page
 
@@ -141,8 +141,7 @@ class StageWorkers:
             heartbeat_period=around.pipeline.heartbeat_period,
             orphan_timeout=around.pipeline.orphan_timeout,
             manager_pid=around.manager_pid,
-            ros_arguments=around.worker_arguments,
-            dds=around.dds,
+            participation=around.participation(),
             line=str(around.folder.line),
             state=str(self.state_of(slot)) if plugin.remembers else '',
             lock=str(around.folder.lock_file),

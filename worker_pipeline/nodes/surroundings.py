@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import attrs
 
 from worker_pipeline.config import PipelineConfig, PluginDescription
+from worker_pipeline.nodes.participation import Participation
 from worker_pipeline.nodes.quarantine import Quarantine
-from worker_pipeline.runtime.dds import Settings as DdsSettings
+from worker_pipeline.nodes.spares import Spares
 from worker_pipeline.runtime.journal import Outbox
 from worker_pipeline.runtime.line_server import LineServer
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
@@ -28,9 +29,8 @@ class Surroundings:
     outbox: Outbox
     quarantine: Quarantine
     ros_arguments: tuple[str, ...]  # for the stages' nodes
-    worker_arguments: tuple[str, ...]  # for the workers' contexts
     lines: LineServer  # to the workers
-    dds: DdsSettings | None  # None: as the user has set
-    participant_numbers: Iterator[int]  # of DDS, one for each worker process
+    spares: Spares
+    participation: Callable[[], Participation]  # of the next worker's process
     note_process: Callable[[int], None]  # told the pid of every worker that has come up
     interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end

@@ -20,16 +20,17 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
-from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.context import NANOSECONDS, ContextBuffer
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
+from worker_pipeline.nodes.participation import taking_part
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.nodes.worker_contract import WorkerSpec
-from worker_pipeline.runtime import answers, dds, line, shared_memory
+from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
 from worker_pipeline.runtime.line import Frame
 from worker_pipeline.runtime.manager_line import ManagerLine
@@ -340,16 +341,11 @@ class _Life:
         os._exit(EXIT_ORPHANED)
 
 
-def _participant(spec: WorkerSpec) -> contextlib.AbstractContextManager[None]:
-    if spec.dds is None:
-        return contextlib.nullcontext()
-    # Where it goes with the pipeline, whatever happens to this process.
-    folder = Path(spec.lock).parent
-    return dds.participant(spec.dds.common, spec.dds.worker, spec.participant, folder)
+def run_worker(spec: WorkerSpec, idle: Node | None = None) -> None:
+    """The life of a worker process, from its fork to its exit. Called on its main thread.
 
-
-def run_worker(spec: WorkerSpec) -> None:
-    """The life of a worker process, from fork to exit. Called on its main thread."""
+    ``idle``: a node that it has already, and with it its part in ROS.
+    """
     # A stop is the manager's to order. SIGTERM keeps its default: it ends a worker at once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     life = _Life(spec, VitalSigns(Path(spec.page)))
@@ -357,11 +353,12 @@ def run_worker(spec: WorkerSpec) -> None:
     stage = load_stage_class(spec.plugin)()
     buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
     stage.bind(spec.params, buffers)
-    if dds.workers_use_shared_memory(spec.dds):
-        shared_memory.sweep_the_unfinished()
-    with _participant(spec):
-        rclpy.init(args=list(spec.ros_arguments), signal_handler_options=SignalHandlerOptions.NO)
+    if idle is None:
+        with taking_part(spec.participation):
+            node = WorkerNode(spec, stage)
+    else:
         node = WorkerNode(spec, stage)
+        idle.destroy_node()
     life.node = node
     executor = create_executor()
     executor.add_node(node)

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from worker_pipeline.nodes.participation import Participation
 from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer
-from worker_pipeline.runtime.dds import Settings
 from worker_pipeline.runtime.line import Frame
 
 
@@ -31,9 +31,7 @@ class WorkerSpec:
     heartbeat_period: float  # s
     orphan_timeout: float  # s
     manager_pid: int
-    ros_arguments: tuple[str, ...] = ()  # log level and the like
-    dds: Settings | None = None  # None for what the environment says already
-    participant: int = 0  # the number of its DDS participant, with settings
+    participation: Participation
     page: str = ''  # path of its vital signs
     state: str = ''  # path of its stage's state; '' for a stage that does not remember
     line: str = ''  # path of the socket at which the manager takes calls
@@ -49,7 +47,14 @@ class WorkerSpec:
 def fit_of(spec: WorkerSpec) -> int:
     """A number for all that makes a worker fit its slot: another configuration gives another."""
     lasting = attrs.evolve(
-        spec, target='', manager_pid=0, participant=0, page='', state='', lock='', keep_held=False
+        spec,
+        target='',
+        manager_pid=0,
+        participation=attrs.evolve(spec.participation, number=0, folder=''),
+        page='',
+        state='',
+        lock='',
+        keep_held=False,
     )
     digest = hashlib.blake2b(repr(lasting).encode(), digest_size=8).digest()
     return int.from_bytes(digest, 'little')

@@ -128,9 +128,9 @@ class Launcher:
         server._forkserver_alive_fd = ours
         server._forkserver_pid = pid
 
-    def pipe(self) -> tuple[Any, Any]:
-        """A one-way pipe: (receiver, sender)."""
-        return self._context.Pipe(duplex=False)
+    def pipe(self, *, duplex: bool = False) -> tuple[Any, Any]:
+        """A pipe, (receiver, sender); ``duplex``: either end is both."""
+        return self._context.Pipe(duplex)
 
     def start_helper(self, target: Callable[..., None], args: tuple[Any, ...]) -> Any:
         """Fork a short-lived process that is not watched; the caller joins it."""

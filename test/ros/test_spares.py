@@ -1,0 +1,115 @@
+"""Spares: processes that take part in ROS already, and become the next worker that is needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from support.configuring import stage
+from support.observing import header, number_of
+from support.waiting import wait_for
+
+from worker_pipeline.runtime.proc import start_of
+
+
+def spares(observer) -> set[int]:
+    """The pids of the spares that are seen in the graph."""
+    names = observer.node.get_node_names_and_namespaces()
+    return {int(name.rpartition('_')[2]) for name, _ in names if name.startswith('_spare_')}
+
+
+def wait_for_spares(observer, count: int, but: frozenset[int] = frozenset()) -> set[int]:
+    """So many that could be used, none of them one of ``but``; their pids."""
+
+    def are_there() -> bool:
+        ready = observer.values('manager').get('spares')
+        return ready == str(count) and len(spares(observer) - but) == count
+
+    wait_for(are_there, f'{count} spares', seen=lambda: spares(observer))
+    return spares(observer) - but
+
+
+def test_a_spare_becomes_the_worker_that_is_needed(start, observer):
+    """Of whichever stage; another process is then kept ready. Nothing is lost."""
+    manager = start(
+        {
+            'stages': ['work', 'echo'],
+            'work': stage('Work', workers=1, queue_size=1000, params={'seconds': 0.002}),
+            'echo': stage('Echo', workers=1, input='work', queue_size=1000),
+        }
+    )
+    answers = observer.collect('echo/output')
+    feed = observer.feeder('work/input')
+    for name in ('work', 'echo'):
+        observer.wait_until_active(name, 1)
+    used: frozenset[int] = frozenset()
+    for turn, name in enumerate(('work', 'echo')):
+        (spare,) = wait_for_spares(observer, 1, but=used)
+        used |= {spare}
+        dead = observer.pid_of(f'{name}/worker_0')
+        for number in range(100):
+            feed.publish(header(100 * turn + number))
+        os.kill(dead, signal.SIGKILL)
+        assert observer.pid_of(f'{name}/worker_0', but=dead) == spare
+        expected = 100 * (turn + 1)
+        wait_for(lambda expected=expected: len(answers) == expected, 'answers', seen=manager.show)
+    assert [number_of(each) for each in answers] == list(range(200))
+    wait_for_spares(observer, 1, but=used)
+
+
+def test_a_spare_that_ends_is_replaced(start, observer):
+    """Nobody else notices."""
+    start({'stages': ['echo'], 'spares': 2, 'echo': stage('Echo', workers=1)})
+    observer.wait_until_active('echo', 1)
+    worker = observer.pid_of('echo/worker_0')
+    first, second = wait_for_spares(observer, 2)
+    os.kill(first, signal.SIGKILL)
+    assert second in wait_for_spares(observer, 2, but=frozenset({first}))
+    assert observer.pid_of('echo/worker_0') == worker
+
+
+def test_a_spare_that_hangs_costs_no_more_than_a_worker_that_does(start, observer):
+    """It was ready once. It is given up as a worker that shows no life is."""
+    start(
+        {'stages': ['echo'], 'heartbeat_timeout': 0.5, 'echo': stage('Echo', workers=1)},
+    )
+    observer.wait_until_active('echo', 1)
+    (spare,) = wait_for_spares(observer, 1)
+    os.kill(spare, signal.SIGSTOP)
+    first = observer.pid_of('echo/worker_0')
+    os.kill(first, signal.SIGKILL)
+    answers = observer.collect('echo/output')
+    feed = observer.feeder('echo/input')
+    feed.publish(header(1))
+    wait_for(lambda: len(answers) == 1, 'the answer')
+    assert observer.pid_of('echo/worker_0', but=first) != spare
+    wait_for(lambda: start_of(spare) is None, 'the end of the spare')
+
+
+def test_spares_end_with_their_manager(start, observer):
+    """However it ends; the workers live on, and the next manager has spares of its own."""
+    manager = start({'stages': ['echo'], 'echo': stage('Echo', workers=1)})
+    observer.wait_until_active('echo', 1)
+    worker = observer.pid_of('echo/worker_0')
+    (spare,) = wait_for_spares(observer, 1)
+    manager.signal(signal.SIGKILL)
+    manager.wait()
+    wait_for(lambda: start_of(spare) is None, 'the end of the spare')
+    manager.start_again()
+    (other,) = wait_for_spares(observer, 1, but=frozenset({spare}))
+    assert observer.pid_of('echo/worker_0') == worker
+    manager.signal(signal.SIGINT)
+    assert manager.wait() == 0
+    assert start_of(other) is None
+
+
+def test_without_spares_there_are_none(start, observer):
+    """And a worker is forked when it is needed."""
+    start({'stages': ['echo'], 'spares': 0, 'echo': stage('Echo', workers=1)})
+    observer.wait_until_active('echo', 1)
+    first = observer.pid_of('echo/worker_0')
+    os.kill(first, signal.SIGKILL)
+    observer.pid_of('echo/worker_0', but=first)
+    observer.wait_until_active('echo', 1)
+    assert observer.values('manager')['spares'] == '0'
+    assert spares(observer) == set()
