@@ -37,21 +37,24 @@ fails. The peers use the default settings of DDS, the pipeline those that come w
 
 **Failover.** One worker is made to hold an item, and is killed with SIGKILL; the time ends with
 that item's answer by another one, as a node outside hears it. {kills} kills in each repeat,
-{pause:g} s apart, without back-off (`restart_backoff_max: 0.0`). Beside it a supervisor that
+{pause:g} s apart, without back-off (`restart_backoff_max: 0.0`); with `spares: 1` unless it is
+alone. Beside it a supervisor that
 starts a plain lifecycle node anew as soon as its process has ended, asks it every {ask_again:g}
 s to configure, then to activate, until it answers, and then feeds it items until one is
-answered: what was in work is lost. *{at_once} of {at_once}*: all workers of a stage are killed
-together; the time ends when so many new ones say that they are active.
+answered: what was in work is lost; and launch with `respawn`, where that is installed, with the
+same asking. *{at_once} of {at_once}*: all workers of a stage are killed together, with no spares;
+the time ends when so many new ones say that they are active, as a node outside hears it.
 
-**Start-up.** From the command to the last heartbeat of {processes} workers that says active,
-beside the first heartbeats of as many plain nodes, which configure nothing, started all at
-once.
+**Start-up.** From the command to the last of {processes} workers being active, by the machine's
+clock in that process, beside as many plain nodes, which configure nothing, started all at once;
+and to another node having heard a heartbeat of each, which is up to DDS.
 
 **Throughput.** {items} messages `std_msgs/Header` through a stage that echoes them, with the
 default `concurrency`; the feeder has at most {in_flight} under way. Beside it: a node that
 gives back what it hears without deserialising it, with the same executor and the same feeder;
 and the standard library's ways to give work to processes, which echo small tuples with the same
-bound, with neither ledger nor order nor ROS.
+bound, with neither ledger nor order nor ROS. Once more with a `concurrency` of {deep}: a worker that has
+more at hand is woken less often.
 
 **Latency.** {paced} items at {rate:g} Hz through chains of 1, 3 and 7 stages of one worker
 each, beside chains of as many plain processes, each with one subscription and one publisher.
@@ -63,7 +66,8 @@ each, beside chains of as many plain processes, each with one subscription and o
 lifecycle nodes with a timer that publishes a `DiagnosticStatus` at 10 Hz. {settling:g} s after
 all are up, the CPU time of all processes is taken over {window:g} s. Private memory (USS) is
 what would be free if one process ended, and the median of the processes; proportional memory
-(PSS) counts shared pages in equal parts, and is the sum of all processes.
+(PSS) counts shared pages in equal parts, and is the sum of all processes: here also of the
+manager, the fork server with its tracker of resources, and a spare.
 
 **Growth.** {grown} items through one stage of more and more workers, and through longer and
 longer chains: items per second, and the CPU time of the manager's process.
@@ -91,6 +95,7 @@ def render(report: dict[str, Any], series: Sequence[Series]) -> str:
         at_once=failover.AT_ONCE,
         processes=start_up.PROCESSES,
         items=throughput.ITEMS,
+        deep=throughput.DEEP,
         in_flight=throughput.IN_FLIGHT,
         paced=latency.ITEMS,
         rate=latency.RATE,

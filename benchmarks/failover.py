@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 from benchmarks.feeder import Feeder
 from benchmarks.figure import OURS, Benchmark, Contender, Figure
 from benchmarks.pipeline import running_pipeline, wait_until_active
-from benchmarks.respawner import Respawner
+from benchmarks.respawner import LaunchRespawner, Respawner
 
 KILLS = 10  # in each repeat
 COLD_KILLS = 3  # of the peer, which takes its time
@@ -22,7 +23,10 @@ AT_ONCE = 5
 # As what is asked is how long a replacement takes, not how long it is put off.
 AT_LEISURE = {'restart_backoff_max': 0.0, 'restart_limit': 1000}
 
-_RESPAWNED = 'a cold rclpy lifecycle node, respawned'
+_PEERS = {'a cold rclpy lifecycle node, respawned': Respawner}
+# Our own folder of launch files has its name.
+if importlib.util.find_spec('launch.actions') is not None:
+    _PEERS['the same, respawned by launch'] = LaunchRespawner
 
 
 def _figures(key: str, title: str) -> tuple[Figure, ...]:
@@ -32,13 +36,16 @@ def _figures(key: str, title: str) -> tuple[Figure, ...]:
     )
 
 
-def _killed_while_holding(key: str, workers: int, standby: int) -> dict[str, list[float]]:
+def _killed_while_holding(
+    key: str, workers: int, standby: int, spares: int
+) -> dict[str, list[float]]:
     samples = []
     with (
         tempfile.TemporaryDirectory() as folder,
         running_pipeline(
             workers=workers,
             plugin='Holding',
+            spares=spares,
             echo__standby=standby,
             echo__queue_size=1000,
             echo__task_timeout=60.0,
@@ -73,24 +80,23 @@ def _at_rest(feeder: Feeder) -> set[int]:
     return {*feeder.pids(saying='active').values(), *feeder.pids(saying='inactive').values()}
 
 
-def _respawned(key: str) -> dict[str, list[float]]:
+def _respawned(key: str, kind: type[Respawner]) -> dict[str, list[float]]:
     """Items are fed all the while, so that the first one that can be is answered."""
     samples = []
-    with Feeder() as feeder, contextlib.closing(Respawner(feeder)) as respawner:
+    with Feeder() as feeder, contextlib.closing(kind(feeder)) as respawner:
         respawner.start()
         for _ in range(COLD_KILLS):
             feeder.until_answered()
             feeder.rest(PAUSE)
-            begin = time.perf_counter()
-            respawner.kill_and_respawn()
-            samples.append(1000.0 * (feeder.until_answered() - begin))
+            killed = respawner.kill_and_respawn()
+            samples.append(1000.0 * (feeder.until_answered() - killed))
     return {f'{key}_p50': samples, f'{key}_p99': samples}
 
 
 def _all_at_once() -> dict[str, list[float]]:
     """Five workers of five are killed together; the time ends when all five say they are active."""
     samples = []
-    with running_pipeline(workers=AT_ONCE, **AT_LEISURE) as _, Feeder() as feeder:
+    with running_pipeline(workers=AT_ONCE, spares=0, **AT_LEISURE) as _, Feeder() as feeder:
         wait_until_active(feeder, AT_ONCE)
         for _ in range(2):
             feeder.rest(PAUSE)
@@ -114,14 +120,15 @@ BENCHMARKS = (
             key,
             _figures(key, title),
             (
-                Contender(OURS, partial(_killed_while_holding, key, workers, standby)),
-                Contender(_RESPAWNED, partial(_respawned, key)),
+                Contender(OURS, partial(_killed_while_holding, key, workers, standby, spares)),
+                *(Contender(name, partial(_respawned, key, kind)) for name, kind in _PEERS.items()),
             ),
         )
-        for key, title, workers, standby in (
-            ('failover_standby', 'failover, 1 worker and 1 standby', 1, 1),
-            ('failover_second', 'failover, 2 workers', 2, 0),
-            ('failover_cold', 'failover, 1 worker alone', 1, 0),
+        for key, title, workers, standby, spares in (
+            ('failover_standby', 'failover, 1 worker and 1 standby', 1, 1, 1),
+            ('failover_second', 'failover, 2 workers', 2, 0, 1),
+            ('failover_spare', 'failover, 1 worker and a spare', 1, 0, 1),
+            ('failover_fork', 'failover, 1 worker alone', 1, 0, 0),
         )
     ),
     Benchmark(

@@ -1,7 +1,8 @@
-"""A peer: a small supervisor that respawns a cold node and brings it back to active."""
+"""Peers: supervisors that respawn a cold node and bring it back to active."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ NODE = 'plain_0'
 # A request that a node had not yet discovered is lost, so it is made again and again.
 ASK_AGAIN = 0.1  # s
 TIMEOUT = 30.0  # s
+ARGUMENTS = ('--ros-args', '-r', f'__node:={NODE}', '-r', '__ns:=/airside')
 
 
 class Respawner:
@@ -30,18 +32,25 @@ class Respawner:
 
     def start(self) -> None:
         """Start the node, and drive it to active."""
-        remap = ('-r', f'__node:={NODE}', '-r', '__ns:=/airside')
-        self._process = start_module('benchmarks.plain_node', '--ros-args', *remap)
+        self._process = start_module('benchmarks.plain_node', *ARGUMENTS)
+        self._drive_to_active()
+
+    def _drive_to_active(self) -> None:
         for label in ('configure', 'activate'):
             self._change_state(label)
 
-    def kill_and_respawn(self) -> None:
-        """Kill the node; its end is seen at once, and it is started again at once."""
+    def kill_and_respawn(self) -> float:
+        """Kill the node; its end is seen at once, and it is started again at once.
+
+        Returns when it was killed, by ``time.perf_counter``.
+        """
         assert self._process is not None
         self._shared_memory.note(self._process.pid)
+        killed = time.perf_counter()
         self._process.kill()
         self._process.wait(5.0)
         self.start()
+        return killed
 
     def close(self) -> None:
         """End the node, and remove what the killed ones left in shared memory."""
@@ -65,3 +74,23 @@ class Respawner:
             )
         for future in asked:
             self._client.remove_pending_request(future)
+
+
+class LaunchRespawner(Respawner):
+    """ROS 2's own launch with ``respawn``, and the same lifecycle manager."""
+
+    def start(self) -> None:
+        """Start launch, which starts the node, and drive that to active."""
+        self._process = start_module('benchmarks.launched_node', *ARGUMENTS)
+        self._drive_to_active()
+
+    def kill_and_respawn(self) -> float:
+        """Kill the node; launch starts it again."""
+        (pid,) = self._feeder.until_heard(1, saying='alive')
+        self._shared_memory.note(pid)
+        # Not to be taken for its successor the next time.
+        self._feeder.heartbeats.clear()
+        killed = time.perf_counter()
+        os.kill(pid, signal.SIGKILL)
+        self._drive_to_active()
+        return killed

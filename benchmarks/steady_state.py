@@ -21,7 +21,7 @@ WINDOW = 8.0  # s
 
 
 def _pipeline(count: int) -> dict[str, list[float]]:
-    """The manager, its fork server, and the workers."""
+    """The manager, its fork server, a spare, and the workers."""
     with running_pipeline(workers=count) as manager:
         workers = _pids_when_up(count, saying='active')
         parent = psutil.Process(manager)
@@ -64,7 +64,7 @@ def _benchmark(count: int) -> Benchmark:
         (
             Figure(f'idle_cpu_{count}', f'CPU, manager and {told}, idle', '% of a core'),
             Figure(f'private_memory_{count}', f'private memory of each of {told}', 'MB'),
-            Figure(f'all_memory_{count}', f'memory of manager, fork server, {told} together', 'MB'),
+            Figure(f'all_memory_{count}', f'memory of all, helpers and {told}', 'MB'),
         ),
         (
             Contender(OURS, partial(_pipeline, count)),

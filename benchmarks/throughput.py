@@ -15,15 +15,16 @@ from benchmarks.pipeline import running_pipeline, wait_until_active
 from benchmarks.processes import start_module, stop
 
 WORKERS = (1, 2, 4)
+DEEP = 16  # items that a worker may hold, instead of the default
 ITEMS = 4000
 WARM_UP = 400
 IN_FLIGHT = 200  # at most
 
 
-def _pipeline(key: str, workers: int) -> dict[str, list[float]]:
+def _pipeline(key: str, workers: int, **settings: Any) -> dict[str, list[float]]:
     """From a publisher, through the manager and a worker, and back in order."""
     with (
-        running_pipeline(workers=workers, echo__queue_size=2 * IN_FLIGHT),
+        running_pipeline(workers=workers, echo__queue_size=2 * IN_FLIGHT, **settings),
         Feeder() as feeder,
     ):
         wait_until_active(feeder, workers)
@@ -50,9 +51,15 @@ def _others(key: str, make: Callable[[int], Any], workers: int) -> dict[str, lis
         return {key: [ITEMS / echo.run(ITEMS, IN_FLIGHT)]}
 
 
-def _benchmark(workers: int) -> Benchmark:
+def _benchmark(workers: int, concurrency: int | None = None) -> Benchmark:
     key = f'throughput_{workers}'
     told = f'{workers} worker{"s" if workers > 1 else ""}'
+    title = f'throughput of a stage, {told}'
+    settings: dict[str, int] = {}
+    if concurrency is not None:
+        key += '_deep'
+        title += f', concurrency {concurrency}'
+        settings['echo__concurrency'] = concurrency
     others = {
         'multiprocessing.Manager().Queue': queue_workers.ManagedQueueWorkers,
         'multiprocessing.Queue': queue_workers.QueueWorkers,
@@ -60,9 +67,9 @@ def _benchmark(workers: int) -> Benchmark:
     }
     return Benchmark(
         key,
-        (Figure(key, f'throughput of a stage, {told}', 'items/s', higher_is_better=True),),
+        (Figure(key, title, 'items/s', higher_is_better=True),),
         (
-            Contender(OURS, partial(_pipeline, key, workers)),
+            Contender(OURS, partial(_pipeline, key, workers, **settings)),
             Contender('raw rclpy, there and back', partial(_raw_rclpy, key)),
             *(
                 Contender(f'{name}, {told}', partial(_others, key, make, workers))
@@ -72,4 +79,4 @@ def _benchmark(workers: int) -> Benchmark:
     )
 
 
-BENCHMARKS = tuple(_benchmark(workers) for workers in WORKERS)
+BENCHMARKS = (*(_benchmark(workers) for workers in WORKERS), _benchmark(2, DEEP))
