@@ -53,8 +53,8 @@ and to another node having heard a heartbeat of each, which is up to DDS.
 default `concurrency`; the feeder has at most {in_flight} under way. Beside it: a node that
 gives back what it hears without deserialising it, with the same executor and the same feeder;
 and the standard library's ways to give work to processes, which echo small tuples with the same
-bound, with neither ledger nor order nor ROS. Once more with a `concurrency` of {deep}: a worker that has
-more at hand is woken less often.
+bound, with neither ledger nor order nor ROS. Once more with a `concurrency` of {deep}: a worker
+that has more at hand is woken less often.
 
 **Latency.** {paced} items at {rate:g} Hz through chains of 1, 3 and 7 stages of one worker
 each, beside chains of as many plain processes, each with one subscription and one publisher.
