@@ -77,6 +77,7 @@ class Scene:
         plugin: str = 'Mortal',
         hook: str = 'process',
         way: str = '',
+        spares: int = 1,
         **settings: Any,
     ) -> None:
         folder.mkdir()
@@ -91,7 +92,14 @@ class Scene:
             'params': {'folder': str(folder), 'hook': hook, 'way': way},
             **settings,
         }
-        self.manager = start({'stages': ['mortal'], 'heartbeat_timeout': 0.5, 'mortal': mortal})
+        self.manager = start(
+            {
+                'stages': ['mortal'],
+                'heartbeat_timeout': 0.5,
+                'spares': spares,
+                'mortal': mortal,
+            }
+        )
         self._feed = observer.feeder('mortal/input')
 
     def wait_until_active(self, workers: int = 2) -> None:
@@ -250,7 +258,7 @@ def test_a_worker_shut_down_by_hand_answers_and_is_replaced(scene, observer):
 
 def test_workers_can_be_started_after_the_fork_server_was_killed(scene):
     """Those that live are not touched by it; the next start brings another fork server."""
-    scene = scene()
+    scene = scene(spares=0)
     scene.wait_until_active()
     victim, other = scene.pids()
     server = psutil.Process(victim).parent()
