@@ -43,7 +43,8 @@ starts a plain lifecycle node anew as soon as its process has ended, asks it eve
 s to configure, then to activate, until it answers, and then feeds it items until one is
 answered: what was in work is lost; and launch with `respawn`, where that is installed, with the
 same asking. *{at_once} of {at_once}*: all workers of a stage are killed together, with no spares;
-the time ends when so many new ones say that they are active, as a node outside hears it.
+the time ends when the last of as many others is active, by the machine's clock in that process,
+and when a node outside has heard so, which is up to DDS.
 
 **Start-up.** From the command to the last of {processes} workers being active, by the machine's
 clock in that process, beside as many plain nodes, which configure nothing, started all at once;

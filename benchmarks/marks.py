@@ -6,9 +6,13 @@ later. The clock is the machine's monotonic one, the same for all processes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from benchmarks.processes import temporary_folder
 
 # The folder, in the environment of those who are to leave a mark.
 FOLDER = 'WORKER_PIPELINE_MARKS'
@@ -22,6 +26,23 @@ def leave() -> None:
         fresh = Path(folder) / f'.{os.getpid()}'
         fresh.write_text(repr(now))
         fresh.rename(Path(folder) / str(os.getpid()))
+
+
+@contextlib.contextmanager
+def wanted() -> Iterator[Path]:
+    """Have every process that is started within leave its mark; yields the folder of the marks."""
+    with temporary_folder() as folder:
+        os.environ[FOLDER] = folder
+        try:
+            yield Path(folder)
+        finally:
+            del os.environ[FOLDER]
+
+
+def clear(folder: Path) -> None:
+    """Forget the marks that there are."""
+    for each in folder.iterdir():
+        each.unlink()
 
 
 def read(folder: Path) -> list[float]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks import marks
 from benchmarks.feeder import Feeder
 from benchmarks.figure import OURS, Benchmark, Contender, Figure
 from benchmarks.pipeline import running_pipeline
-from benchmarks.processes import start_module, stop, temporary_folder
+from benchmarks.processes import start_module, stop
 
 PROCESSES = 8
 
@@ -26,15 +24,13 @@ def _start_up(
     start: Callable[[], AbstractContextManager[Any]], saying: str
 ) -> dict[str, list[float]]:
     """Starting them: until the last one is ready, and until a node outside has heard them all."""
-    with temporary_folder() as folder, Feeder() as feeder:
+    with marks.wanted() as folder, Feeder() as feeder:
         feeder.rest(0.5)
-        os.environ[marks.FOLDER] = folder
         begin = time.monotonic()
         with start():
             feeder.until_heard(PROCESSES, saying=saying)
             heard = time.monotonic() - begin
-            ready = marks.read(Path(folder))
-        del os.environ[marks.FOLDER]
+            ready = marks.read(folder)
         assert len(ready) == PROCESSES, f'{len(ready)} of {PROCESSES} have left their mark'
         return {'start_up': [max(ready) - begin], 'start_up_heard': [heard]}
 
