@@ -195,6 +195,47 @@ def test_a_changed_configuration_replaces_workers_one_by_one(start, observer):
     assert observer.values('manager')['restarts'] == '0'
 
 
+def test_a_changed_configuration_leaves_nobody_without_an_answer(start, observer):
+    """Where there is one worker, too, and it takes its time: a fresh one is ready before it goes."""
+    seconds = 3.0
+    parameters = {
+        'stages': ['slow'],
+        'slow': stage('SlowConfigure', params={'seconds': 0.0}),
+    }
+    manager = start(parameters)
+    observer.wait_until_active('slow', 1)
+    before = observer.pid_of('slow/worker_0')
+    kill(manager)
+    parameters['slow']['params']['seconds'] = seconds
+    manager.write(parameters)
+    observer.diagnostics.clear()
+    manager.start_again()
+    answers = observer.collect('slow/output')
+    feed = observer.feeder('slow/input')
+    observer.wait_until_active('slow', 1)
+
+    def is_done() -> bool:
+        status = observer.values('slow/worker_0')
+        is_anew = int(status.get('pid') or before) != before and status['state'] == 'active'
+        return is_anew and observer.values('manager')['workers'] == '1'
+
+    deadline = time.monotonic() + 30.0
+    number = 0
+    while not is_done():
+        assert time.monotonic() < deadline, manager.output
+        number += 1
+        feed.publish(header(number))
+        wait_for(
+            lambda number=number: len(answers) == number,
+            'an answer, sooner than a new worker takes to configure',
+            0.8 * seconds,
+            manager.show,
+        )
+    assert [number_of(each) for each in answers] == list(range(1, number + 1))
+    assert 'worker_1 takes over from worker_0' in manager.output
+    assert observer.values('manager')['restarts'] == '0'
+
+
 def test_fewer_workers_and_a_stage_less(start, observer):
     """What is not configured any more goes."""
     parameters = {

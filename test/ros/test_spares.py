@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from support.configuring import stage
 from support.observing import header, number_of
@@ -47,10 +48,12 @@ def test_a_spare_becomes_the_worker_that_is_needed(start, observer):
         (spare,) = wait_for_spares(observer, 1, but=used)
         used |= {spare}
         dead = observer.pid_of(f'{name}/worker_0')
+        assert Path(f'/proc/{spare}/comm').read_text() == 'spare\n'
         for number in range(100):
             feed.publish(header(100 * turn + number))
         os.kill(dead, signal.SIGKILL)
         assert observer.pid_of(f'{name}/worker_0', but=dead) == spare
+        assert Path(f'/proc/{spare}/comm').read_text() == f'{name}/worker_0\n'
         expected = 100 * (turn + 1)
         wait_for(lambda expected=expected: len(answers) == expected, 'answers', seen=manager.show)
     assert [number_of(each) for each in answers] == list(range(200))

@@ -18,10 +18,12 @@ import rclpy.serialization
 
 import worker_pipeline.nodes.worker  # noqa: F401
 from worker_pipeline.nodes import type_supports
+from worker_pipeline.runtime.proc import call_this_process
 
 with contextlib.suppress(ImportError):
     import rclpy.experimental  # noqa: F401
 
+call_this_process('fork server')
 type_supports.load()
 # It stays as long as we live. To look through it for garbage would take time in each worker, and
 # make its memory the worker's own.

@@ -22,6 +22,7 @@ import rclpy
 from worker_pipeline.nodes.participation import Participation, taking_part
 from worker_pipeline.nodes.worker import run_worker
 from worker_pipeline.nodes.worker_contract import WorkerSpec
+from worker_pipeline.runtime.proc import call_this_process
 from worker_pipeline.runtime.processes import Launcher, WorkerProcess
 
 # After one has ended by itself, or could not be started, s.
@@ -31,6 +32,7 @@ PAUSE = 1.0
 def run_spare(terms: Participation, namespace: str, orders: Connection) -> None:
     """The life of a spare. Called on the main thread of its process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    call_this_process('spare')
     with taking_part(terms):
         idle = rclpy.create_node(
             f'_spare_{os.getpid()}',

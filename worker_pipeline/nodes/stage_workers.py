@@ -53,6 +53,8 @@ class StageWorkers:
         self._around = around
         self._listener = listener
         self._memory_looked_at = 0.0
+        # One more than is asked for, while others are replaced.
+        self._understudy: Slot | None = None
         self.roster = Roster(config.workers)
 
     # -- making them -----------------------------------------------------------------------------
@@ -238,13 +240,34 @@ class StageWorkers:
 
     def _replace_the_outdated(self, now: float) -> None:
         """One at a time, and only while all the others are at work."""
+        if not all(slot.supervision.at_goal for slot in self.slots.values()):
+            return
         outdated = [slot for slot in self.slots.values() if slot.outdated]
-        if outdated and all(slot.supervision.at_goal for slot in self.slots.values()):
+        if not outdated:
+            self._dismiss_the_understudy(now)
+        elif len(self.slots) == self.roster.places and not self._plugin.remembers:
+            # Nobody stands by. A fresh one is to be ready before the first of them goes.
+            self._understudy = self._add(f'worker_{len(self.slots)}')
+            self.roster.enlist(self._understudy.name)
+            self._understudy.set_goal(Goal.INACTIVE, now)
+        else:
             # Those that stand by first: they take over from those on duty.
             slot = min(outdated, key=lambda each: self.roster.is_on_duty(each.name))
             self._node.get_logger().info(f'{slot.name} has another configuration; it is replaced')
             slot.retire(now, self.time_to_finish)
             self.relieve(slot)
+
+    def _dismiss_the_understudy(self, now: float) -> None:
+        """It gives its place back, and finishes what it holds."""
+        slot, self._understudy = self._understudy, None
+        if slot is None:
+            return
+        relief = self.roster.relieve(slot.name, self.slots)
+        if relief is not None and slot.supervision.goal is Goal.ACTIVE:
+            self.slots[relief].set_goal(Goal.ACTIVE, now)
+        self.roster.strike_off(slot.name)
+        slot.leaving = True
+        slot.set_goal(Goal.GONE, now, self.time_to_finish)
 
     def excuse(self, seconds: float) -> None:
         """For so long nobody could look; nobody is to blame for it."""

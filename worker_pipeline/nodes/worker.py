@@ -36,6 +36,7 @@ from worker_pipeline.runtime.line import Frame
 from worker_pipeline.runtime.manager_line import ManagerLine
 from worker_pipeline.runtime.pipeline_folder import forget_page, manager_of
 from worker_pipeline.runtime.plugins import load_stage_class
+from worker_pipeline.runtime.proc import call_this_process
 from worker_pipeline.runtime.saved_state import SavedState
 from worker_pipeline.runtime.stage_runner import StageFailedError, StageRunner
 from worker_pipeline.runtime.vital_signs import VitalSigns
@@ -348,6 +349,8 @@ def run_worker(spec: WorkerSpec, idle: Node | None = None) -> None:
     """
     # A stop is the manager's to order. SIGTERM keeps its default: it ends a worker at once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Which worker it is has to be told, of which stage as well as there is room.
+    call_this_process(f'{spec.stage[: 14 - len(spec.slot)]}/{spec.slot}')
     life = _Life(spec, VitalSigns(Path(spec.page)))
     life.begin()
     stage = load_stage_class(spec.plugin)()

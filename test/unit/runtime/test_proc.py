@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -48,6 +49,20 @@ def test_the_resident_size_is_what_others_measure():
     """In bytes."""
     size = resident_size(os.getpid())
     assert size == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
+
+
+@pytest.mark.parametrize('name', ['spare', 'echo/worker_0', 'a name that is too long for it'])
+def test_a_process_is_shown_by_the_name_it_gives_itself(name):
+    """As much of it as the kernel keeps."""
+    code = f"""
+from worker_pipeline.runtime.proc import call_this_process
+call_this_process({name!r})
+print(1, flush=True)
+input()
+"""
+    with child(code) as it:
+        assert it.line() == '1'
+        assert Path(f'/proc/{it.pid}/comm').read_text().rstrip('\n') == name[:15]
 
 
 SEGFAULT = """
