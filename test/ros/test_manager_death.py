@@ -196,7 +196,7 @@ def test_a_changed_configuration_replaces_workers_one_by_one(start, observer):
 
 
 def test_a_changed_configuration_leaves_nobody_without_an_answer(start, observer):
-    """Where there is one worker, too, and it takes its time: a fresh one is ready before it goes."""
+    """Also of one worker alone that takes its time: a fresh one is ready before it goes."""
     seconds = 3.0
     parameters = {
         'stages': ['slow'],
