@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.processes import temporary_folder
-
 # The folder, in the environment of those who are to leave a mark.
 FOLDER = 'WORKER_PIPELINE_MARKS'
 
@@ -31,6 +29,9 @@ def leave() -> None:
 @contextlib.contextmanager
 def wanted() -> Iterator[Path]:
     """Have every process that is started within leave its mark; yields the folder of the marks."""
+    # Here, as a stage that only leaves a mark is not to import all that this takes.
+    from benchmarks.processes import temporary_folder
+
     with temporary_folder() as folder:
         os.environ[FOLDER] = folder
         try:
