@@ -7,8 +7,9 @@ from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReli
 # How many messages of a context a late joiner (a replacement) is given.
 CONTEXT_DEPTH = 256
 # Messages that were not acknowledged are kept for those who listen: what leaves in a burst, after a
-# slow item or a death, is not to be lost to them. Camera frames would fill the memory.
-OUTPUT_DEPTH = 1000
+# slow item or a death, is not to be lost to them. Fast DDS allows no more. Camera frames would fill
+# the memory.
+OUTPUT_DEPTH = 5000
 LARGE_OUTPUT_DEPTH = 10
 # And those that are not read yet, of a camera.
 LARGE_INPUT_DEPTH = 30
