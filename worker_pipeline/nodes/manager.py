@@ -127,18 +127,18 @@ class ManagerNode(ManagedNode):
         )
         self._lines = LineServer(folder.line, executor.create_task, self._on_hello)
         numbers = dds.participant_numbers(os.getpid())
-        terms = Participation(
+        participation = Participation(
             worker_arguments(ros_arguments), dds_settings, folder=str(folder.path)
         )
 
-        def participation() -> Participation:
-            return attrs.evolve(terms, number=next(numbers))
+        def next_participation() -> Participation:
+            return attrs.evolve(participation, number=next(numbers))
 
         self._spares = Spares(
             config.spares,
             launcher,
             namespace,
-            participation,
+            next_participation,
             self.get_logger(),
         )
         around = Surroundings(
@@ -154,6 +154,7 @@ class ManagerNode(ManagedNode):
             lines=self._lines,
             spares=self._spares,
             participation=participation,
+            next_participation=next_participation,
             note_process=note_process,
             interrupted=lambda: self._stopping,
         )

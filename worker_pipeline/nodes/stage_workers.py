@@ -107,9 +107,7 @@ class StageWorkers:
             slot.outdated = page.read().fit != fit_of(self._spec(name))
             slot.adopt(page, self._goal_of(slot, Goal.ACTIVE), now)
             if not stays:
-                # There are fewer now: it finishes what it holds.
-                slot.leaving = True
-                slot.set_goal(Goal.GONE, now, self.time_to_finish)
+                self._let_go(slot, now)  # there are fewer now
         names = ', '.join(sorted(legacy.living))
         self._node.get_logger().info(f'found {names} of an earlier manager, and goes on with them')
 
@@ -118,7 +116,8 @@ class StageWorkers:
 
         Raises OSError where there is no room for the page.
         """
-        spec = attrs.evolve(self._spec(slot), target=target)
+        participation = self._around.next_participation()
+        spec = attrs.evolve(self._spec(slot), target=target, participation=participation)
         page = self._around.folder.new_page(self._config.name, slot, fit_of(spec))
         return attrs.evolve(spec, page=str(page.path)), page
 
@@ -143,7 +142,7 @@ class StageWorkers:
             heartbeat_period=around.pipeline.heartbeat_period,
             orphan_timeout=around.pipeline.orphan_timeout,
             manager_pid=around.manager_pid,
-            participation=around.participation(),
+            participation=around.participation,
             line=str(around.folder.line),
             state=str(self.state_of(slot)) if plugin.remembers else '',
             lock=str(around.folder.lock_file),
@@ -266,6 +265,10 @@ class StageWorkers:
         if relief is not None and slot.supervision.goal is Goal.ACTIVE:
             self.slots[relief].set_goal(Goal.ACTIVE, now)
         self.roster.strike_off(slot.name)
+        self._let_go(slot, now)
+
+    def _let_go(self, slot: Slot, now: float) -> None:
+        """Have its worker finish what it holds, and nobody take its place."""
         slot.leaving = True
         slot.set_goal(Goal.GONE, now, self.time_to_finish)
 

@@ -31,6 +31,7 @@ class Surroundings:
     ros_arguments: tuple[str, ...]  # for the stages' nodes
     lines: LineServer  # to the workers
     spares: Spares
-    participation: Callable[[], Participation]  # of the next worker's process
+    participation: Participation  # of a worker's process, but for its number
+    next_participation: Callable[[], Participation]  # with the next number
     note_process: Callable[[int], None]  # told the pid of every worker that has come up
     interrupted: Callable[[], bool]  # whether a wait is to be cut short, as all is to end

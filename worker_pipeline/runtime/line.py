@@ -147,11 +147,6 @@ class Line:
         if not self.ended:
             self._unsent.extend(_parts(kind, number, body))
 
-    def send(self, kind: int, number: int = 0, body: bytes = b'') -> None:
-        """Send a frame without waiting."""
-        self.put(kind, number, body)
-        self.flush()
-
     def flush(self) -> None:
         """Send what there is room for."""
         unsent = self._unsent

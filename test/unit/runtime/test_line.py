@@ -64,7 +64,8 @@ def test_what_is_sent_without_waiting_arrives_whole_and_in_order(said):
     with pair() as (one, other):
         heard: list[Frame] = []
         for frame in said:
-            one.send(*frame)
+            one.put(*frame)
+            one.flush()
         while one.is_full:
             heard += other.receive()
             one.flush()
@@ -115,8 +116,8 @@ def select_readable(of: socket.socket) -> bool:
 def test_what_was_said_before_a_death_is_heard_after_it():
     """And half a frame is none."""
     with pair() as (one, other):
-        one.send(line.OUTPUT, 1, b'first')
-        one.send(line.OUTPUT, 2, bytes(1000))
+        one.send_all(line.OUTPUT, 1, b'first')
+        one.send_all(line.OUTPUT, 2, bytes(1000))
         one._socket.send(b'\5\0\0\0')
         one.close()
         heard = other.receive(everything=True)
@@ -130,7 +131,8 @@ def test_to_talk_to_the_dead_is_no_error():
     with pair() as (one, other):
         other.close()
         for _ in range(3):
-            one.send(line.ITEM, 1, b'lost')
+            one.put(line.ITEM, 1, b'lost')
+            one.flush()
             one.send_all(line.ITEM, 1, bytes(LARGE))
         assert not one.is_full
         assert one.receive() == []
@@ -374,7 +376,7 @@ def test_who_is_not_welcome_is_hung_up_on(manager, worker):
 def test_who_does_not_say_hello_is_hung_up_on(manager, path):
     """Frames without a beginning belong to nobody."""
     stranger = line.connect(path)
-    stranger.send(line.OUTPUT, 1, b'whose?')
+    stranger.send_all(line.OUTPUT, 1, b'whose?')
     wait_for(lambda: stranger.receive() or stranger.ended, 'the end of the line')
     assert manager.heard == []
     stranger.close()
@@ -387,7 +389,7 @@ import os, signal
 from pathlib import Path
 from worker_pipeline.runtime import line
 one = line.connect(Path({str(path)!r}))
-one.send(line.HELLO)
+one.send_all(line.HELLO)
 for number in range(100):
     one.send_all(line.OUTPUT, number, bytes(1000))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -406,7 +408,7 @@ def test_many_lines_are_closed_without_a_trace(path):
     before = len(os.listdir('/proc/self/fd'))
     for _ in range(200):
         caller = line.connect(path)
-        caller.send(line.HELLO)
+        caller.send_all(line.HELLO)
         caller.close()
     wait_for(lambda: len(made.heard) == 200, 'all hellos')
     wait_for(lambda: len(os.listdir('/proc/self/fd')) <= before, 'all ends')
