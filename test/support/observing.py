@@ -15,6 +15,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
 from support.outside import without_shared_memory
 from support.waiting import wait_for
@@ -163,6 +164,17 @@ class Observer:
                 return bool(answer.success)
             if self.state_of(node) != before:
                 return True  # it was done, and only the answer was lost
+
+    def trigger(self, name: str) -> tuple[bool, str]:
+        """Call a ``std_srvs/Trigger``: (success, message). Asked again where no answer comes."""
+        while True:
+            answer = self._ask(Trigger, name, Trigger.Request())
+            if answer is not None:
+                return bool(answer.success), str(answer.message)
+
+    def ask_to_trigger(self, name: str) -> Any:
+        """Ask once, and do not wait: a future. To be called after an answered ``trigger``."""
+        return self._clients[name].call_async(Trigger.Request())
 
     def ask_to_change_state(self, node: str, label: str) -> Any:
         """Ask once, and do not wait: a future. To be called after an answered ``change_state``."""

@@ -155,9 +155,25 @@ class Ledger:
         return max(0, self.queue_size - len(self._waiting))
 
     @property
+    def unfinished(self) -> int:
+        """Items that are here: they wait, are in work, or are withheld."""
+        return len(self._waiting) + self.outstanding
+
+    @property
     def empty(self) -> bool:
         """Nothing waits, nothing is in work, nothing is withheld."""
         return not (self._waiting or self._open or self._order.held)
+
+    @property
+    def last_number(self) -> int:
+        """The number of the item that was accepted last; 0 before any."""
+        return self._next_number - 1
+
+    def have_left(self, last: int) -> bool:
+        """Whether all items up to this number have left the stage, in whatever way."""
+        # Both are in the order of their numbers; what is withheld waits for one that is open.
+        oldest_open = next(iter(self._open), last + 1)
+        return oldest_open > last and not (self._waiting and self._waiting[0].number <= last)
 
     @property
     def workers(self) -> list[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 import attrs
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from std_srvs.srv import Trigger
 
 from worker_pipeline.config import PipelineConfig, check_links, load
 from worker_pipeline.core.supervision import Phase
@@ -172,6 +175,9 @@ class ManagerNode(ManagedNode):
         for node in (self, *self.stages.values()):
             executor.add_node(node)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_service(
+            Trigger, 'manager/drain', self._serve_drain, callback_group=ReentrantCallbackGroup()
+        )
         self.create_timer(SUPERVISION_PERIOD, self._on_supervision, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics, clock=steady)
 
@@ -283,6 +289,23 @@ class ManagerNode(ManagedNode):
         ]
         await until(lambda: all(each.done() for each in tasks))
 
+    async def _serve_drain(
+        self, _: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """Wait until all that is in the pipeline now has come through."""
+        response.success, response.message = True, 'drained'
+        inputs = {
+            name: [each.get_name() for each in stage.upstream]
+            for name, stage in self.stages.items()
+        }
+        # From the sources on: what a stage finishes is more for the next.
+        for name in TopologicalSorter(inputs).static_order():
+            left = await self.stages[name].drain()
+            if left:
+                response.success, response.message = False, left
+                break
+        return response
+
     async def _drain(self) -> None:
         """Wait until every accepted item is finished, or the time for it is up."""
 
@@ -296,7 +319,7 @@ class ManagerNode(ManagedNode):
             remaining = 0.0  # what is paused will not drain
         if not await until(drained, remaining) or self._hurried:
             left = {
-                name: stage.ledger.waiting + stage.ledger.outstanding
+                name: stage.ledger.unfinished
                 for name, stage in self.stages.items()
                 if not stage.drained
             }

@@ -6,7 +6,9 @@ import time
 from functools import partial
 from typing import Any
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
+from std_srvs.srv import Trigger
 
 from worker_pipeline.config import StageConfig, is_source
 from worker_pipeline.core.item import ItemKey
@@ -14,7 +16,7 @@ from worker_pipeline.core.latency import LatencyWindow
 from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow, Settled
 from worker_pipeline.core.supervision import Goal, LinkVerified
 from worker_pipeline.nodes import qos
-from worker_pipeline.nodes.lifecycle import ManagedNode
+from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.outlet import Outlet
 from worker_pipeline.nodes.slot import Slot
 from worker_pipeline.nodes.source import TICK, TickSource
@@ -68,6 +70,11 @@ class StageNode(ManagedNode):
         self._legacy: Legacy | None = None
         self._subscriptions_of_items: list[Any] = []
         self._period_timer: Any = None
+        # Groups of their own: whoever waits for a drain holds up nothing.
+        for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
+            self.create_service(
+                Trigger, f'{config.name}/{label}', serve, callback_group=ReentrantCallbackGroup()
+            )
 
     def _rules(self) -> dict[str, Any]:
         config = self.config
@@ -466,6 +473,39 @@ class StageNode(ManagedNode):
     def excuse(self, seconds: float) -> None:
         """For so long the manager's process was held up itself; nobody is to blame for it."""
         self.workers.excuse(seconds)
+
+    # -- asked for from outside ------------------------------------------------------------------
+
+    def _serve_flush(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Drop what waits in the queue."""
+        with self._outbox:
+            count = self.ledger.flush()
+            for stage in self.upstream:
+                stage.pump()
+        response.success = True
+        response.message = f'dropped {count} items'
+        return response
+
+    async def _serve_drain(
+        self, _: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        left = await self.drain()
+        response.success, response.message = not left, left or 'drained'
+        return response
+
+    async def drain(self) -> str:
+        """Wait until all that is here now has left. Returns why it has not; '' if it did."""
+        last = self.ledger.last_number
+
+        def is_over() -> bool:
+            stands_still = self.state != 'active' or self._around.interrupted()
+            return stands_still or self.ledger.have_left(last)
+
+        await until(is_over)
+        if self.ledger.have_left(last):
+            return ''
+        state = 'stopping' if self.state == 'active' else self.state
+        return f'{self.config.name} is {state}; {self.ledger.unfinished} items are left'
 
     @property
     def drained(self) -> bool:

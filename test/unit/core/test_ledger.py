@@ -105,6 +105,29 @@ def test_an_accepted_item_waits():
     assert not ledger.empty
 
 
+def test_it_is_known_when_all_up_to_an_item_have_left():
+    """Waiting, in work, to be given out again, or withheld: it is here."""
+    ledger = book(3)
+    assert ledger.last_number == 3
+    assert ledger.have_left(0)
+    assert not ledger.have_left(1)
+    assigned(ledger, 'a', 2)
+    complete(ledger, 'a', 2)
+    assert not ledger.have_left(2)
+    assert ledger.unfinished == 3  # the second is withheld
+    ledger.release('a', 'died')
+    assert not ledger.have_left(1)
+    assigned(ledger, 'b', 1)
+    complete(ledger, 'b', 1)
+    assert ledger.have_left(2)
+    assert not ledger.have_left(3)
+    accept(ledger, 40)
+    assert ledger.flush() == 2
+    assert ledger.have_left(ledger.last_number)
+    assert ledger.last_number == 4
+    assert ledger.unfinished == 0
+
+
 def test_an_item_keeps_its_payload_and_the_time_it_was_accepted():
     """What is given to the worker, and delivered, is what came in."""
     ledger = book()

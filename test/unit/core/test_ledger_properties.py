@@ -693,6 +693,14 @@ class Stage:
         assert ledger.outstanding == count['held'] + count['returned'] + withheld
         assert ledger.free == max(0, self.rules['queue_size'] - count['waiting'])
         assert ledger.empty == (not (ledger.waiting or ledger.in_flight or withheld))
+        assert ledger.unfinished == ledger.outstanding + count['waiting']
+        held = [number for numbers in self.held.values() for number in numbers]
+        in_work = [number for number in held if self.status[number] == 'held']
+        assert ledger.last_number == len(self.keys) - 1
+        oldest = min([*self.waiting, *self.returned, *in_work], default=len(self.keys))
+        assert ledger.have_left(oldest - 1)
+        assert oldest == len(self.keys) or not ledger.have_left(oldest)
+        assert not any(number in self.outputs and number < oldest for number in self.places)
         for worker in self.workers:
             held = self.held.get(worker.name, ())
             assert ledger.held_by(worker.name) == len(held)
