@@ -105,6 +105,8 @@ STAGE_KEYS: dict[str, Parameter] = {
         maximum=1e6,
     ),
 }
+# Of a stage's, those that may be changed while the pipeline runs; and its own parameters.
+LIVE_STAGE_KEYS = ('workers', 'standby', 'concurrency', 'queue_size', 'task_timeout')
 # Tables within a stage's section; their own keys are the user's.
 STAGE_TABLES = ('context', 'params')
 # Parameters that every ROS node has of its own.
@@ -169,7 +171,7 @@ class PluginDescription:
 
     Message types are written ``std_msgs/msg/Header``. ``problems`` says what is wrong with the
     class or with its parameters, ready to be shown behind the stage's name. ``remembers`` says
-    whether the class overrides ``save_state``.
+    whether the class overrides ``save_state``; ``parameters`` are the stage's own, as declared.
     """
 
     input_type: str = ''
@@ -177,6 +179,7 @@ class PluginDescription:
     contexts: Mapping[str, str] = attrs.field(factory=dict)
     problems: Sequence[str] = ()
     remembers: bool = False
+    parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
 
 
 def load(parameters: Mapping[str, Any]) -> PipelineConfig:

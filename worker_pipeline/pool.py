@@ -72,6 +72,10 @@ class RefreshingWorkerPool(WorkerPool[W]):
     def get_worker_concurrency(self) -> int:
         return self._concurrency
 
+    def resize(self, worker_concurrency: int) -> None:
+        """Change how many items one worker may hold. What it holds already it keeps."""
+        self._concurrency = _check_concurrency(worker_concurrency)
+
     def join(self, worker: W) -> None:
         """Take a worker in; once is enough."""
         if worker not in self._workers:

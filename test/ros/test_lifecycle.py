@@ -130,9 +130,9 @@ def test_a_parameter_that_cannot_be_changed_is_refused_with_the_reason(start, ob
     """Rather than accepted without effect."""
     start({'stages': ['echo'], 'echo': stage('Echo', params={'gain': 2.0})})
     observer.wait_until_active('echo', 1)
-    assert observer.set_parameter('manager', 'echo.workers', 4) == (
+    assert observer.set_parameter('manager', 'echo.period', 4.0) == (
         False,
-        'echo.workers: cannot be changed while it runs',
+        'Trying to set a read-only parameter: echo.period.',
     )
     assert observer.set_parameter('echo/worker_0', 'gain', 3.0) == (
         False,

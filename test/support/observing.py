@@ -172,6 +172,13 @@ class Observer:
             if answer is not None:
                 return bool(answer.success), str(answer.message)
 
+    def ask(self, service: Any, name: str, request: Any) -> Any:
+        """Call a service, again where no answer comes; its answer."""
+        while True:
+            answer = self._ask(service, name, request)
+            if answer is not None:
+                return answer
+
     def ask_to_trigger(self, name: str) -> Any:
         """Ask once, and do not wait: a future. To be called after an answered ``trigger``."""
         return self._clients[name].call_async(Trigger.Request())

@@ -32,6 +32,19 @@ class Roster:
         self._names.remove(name)
         self._on_duty.discard(name)
 
+    def balance(self) -> tuple[list[str], list[str]]:
+        """After a change of ``places``: the first that stand by fill those that are free.
+
+        Where there are too many on duty, the last of them stand by. Returns those that came on
+        duty, and those that went off it.
+        """
+        on_duty = [name for name in self._names if name in self._on_duty]
+        standing_by = [name for name in self._names if name not in self._on_duty]
+        on = standing_by[: max(0, self.places - len(on_duty))]
+        off = on_duty[self.places :]
+        self._on_duty = (self._on_duty | {*on}) - {*off}
+        return on, off
+
     def is_on_duty(self, name: str) -> bool:
         """Whether a name has a place. One that is not on the roster has none."""
         return name in self._on_duty

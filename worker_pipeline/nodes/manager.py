@@ -20,6 +20,7 @@ from worker_pipeline.config import PipelineConfig, check_links, load
 from worker_pipeline.core.supervision import Phase
 from worker_pipeline.nodes import diagnostics, qos, worker_contract
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
+from worker_pipeline.nodes.live_parameters import LiveParameters
 from worker_pipeline.nodes.participation import Participation
 from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.ros_arguments import stage_arguments, worker_arguments
@@ -119,7 +120,7 @@ class ManagerNode(ManagedNode):
         for remark in check_links(config, plugins, self.get_namespace()):
             self.get_logger().warning(remark)
         self._config, self._launcher, self._executor = config, launcher, executor
-        self.refuse_changes_of_parameters()
+        LiveParameters(self, config, plugins, self._reconfigure)
         legacies = inherit(folder, self.get_logger().warning, journal_kept=config.journal)
         for pid in launcher.helpers:
             folder.note_helper(pid)
@@ -180,6 +181,12 @@ class ManagerNode(ManagedNode):
         )
         self.create_timer(SUPERVISION_PERIOD, self._on_supervision, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics, clock=steady)
+
+    def _reconfigure(self, config: PipelineConfig) -> None:
+        """Go on with another configuration, which differs in what may be changed."""
+        self._config = config
+        for name, stage in config.stages.items():
+            self.stages[name].reconfigure(stage)
 
     def _take_over(self, legacies: Mapping[str, Legacy]) -> None:
         for name, legacy in legacies.items():

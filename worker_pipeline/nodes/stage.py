@@ -173,6 +173,18 @@ class StageNode(ManagedNode):
         # What is gone has been dropped by what cannot be replayed: begin from here.
         self._outbox.begin_anew()
 
+    # -- while it runs ---------------------------------------------------------------------------
+
+    def reconfigure(self, config: StageConfig) -> None:
+        """Go on with other settings."""
+        if config == self.config:
+            return
+        self.config = config
+        self.ledger.keep_by(**self._rules())
+        self.workers.reconfigure(config)
+        with self._outbox:
+            self.pump()
+
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_activate(self) -> None:

@@ -55,16 +55,22 @@ class StageWorkers:
         self._memory_looked_at = 0.0
         # One more than is asked for, while others are replaced.
         self._understudy: Slot | None = None
+        # What all of them should be; None while there are to be none.
+        self._goal: Goal | None = None
         self.roster = Roster(config.workers)
 
     # -- making them -----------------------------------------------------------------------------
 
     def open(self, legacy: Legacy | None) -> None:
         """Make the slots, and go on with those who live already."""
-        for index in range(self._config.workers + self._config.standby):
-            self.roster.enlist(self._add(f'worker_{index}').name)
+        for name in self._names():
+            self.roster.enlist(self._add(name).name)
         if legacy is not None and legacy.living:
             self._adopt(legacy)
+
+    def _names(self) -> list[str]:
+        """Those of the slots that are asked for."""
+        return [f'worker_{index}' for index in range(self._config.workers + self._config.standby)]
 
     def _add(self, name: str) -> Slot:
         pipeline = self._around.pipeline
@@ -162,6 +168,7 @@ class StageWorkers:
 
     def set_goals(self, goal: Goal) -> None:
         """Say what all of them should be; ACTIVE: those on duty."""
+        self._goal = goal
         now = time.monotonic()
         for slot in self.slots.values():
             # One that was found at work stays there: whoever starts a manager wants it so.
@@ -201,6 +208,7 @@ class StageWorkers:
 
     async def stop(self, grace: float) -> bool:
         """Stop every worker through its lifecycle, then by signals; whether all are gone."""
+        self._goal = None
         now = time.monotonic()
         for slot in self.slots.values():
             slot.set_goal(Goal.GONE, now, grace)
@@ -217,6 +225,45 @@ class StageWorkers:
         self.roster = Roster(self._config.workers)
         for state in self._around.folder.states.glob(f'{self._config.name}.*'):
             state.unlink(missing_ok=True)
+
+    # -- while they work -------------------------------------------------------------------------
+
+    def reconfigure(self, config: StageConfig) -> None:
+        """Have other workers, or more of them, or fewer: nobody is lost, nothing is given twice."""
+        self._config = config
+        if not self._plugin.remembers:
+            self.concurrency = config.concurrency
+        # More only when every worker knows, as it is to remember so many answers.
+        self.pool.resize(min(self.concurrency, self.pool.get_worker_concurrency()))
+        for name, slot in self.slots.items():
+            if slot.signs is not None and not slot.leaving:
+                slot.outdated = slot.signs.read().fit != fit_of(self._spec(name))
+        self._reconcile(time.monotonic())
+
+    def _reconcile(self, now: float) -> None:
+        """Have the slots that are asked for; those that are not finish what they hold."""
+        if self._goal is None:
+            return
+        names = self._names()
+        if self._understudy is not None and self._understudy.name in names:
+            self._understudy = None
+        kept = {*names, *([self._understudy.name] if self._understudy is not None else [])}
+        self.roster.places = self._config.workers
+        for slot in [each for each in self.slots.values() if each.name not in kept]:
+            if not slot.leaving:
+                self.roster.strike_off(slot.name)
+                self._let_go(slot, now)
+        fresh = [name for name in names if name not in self.slots]
+        for name in fresh:
+            self.roster.enlist(self._add(name).name)
+        on, off = self.roster.balance()
+        for name in dict.fromkeys((*fresh, *on, *off)):
+            slot = self.slots[name]
+            slot.set_goal(self._goal_of(slot, self._goal), now)
+
+    def _let_go(self, slot: Slot, now: float) -> None:
+        slot.leaving = True
+        slot.set_goal(Goal.GONE, now, self.time_to_finish)
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -235,6 +282,7 @@ class StageWorkers:
             if slot.leaving and slot.supervision.phase is Phase.EMPTY:
                 slot.link.destroy()
                 del self.slots[slot.name]
+        self._reconcile(now)
         self._replace_the_outdated(now)
 
     def _replace_the_outdated(self, now: float) -> None:
@@ -244,6 +292,7 @@ class StageWorkers:
         outdated = [slot for slot in self.slots.values() if slot.outdated]
         if not outdated:
             self._dismiss_the_understudy(now)
+            self.pool.resize(self.concurrency)
         elif len(self.slots) == self.roster.places and not self._plugin.remembers:
             # Nobody stands by. A fresh one is to be ready before the first of them goes.
             self._understudy = self._add(f'worker_{len(self.slots)}')
@@ -266,11 +315,6 @@ class StageWorkers:
             self.slots[relief].set_goal(Goal.ACTIVE, now)
         self.roster.strike_off(slot.name)
         self._let_go(slot, now)
-
-    def _let_go(self, slot: Slot, now: float) -> None:
-        """Have its worker finish what it holds, and nobody take its place."""
-        slot.leaving = True
-        slot.set_goal(Goal.GONE, now, self.time_to_finish)
 
     def excuse(self, seconds: float) -> None:
         """For so long nobody could look; nobody is to blame for it."""

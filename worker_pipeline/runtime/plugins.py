@@ -18,7 +18,13 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from worker_pipeline.config import PluginDescription, StageConfig
-from worker_pipeline.parameter import ParameterError, check_parameters, one_line, shown
+from worker_pipeline.parameter import (
+    ParameterError,
+    check_parameters,
+    declared,
+    one_line,
+    shown,
+)
 from worker_pipeline.runtime import message_types, processes
 from worker_pipeline.stage import Stage
 
@@ -129,6 +135,7 @@ def _described(stage: StageConfig, found: type[Stage]) -> PluginDescription:
         contexts={name: names.get(f'contexts[{name!r}]', '') for name in found.contexts},
         problems=[one_line(each) for each in problems],
         remembers=remembers,
+        parameters=declared(found.parameters),
     )
 
 

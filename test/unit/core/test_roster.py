@@ -67,6 +67,21 @@ def test_nonsense_is_refused():
         roster(2, 'aba')
 
 
+@pytest.mark.parametrize(
+    ('places', 'on', 'off', 'on_duty_then'),
+    [(3, 'c', '', 'abc'), (5, 'cd', '', 'abcd'), (1, '', 'b', 'a'), (2, '', '', 'ab')],
+)
+def test_other_places_are_filled_by_the_first_and_left_by_the_last(
+    places, on, off, on_duty_then
+):
+    """Who comes on duty, and who goes off it, is told."""
+    made = roster(2, 'abcd')
+    made.places = places
+    assert made.balance() == ([*on], [*off])
+    assert on_duty(made, 'abcd') == on_duty_then
+    assert made.balance() == ([], [])
+
+
 class RosterMachine(RuleBasedStateMachine):
     """Whatever happens, the places are filled by whom they should be."""
 
@@ -92,6 +107,20 @@ class RosterMachine(RuleBasedStateMachine):
         else:
             assert found is None
             assert after == before
+
+    @rule(places=st.integers(1, 9))
+    def change_the_places(self, places: int) -> None:
+        self.places = self.roster.places = places
+        self.roster.balance()
+
+    @rule(data=st.data())
+    def replace_a_name(self, data: st.DataObject) -> None:
+        gone = data.draw(st.sampled_from(self.names))
+        self.roster.strike_off(gone)
+        self.names.remove(gone)
+        self.names.append(gone)
+        self.roster.enlist(gone)
+        self.roster.balance()
 
     @invariant()
     def the_places_are_filled(self) -> None:
