@@ -112,7 +112,7 @@ def test_a_stages_own_parameter_reaches_all_its_workers(start, observer, workers
             for _ in range(10):
                 feed.publish(header(fed))
                 fed += 1
-            wait_for(lambda: len(answers) >= fed - 10, 'answers', seen=manager.show)
+            wait_for(lambda least=fed - 10: len(answers) >= least, 'answers', seen=manager.show)
 
     feed_until(lambda: len(answers) > 50, 'answers')
     assert observer.set_parameter('manager', 'work.params.mark', 'new') == SET
@@ -145,8 +145,10 @@ def test_concurrency_task_timeout_and_queue_size(start, observer):
     assert observer.set_parameter('manager', 'work.concurrency', 3) == SET
     assert observer.set_parameter('manager', 'work.queue_size', 7) == SET
     wait_for(
-        lambda: int(observer.values('work/worker_0').get('pid') or before) != before
-        and slots(observer, 'work') == {'worker_0': 'active'},
+        lambda: (
+            int(observer.values('work/worker_0').get('pid') or before) != before
+            and slots(observer, 'work') == {'worker_0': 'active'}
+        ),
         'another worker',
     )
     for number in range(12):

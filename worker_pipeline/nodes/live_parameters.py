@@ -55,9 +55,7 @@ class LiveParameters:
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._pass_on)
 
-    def _described(
-        self, config: PipelineConfig
-    ) -> Iterator[tuple[str, Any, ParameterDescriptor]]:
+    def _described(self, config: PipelineConfig) -> Iterator[tuple[str, Any, ParameterDescriptor]]:
         """Every parameter but lists that may be empty, which have no type then."""
         for key, spec in PIPELINE_KEYS.items():
             yield key, getattr(config, key), describe(spec, is_live=False)
