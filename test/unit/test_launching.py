@@ -1,0 +1,102 @@
+"""What the launch files make of their arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from worker_pipeline.config import load
+from worker_pipeline.launching import LaunchArgumentError, stages_of, worker_counts
+
+CONFIG = Path(__file__).parents[2] / 'config'
+STAGES = ['detect_target', 'geolocation']
+
+
+@pytest.mark.parametrize(
+    ('text', 'counts'),
+    [
+        ('', {}),
+        ('detect_target=3', {'detect_target': 3}),
+        ('  geolocation=1   detect_target=100 ', {'geolocation': 1, 'detect_target': 100}),
+        (' detect_target= geolocation=2', {'geolocation': 2}),
+    ],
+)
+def test_counts_are_read(text, counts):
+    """One for each stage that is named with one."""
+    assert worker_counts(text, STAGES) == counts
+
+
+@pytest.mark.parametrize(
+    ('text', 'told'),
+    [
+        ('3', "workers: found '3'; allowed: stage=count, as in detect_target=2 geolocation=2"),
+        ('detect=3', "workers: found 'detect', which is no stage; did you mean 'detect_target'?"),
+        ('x=1', "workers: found 'x', which is no stage; known: detect_target, geolocation"),
+        ('geolocation=1 geolocation=2', 'workers: found geolocation twice; allowed: each stage '),
+        *(
+            (
+                f'geolocation={count}',
+                f'workers of geolocation: found {count!r}; allowed: an int from 1 to 100',
+            )
+            for count in ('0', '101', '-1', '1.5', 'two', '\u0662')
+        ),
+    ],
+)
+def test_what_is_no_count_is_told(text, told):
+    """The argument, what was found, what is allowed."""
+    with pytest.raises(LaunchArgumentError) as raised:
+        worker_counts(text, STAGES)
+    assert str(raised.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    'names', [['/**/manager'], ['airside', 'manager'], ['/airside/manager']], ids=str
+)
+def test_stages_are_found_however_the_node_is_named(tmp_path, names):
+    """A parameter file may nest namespaces."""
+    content: dict = {'ros__parameters': {'stages': ['one', 'two']}}
+    for name in reversed(names):
+        content = {name: content}
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(yaml.safe_dump(content))
+    assert stages_of(path) == ['one', 'two']
+
+
+@pytest.mark.parametrize(
+    'text', ['', 'a: b', '[1, 2]', '/**/manager: {ros__parameters: {stages: 3}}', ': :', '\xff']
+)
+def test_a_file_without_stages_is_told(tmp_path, text):
+    """Also one that is no YAML."""
+    path = tmp_path / 'parameters.yaml'
+    path.write_bytes(text.encode('latin-1'))
+    with pytest.raises(LaunchArgumentError, match='params_file: found '):
+        stages_of(path)
+    with pytest.raises(LaunchArgumentError, match='cannot be read: .*No such file'):
+        stages_of(tmp_path / 'none.yaml')
+
+
+@pytest.mark.parametrize('path', sorted((CONFIG / 'hardware').glob('*.yaml')), ids=lambda p: p.stem)
+def test_an_overlay_for_a_hardware_changes_counts_and_nothing_else(path):
+    """Of stages that there are; and what comes of it is a configuration."""
+
+    def parameters(file: Path) -> dict:
+        return yaml.safe_load(file.read_text())['/**/manager']['ros__parameters']
+
+    base, overlay = parameters(CONFIG / 'airside.yaml'), parameters(path)
+    flat = {}
+    for name, section in overlay.items():
+        assert name in base['stages']
+        assert section.keys() <= {'workers', 'standby', 'concurrency'}
+        base[name].update(section)
+    for name, value in base.items():
+        if isinstance(value, dict):
+            for key, each in value.items():
+                if isinstance(each, dict):
+                    flat |= {f'{name}.{key}.{last}': deepest for last, deepest in each.items()}
+                else:
+                    flat[f'{name}.{key}'] = each
+        else:
+            flat[name] = value
+    assert load(flat).stages['detect_target'].workers == overlay['detect_target']['workers']

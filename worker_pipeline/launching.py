@@ -1,0 +1,83 @@
+"""What the launch files share: arguments checked before anything starts. Knows nothing of launch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from worker_pipeline.config import MOST_WORKERS
+from worker_pipeline.parameter import nearest, shown
+
+
+class LaunchArgumentError(ValueError):
+    """An argument that cannot be; the message names it, what was found, and what is allowed."""
+
+
+def stages_of(params_file: Path) -> list[str]:
+    """The stages that a parameter file names. Raises LaunchArgumentError."""
+    try:
+        content = yaml.safe_load(params_file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        told = ' '.join(str(error).split())
+        raise LaunchArgumentError(
+            f'params_file: found {shown(str(params_file))}, which cannot be read: {told}'
+        ) from None
+    for parameters in _tables_of_parameters(content):
+        stages = parameters.get('stages')
+        if isinstance(stages, list):
+            return [each for each in stages if isinstance(each, str)]
+    raise LaunchArgumentError(
+        f'params_file: found {shown(str(params_file))} without a list of stages; allowed: a file '
+        'with the parameters of the node manager'
+    )
+
+
+def _tables_of_parameters(content: Any) -> list[Mapping[str, Any]]:
+    """All that stand under ``ros__parameters``, however deep a node's name is nested."""
+    if not isinstance(content, Mapping):
+        return []
+    found: list[Mapping[str, Any]] = []
+    for key, value in content.items():
+        if key == 'ros__parameters' and isinstance(value, Mapping):
+            found.append(value)
+        else:
+            found += _tables_of_parameters(value)
+    return found
+
+
+def worker_counts(text: str, stages: Collection[str]) -> dict[str, int]:
+    """``'detect_target=3 geolocation=2'`` as a mapping. Raises LaunchArgumentError.
+
+    ``'detect_target='`` says nothing of that stage.
+    """
+    counts: dict[str, int] = {}
+    for each in text.split():
+        name, equals, count = each.partition('=')
+        if not equals:
+            raise LaunchArgumentError(
+                f'workers: found {shown(each)}; allowed: stage=count, as in {_example(stages)}'
+            )
+        if name not in stages:
+            raise LaunchArgumentError(
+                f'workers: found {shown(name)}, which is no stage; {nearest(name, list(stages))}'
+            )
+        if name in counts:
+            raise LaunchArgumentError(f'workers: found {name} twice; allowed: each stage once')
+        if count:
+            counts[name] = _count(f'workers of {name}', count)
+    return counts
+
+
+def _count(argument: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS):
+        raise LaunchArgumentError(
+            f'{argument}: found {shown(text)}; allowed: an int from 1 to {MOST_WORKERS}'
+        )
+    return int(text)
+
+
+def _example(stages: Collection[str]) -> str:
+    return ' '.join(f'{name}=2' for name in list(stages)[:2])
