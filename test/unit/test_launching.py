@@ -73,7 +73,7 @@ def test_a_file_without_stages_is_told(tmp_path, text):
     path.write_bytes(text.encode('latin-1'))
     with pytest.raises(LaunchArgumentError, match='params_file: found '):
         stages_of(path)
-    with pytest.raises(LaunchArgumentError, match='cannot be read: .*No such file'):
+    with pytest.raises(LaunchArgumentError, match=r'cannot be read: .*No such file'):
         stages_of(tmp_path / 'none.yaml')
 
 
