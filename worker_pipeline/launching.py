@@ -1,4 +1,4 @@
-"""What the launch files make of their arguments, before anything starts. Knows nothing of launch."""
+"""What the launch files make of their arguments, before anything starts."""
 
 from __future__ import annotations
 

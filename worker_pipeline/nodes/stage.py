@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow,
 from worker_pipeline.core.supervision import Goal, LinkVerified
 from worker_pipeline.nodes import qos
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
+from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.outlet import Outlet
 from worker_pipeline.nodes.slot import Slot
 from worker_pipeline.nodes.source import TICK, TickSource
@@ -68,7 +70,7 @@ class StageNode(ManagedNode):
         # By stage: under which inputs it has handed items over.
         self._handed: dict[str, set[str]] = {}
         self._legacy: Legacy | None = None
-        self._subscriptions_of_items: list[Any] = []
+        self._releases: list[Callable[[], object]] = []  # of the inputs
         self._period_timer: Any = None
         # Groups of their own: whoever waits for a drain holds up nothing.
         for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
@@ -98,21 +100,24 @@ class StageNode(ManagedNode):
         is_large = self.plugin.input_type in qos.LARGE_MESSAGES
         profile = qos.reliable(qos.LARGE_INPUT_DEPTH) if is_large else qos.keep_all()
         for source in (*config.inputs, BY_HAND):
-            topic = source if source.startswith('/') else f'{source}/output'
-            if source == BY_HAND:
-                topic = f'{config.name}/{BY_HAND}'
-            self._subscriptions_of_items.append(
-                self.create_subscription(
+            take, lost = partial(self._on_message, source), partial(self._on_lost, source)
+            if source in self._around.pipeline.stages:
+                # Its own publisher is known; others may publish there as it does.
+                subscription = self.create_subscription(
                     input_type,
-                    topic,
-                    partial(self._on_message, source),
+                    f'{source}/output',
+                    take,
                     profile,
                     raw=True,
-                    event_callbacks=SubscriptionEventCallbacks(
-                        message_lost=partial(self._on_lost, source)
-                    ),
+                    event_callbacks=SubscriptionEventCallbacks(message_lost=lost),
                 )
-            )
+                self._releases.append(partial(self.destroy_subscription, subscription))
+            else:
+                topic = f'{config.name}/{BY_HAND}' if source == BY_HAND else source
+                matched = MatchedSubscription(
+                    self, input_type, topic, take, profile, raw=True, message_lost=lost
+                )
+                self._releases.append(matched.destroy)
         self.workers.open(legacy)
         if self.is_source and config.period > 0:
             self._period_timer = self.create_timer(config.period, self._on_period)
@@ -200,9 +205,8 @@ class StageNode(ManagedNode):
     async def do_cleanup(self) -> None:
         await self.stop_workers(grace=2.0)
         self.workers.close()
-        for subscription in self._subscriptions_of_items:
-            self.destroy_subscription(subscription)
-        self._subscriptions_of_items.clear()
+        while self._releases:
+            self._releases.pop()()
         if self._period_timer is not None:
             self.destroy_timer(self._period_timer)
         if self.outlet is not None:

@@ -27,6 +27,7 @@ from worker_pipeline.context import NANOSECONDS, ContextBuffer
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
+from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.participation import taking_part
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.nodes.worker_contract import WorkerSpec
@@ -86,12 +87,15 @@ class WorkerNode(ManagedNode):
         self._heartbeat = self.create_publisher(
             DiagnosticStatus, f'{spec.namespace}/heartbeats', qos.HEARTBEATS
         )
+        self._contexts: list[MatchedSubscription] = []
         for name, (topic, is_latched) in spec.contexts.items():
-            profile = qos.latched if is_latched else qos.reliable
             buffer: ContextBuffer = stage.context[name]
-            self.create_subscription(
-                stage_class.contexts[name], topic, buffer.add, profile(qos.CONTEXT_DEPTH)
-            )
+            kind = stage_class.contexts[name]
+            if is_latched:
+                self.create_subscription(kind, topic, buffer.add, qos.latched(qos.CONTEXT_DEPTH))
+            else:
+                profile = qos.reliable(qos.CONTEXT_DEPTH)
+                self._contexts.append(MatchedSubscription(self, kind, topic, buffer.add, profile))
         listen(self, self._input_type, f'{spec.slot}/work', work_qos)
         self.create_timer(
             spec.heartbeat_period,

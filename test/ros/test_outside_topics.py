@@ -1,0 +1,107 @@
+"""Topics from elsewhere: whatever quality of service their publishers have."""
+
+from __future__ import annotations
+
+import pytest
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from std_msgs.msg import Header
+from support.configuring import stage
+from support.observing import header, number_of
+from support.waiting import wait_for
+
+BEST_EFFORT = QoSProfile(depth=100, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(depth=100)
+LATCHED = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def publisher(observer, profile: QoSProfile, topic: str = '/camera/seen'):
+    return observer.node.create_publisher(Header, topic, profile)
+
+
+def publish_until_heard(made, answers: list, number: int) -> None:
+    """What is best-effort may be lost, before it is matched above all: another stamp each time."""
+    first = number
+
+    def is_heard() -> bool:
+        nonlocal number
+        made.publish(header(number))
+        number += 1
+        return any(number_of(each) >= first for each in answers)
+
+    wait_for(is_heard, 'an answer')
+
+
+@pytest.mark.parametrize('profile', [BEST_EFFORT, RELIABLE, LATCHED], ids=['best', 'rel', 'latch'])
+@pytest.mark.parametrize('comes', ['before', 'after'])
+def test_an_input_is_heard_however_it_is_published(start, observer, profile, comes):
+    """Before the pipeline or after it."""
+    if comes == 'before':
+        made = publisher(observer, profile)
+    start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen', queue_size=1000)})
+    answers = observer.collect('echo/output')
+    observer.wait_until_active('echo', 1)
+    if comes == 'after':
+        made = publisher(observer, profile)
+    publish_until_heard(made, answers, 1)
+
+
+@pytest.mark.parametrize('comes', ['before', 'after'])
+def test_what_was_latched_is_heard_by_who_comes_later(start, observer, comes):
+    """All of it, in order, once."""
+
+    def latch() -> object:
+        made = publisher(observer, LATCHED)
+        for number in range(10):
+            made.publish(header(number))
+        return made
+
+    kept = [latch()] if comes == 'before' else []
+    start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen', queue_size=1000)})
+    answers = observer.collect('echo/output')
+    observer.wait_until_active('echo', 1)
+    if comes == 'after':
+        kept.append(latch())
+    wait_for(lambda: observer.count('echo', 'completed') == 10, 'the items')
+    if comes == 'after':
+        wait_for(lambda: len(answers) == 10, 'the answers')
+        assert [number_of(each) for each in answers] == list(range(10))
+
+
+def test_one_that_offers_less_is_heard_beside_one_that_offers_more(start, observer):
+    """Both are, then as before."""
+    first = publisher(observer, LATCHED)
+    start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen', queue_size=1000)})
+    answers = observer.collect('echo/output')
+    observer.wait_until_active('echo', 1)
+    publish_until_heard(first, answers, 1)
+    second = publisher(observer, BEST_EFFORT)
+    publish_until_heard(second, answers, 1_000_000)
+    publish_until_heard(first, answers, 2_000_000)
+
+
+@pytest.mark.parametrize('comes', ['before', 'after'])
+def test_a_context_may_be_best_effort(start, observer, comes):
+    """As MAVROS publishes odometry."""
+    if comes == 'before':
+        made = publisher(observer, BEST_EFFORT, '/odometry')
+    start(
+        {
+            'stages': ['placed'],
+            'placed': stage('WithContext', context={'reference': '/odometry'}, task_timeout=30.0),
+        }
+    )
+    answers = observer.collect('placed/output')
+    feed = observer.feeder('placed/input')
+    observer.wait_until_active('placed', 1)
+    if comes == 'after':
+        made = publisher(observer, BEST_EFFORT, '/odometry')
+    number = 0
+
+    def has_context() -> bool:
+        nonlocal number
+        number += 1
+        made.publish(header(number))
+        feed.publish(header(number))
+        return any('none' not in each.frame_id for each in answers)
+
+    wait_for(has_context, 'an answer with its context', seen=lambda: answers[-3:])
