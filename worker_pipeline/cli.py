@@ -10,6 +10,7 @@ USAGE = """usage: python -m worker_pipeline COMMAND [--ros-args ...]
 
 commands:
   manager      run a pipeline:   manager --ros-args --params-file FILE
+  worker       run one stage alone: worker --ros-args -p plugin:=module:Class
   mission      fly the reference mission
   quarantine   list the items that were given up, or show one: quarantine --show FILE
 """
@@ -22,6 +23,13 @@ def manager(arguments: Sequence[str] | None = None) -> int:
     from worker_pipeline.nodes.manager_process import run_manager
 
     return run_manager(sys.argv if arguments is None else arguments)
+
+
+def worker(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage alone, in the foreground; returns the exit code."""
+    from worker_pipeline.nodes.standalone import run_standalone
+
+    return run_standalone(sys.argv if arguments is None else arguments)
 
 
 def mission(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +48,7 @@ def quarantine(arguments: Sequence[str] | None = None) -> int:
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     'manager': manager,
+    'worker': worker,
     'mission': mission,
     'quarantine': quarantine,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import marshal
 import os
 import select
@@ -30,6 +29,7 @@ from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.participation import taking_part
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
+from worker_pipeline.nodes.stage_logger import stage_logger
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
@@ -73,7 +73,7 @@ class WorkerNode(ManagedNode):
         for key, value in stage.params.items():
             self.declare_parameter(key, value)
         self.refuse_changes_of_parameters()
-        stage.logger = _ros_logger(self)
+        stage.logger = stage_logger(self)
         self.signs = VitalSigns(Path(spec.page))
         self._recent = RecentAnswers(spec.concurrency)
         saved = SavedState(Path(spec.state)) if spec.state else None
@@ -237,36 +237,6 @@ class WorkerNode(ManagedNode):
     def serialize(self, message: Any) -> bytes:
         """An output message's bytes."""
         return bytes(serialize_message(message))
-
-
-class _RosHandler(logging.Handler):
-    """Passes a stage's log records on to its node's logger."""
-
-    def __init__(self, node: ManagedNode) -> None:
-        super().__init__()
-        logger = node.get_logger()
-        self._write = [
-            (logging.ERROR, logger.error),
-            (logging.WARNING, logger.warning),
-            (logging.INFO, logger.info),
-            (0, logger.debug),
-        ]
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # One call site each: rclpy refuses to change the severity of one.
-        text = self.format(record)
-        for level, write in self._write:
-            if record.levelno >= level:
-                write(text)
-                return
-
-
-def _ros_logger(node: ManagedNode) -> logging.Logger:
-    logger = logging.getLogger(f'worker_pipeline.stage.{node.get_name()}')
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.addHandler(_RosHandler(node))
-    return logger
 
 
 class _Life:
