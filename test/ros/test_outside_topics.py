@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Header
 from support.configuring import stage
@@ -15,7 +16,9 @@ LATCHED = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def publisher(observer, profile: QoSProfile, topic: str = '/camera/seen'):
-    return observer.node.create_publisher(Header, topic, profile)
+    # By default it would log that somebody asked for more, by a call that is deprecated.
+    quiet = PublisherEventCallbacks(use_default_callbacks=False)
+    return observer.node.create_publisher(Header, topic, profile, event_callbacks=quiet)
 
 
 def publish_until_heard(made, answers: list, number: int) -> None:

@@ -68,8 +68,8 @@ def test_it_answers_on_its_own(run, observer, number):
 
 
 def test_a_source_is_asked_every_period(run, observer):
-    """Until it has no more."""
-    process = run('plugin:=support.stages:Counting', 'params.items:=5', 'period:=0.02')
+    """As long as it has something."""
+    process = run('plugin:=support.stages:Counting', 'params.items:=2000', 'period:=0.02')
     answers = observer.collect('output')
     wait_for(lambda: answers or process.poll() is not None, 'an item')
     output = end(process)

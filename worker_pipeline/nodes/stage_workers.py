@@ -19,6 +19,7 @@ from worker_pipeline.nodes.slot import Slot, SlotListener
 from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.nodes.worker_contract import WorkerSpec, fit_of
 from worker_pipeline.nodes.worker_link import LinkListener, WorkerLink
+from worker_pipeline.parameter import check_parameters
 from worker_pipeline.pool import RefreshingWorkerPool
 from worker_pipeline.runtime import message_types
 from worker_pipeline.runtime.inheritance import Legacy
@@ -134,7 +135,8 @@ class StageWorkers:
             stage=config.name,
             slot=slot,
             plugin=config.plugin,
-            params=dict(config.params),
+            # All of them, so that one that is given as what it would be anyway changes nothing.
+            params=check_parameters(plugin.parameters, config.params),
             contexts={
                 # Only a stage of this pipeline is known to keep its last messages.
                 name: (source, False)
@@ -253,10 +255,11 @@ class StageWorkers:
             if not slot.leaving:
                 self.roster.strike_off(slot.name)
                 self._let_go(slot, now)
+        # Those that stand by come on duty first.
+        on, off = self.roster.balance()
         fresh = [name for name in names if name not in self.slots]
         for name in fresh:
             self.roster.enlist(self._add(name).name)
-        on, off = self.roster.balance()
         for name in dict.fromkeys((*fresh, *on, *off)):
             slot = self.slots[name]
             slot.set_goal(self._goal_of(slot, self._goal), now)

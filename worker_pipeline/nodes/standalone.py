@@ -37,7 +37,7 @@ EXIT_STAGE_FAILED = 70  # EX_SOFTWARE
 ROOM = 10
 
 
-class StandaloneWorker(Node):
+class StandaloneWorker(Node):  # type: ignore[misc]
     """The node. Parameters: ``plugin``, ``period``, and the tables ``params`` and ``context``.
 
     Raises PluginError and ParameterError.
