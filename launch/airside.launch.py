@@ -1,65 +1,61 @@
-"""Run the reference pipeline, with as many workers as the hardware has room for.
-
-The package's own parameter file, an overlay for the hardware, and a count for each stage; the other
-arguments are those of pipeline.launch.py.
-"""
+"""Run the reference pipeline, with as many workers as the hardware has room for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.substitutions import LaunchConfiguration, PythonExpression
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
 
-from worker_pipeline.launching import stages_of
+from worker_pipeline.launching.actions import check_command_line, common_arguments, manager
+from worker_pipeline.launching.arguments import check_stage, stages_of, worker_count
 
-SHARE = Path(get_package_share_directory('worker_pipeline'))
-PARAMS_FILE = SHARE / 'config' / 'airside.yaml'
-HARDWARE = SHARE / 'config' / 'hardware'
+CONFIG = Path(get_package_share_directory('worker_pipeline')) / 'config'
+PARAMS_FILE = CONFIG / 'airside.yaml'
+HARDWARE = {each.stem: each for each in sorted((CONFIG / 'hardware').glob('*.yaml'))}
+STAGES = stages_of(PARAMS_FILE)
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        'hardware',
+        default_value='',
+        choices=['', *HARDWARE],
+        description='The computer on board: how many workers each stage has on it. Empty for what '
+        'params_file says.',
+    ),
+    *(
+        DeclareLaunchArgument(
+            f'{stage}_workers',
+            default_value='',
+            description=f'How many workers {stage} has, whatever the hardware.',
+        )
+        for stage in STAGES
+    ),
+    DeclareLaunchArgument(
+        'params_file',
+        default_value=str(PARAMS_FILE),
+        description='YAML file with the parameters of the node manager.',
+    ),
+    *common_arguments(),
+]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments, and include the other launch file."""
-    stages = stages_of(PARAMS_FILE)
-    hardware = LaunchConfiguration('hardware')
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument(
-                'hardware',
-                default_value='',
-                choices=['', *sorted(each.stem for each in HARDWARE.glob('*.yaml'))],
-                description='The computer on board: how many workers each stage has on it. Empty '
-                'for what params_file says.',
-            ),
-            *(
-                DeclareLaunchArgument(
-                    f'{stage}_workers',
-                    default_value='',
-                    description=f'How many workers {stage} has, whatever the hardware.',
-                )
-                for stage in stages
-            ),
-            DeclareLaunchArgument(
-                'params_file',
-                default_value=str(PARAMS_FILE),
-                description='YAML file with the parameters of the node manager.',
-            ),
-            IncludeLaunchDescription(
-                str(SHARE / 'launch' / 'pipeline.launch.py'),
-                launch_arguments={
-                    'params_file': LaunchConfiguration('params_file'),
-                    'overlay': PythonExpression(
-                        [f"'{HARDWARE}/", hardware, ".yaml' if '", hardware, "' else ''"]
-                    ),
-                    # One that is empty says nothing of its stage.
-                    'workers': [
-                        part
-                        for stage in stages
-                        for part in (f' {stage}=', LaunchConfiguration(f'{stage}_workers'))
-                    ],
-                }.items(),
-            ),
-        ]
-    )
+    """Declare the arguments, and start the manager with them."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_manager)])
+
+
+def _manager(context: LaunchContext) -> list[Action]:
+    check_command_line(context, __file__, ARGUMENTS)
+    params_file = Path(LaunchConfiguration('params_file').perform(context))
+    hardware = LaunchConfiguration('hardware').perform(context)
+    stages, counts = stages_of(params_file), {}
+    for stage in STAGES:
+        argument = f'{stage}_workers'
+        count = LaunchConfiguration(argument).perform(context)
+        if count:
+            check_stage(argument, stage, stages)
+            counts[stage] = worker_count(argument, count)
+    return manager(context, [params_file, *([HARDWARE[hardware]] if hardware else [])], counts)

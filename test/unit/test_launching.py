@@ -8,7 +8,12 @@ import pytest
 import yaml
 
 from worker_pipeline.config import load
-from worker_pipeline.launching import LaunchArgumentError, stages_of, worker_counts
+from worker_pipeline.launching.arguments import (
+    LaunchArgumentError,
+    check_names,
+    stages_of,
+    worker_counts,
+)
 
 CONFIG = Path(__file__).parents[2] / 'config'
 STAGES = ['detect_target', 'geolocation']
@@ -20,7 +25,6 @@ STAGES = ['detect_target', 'geolocation']
         ('', {}),
         ('detect_target=3', {'detect_target': 3}),
         ('  geolocation=1   detect_target=100 ', {'geolocation': 1, 'detect_target': 100}),
-        (' detect_target= geolocation=2', {'geolocation': 2}),
     ],
 )
 def test_counts_are_read(text, counts):
@@ -40,7 +44,7 @@ def test_counts_are_read(text, counts):
                 f'geolocation={count}',
                 f'workers of geolocation: found {count!r}; allowed: an int from 1 to 100',
             )
-            for count in ('0', '101', '-1', '1.5', 'two', '\u0662')
+            for count in ('', '0', '101', '-1', '1.5', 'two', '\u0662')
         ),
     ],
 )
@@ -49,6 +53,17 @@ def test_what_is_no_count_is_told(text, told):
     with pytest.raises(LaunchArgumentError) as raised:
         worker_counts(text, STAGES)
     assert str(raised.value).startswith(told)
+
+
+def test_a_misspelt_argument_is_told():
+    """Launch itself would take it and change nothing."""
+    known = ['detect_target_workers', 'namespace']
+    check_names(['detect_target_workers:=3', 'namespace:=', '--debug'], known)
+    with pytest.raises(LaunchArgumentError) as raised:
+        check_names(['namespace:=a', 'detect_target_worker:=3'], known)
+    assert str(raised.value).startswith(
+        "found 'detect_target_worker', which is no argument; did you mean 'detect_target_workers'?"
+    )
 
 
 @pytest.mark.parametrize(
