@@ -285,6 +285,9 @@ def test_diagnostics_tell_of_a_death_and_of_the_recovery(start, observer):
     )
     assert observer.diagnostics[-1]['/airside/slow/worker_0'].level > b'\x00'
     observer.wait_until_active('slow', 1)
-    newest = observer.diagnostics[-1]
-    assert newest['/airside/slow/worker_0'].level == newest['/airside/slow'].level == b'\x00'
-    assert newest['/airside/manager'].level == b'\x00'
+    nodes = [f'/airside/{name}' for name in ('manager', 'slow', 'slow/worker_0')]
+    wait_for(
+        lambda: all(observer.diagnostics[-1][name].level == b'\x00' for name in nodes),
+        'that all is well',
+        seen=lambda: observer.diagnostics[-1],
+    )

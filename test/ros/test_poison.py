@@ -175,7 +175,10 @@ def test_a_worker_that_dies_again_and_again_is_failed_until_it_lives(start, obse
     wait_for(lambda: len(answers) == 50, 'the answers', seen=manager.show)
     # It is tried all the same.
     observer.wait_until_active('weak', 2)
-    assert observer.diagnostics[-1]['/airside/weak/worker_0'].level == DiagnosticStatus.OK
+    wait_for(
+        lambda: observer.diagnostics[-1]['/airside/weak/worker_0'].level == DiagnosticStatus.OK,
+        'that its death is past',
+    )
     # After a while of health its deaths are forgotten: the next one is made good at once.
     heard = len(observer.diagnostics)
     wait_for(lambda: len(observer.diagnostics) >= heard + 4, 'some seconds of health')

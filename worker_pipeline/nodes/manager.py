@@ -18,7 +18,8 @@ from std_srvs.srv import Trigger
 
 from worker_pipeline.config import PipelineConfig, check_links, load
 from worker_pipeline.core.supervision import Phase
-from worker_pipeline.nodes import diagnostics, qos, worker_contract
+from worker_pipeline.nodes import qos, worker_contract
+from worker_pipeline.nodes.diagnostics import Diagnostics
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
 from worker_pipeline.nodes.live_parameters import LiveParameters
 from worker_pipeline.nodes.participation import Participation
@@ -65,6 +66,7 @@ class ManagerNode(ManagedNode):
         self._stop_asked_at = 0.0
         self._flowing = False
         self._supervised_at = time.monotonic()
+        self._statuses = Diagnostics(self.get_fully_qualified_name())
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._quarantine_publisher = self.create_publisher(
             DiagnosticStatus, 'quarantine', qos.QUARANTINE
@@ -423,24 +425,12 @@ class ManagerNode(ManagedNode):
 
     def publish_diagnostics(self) -> None:
         """Publish one status each for the manager, each stage and each worker."""
-        now = time.monotonic()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        statuses = []
-        restarts = 0
-        for stage in self.stages.values():
-            workers = [diagnostics.worker_status(stage, slot, now) for slot in stage.slots.values()]
-            restarts += sum(slot.supervision.restarts for slot in stage.slots.values())
-            statuses += [diagnostics.stage_status(stage, workers, now), *workers]
-        values: Mapping[str, Any] = {
-            'state': self.state,
-            'pid': os.getpid(),
-            'stages': len(self.stages),
-            'workers': sum(len(stage.slots) for stage in self.stages.values()),
-            'restarts': restarts,
-            'spares': self._spares.ready if self._spares else 0,
-        }
-        level = max((each.level for each in statuses), default=DiagnosticStatus.OK)
-        own = diagnostics.status(self.get_fully_qualified_name(), level, self.state, dict(values))
-        message.status = [own, *statuses]
+        message.status = self._statuses.statuses(
+            self.state,
+            self.stages.values(),
+            self._spares.ready if self._spares else 0,
+            time.monotonic(),
+        )
         self._diagnostics.publish(message)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import os
 from pathlib import Path
 
 # Of the fields of /proc/PID/stat after the process's name.
-_STATE, _START, _EXIT_CODE = 0, 19, 49
+_STATE, _USER_TIME, _SYSTEM_TIME, _START, _EXIT_CODE = 0, 11, 12, 19, 49
 _GONE = (b'Z', b'X')
 _LONGEST_NAME = 15
 
@@ -42,6 +43,14 @@ def resident_size(pid: int) -> int:
     except OSError:
         return 0
     return int(pages) * mmap.PAGESIZE
+
+
+def processor_time(pid: int) -> float:
+    """How long a process has been on processors, all its threads together, s; 0 when it is gone."""
+    fields = _stat(pid)
+    if not fields:
+        return 0.0
+    return (int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])) / os.sysconf('SC_CLK_TCK')
 
 
 def call_this_process(name: str) -> None:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from worker_pipeline.runtime.proc import start_of
 
 # The fields, eight bytes each, so that each is written whole.
-_FIELDS = ('run', 'fit', 'pid', 'started', 'beat', 'in_work', 'since', 'done')
-_RUN, _FIT, _PID, _STARTED, _BEAT, _IN_WORK, _SINCE, _DONE = range(len(_FIELDS))
+_FIELDS = ('run', 'fit', 'pid', 'started', 'beat', 'in_work', 'since', 'done', 'born', 'busy')
+_RUN, _FIT, _PID, _STARTED, _BEAT, _IN_WORK, _SINCE, _DONE, _BORN, _BUSY = range(len(_FIELDS))
 SIZE = mmap.PAGESIZE
 # Behind them the last words, which end with a zero.
 _WORDS = slice(256, 1280)
@@ -34,6 +34,8 @@ class Signs(NamedTuple):
     in_work: int  # the number of the item in work; 0: none
     since: int  # ns, monotonic: since when it is
     done: int  # how many items were ended
+    born: int  # ns, monotonic: since when the process is this worker
+    busy: int  # ns: how long it has been at items that were ended
 
 
 class VitalSigns:
@@ -68,6 +70,7 @@ class VitalSigns:
     def born(self) -> None:
         """This process is the one."""
         self.beat()
+        self._fields[_BORN] = time.monotonic_ns()
         self._fields[_STARTED] = start_of(os.getpid()) or 0
         self._fields[_PID] = os.getpid()
 
@@ -83,6 +86,7 @@ class VitalSigns:
     def end(self) -> None:
         """No item is in work any more."""
         self._fields[_IN_WORK] = 0
+        self._fields[_BUSY] += time.monotonic_ns() - self._fields[_SINCE]
         self._fields[_DONE] += 1
 
     def say(self, words: str) -> None:

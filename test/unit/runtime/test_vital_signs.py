@@ -41,7 +41,7 @@ def page(tmp_path):
 
 def test_a_page_begins_with_its_run_and_its_fit_and_nobody_born(page):
     """Nobody lives whom nobody bore."""
-    assert page.read() == Signs(2**63 - 1, 2**64 - 1, 0, 0, 0, 0, 0, 0)
+    assert page.read() == Signs(2**63 - 1, 2**64 - 1, 0, 0, 0, 0, 0, 0, 0, 0)
     assert not page.alive()
 
 
@@ -68,7 +68,7 @@ def test_what_a_worker_shows_is_read_in_another_process(page):
         signs = page.read()
         assert (signs.pid, signs.started) == (worker.pid, start_of(worker.pid))
         assert (signs.in_work, signs.done) == (2**63 + 1, 1)
-        assert before < signs.beat <= signs.since < time.monotonic_ns()
+        assert before < signs.beat <= signs.born <= signs.since < time.monotonic_ns()
         assert page.alive()
         worker.kill()
     assert not page.alive()
@@ -94,12 +94,24 @@ def test_items_are_counted_when_they_end(page):
         assert (page.read().in_work, page.read().done) == (0, done + 1)
 
 
+def test_how_long_it_was_at_items_is_added_up(page, monkeypatch):
+    """From each one's begin to its end; what lies between them is not its own."""
+    now = 100
+    monkeypatch.setattr(vital_signs.time, 'monotonic_ns', lambda: now)
+    for begin, end in ((1_000, 1_250), (5_000, 5_001)):
+        now = begin
+        page.begin(7)
+        now = end
+        page.end()
+    assert page.read().busy == 251
+
+
 def test_since_when_is_known_before_what(page, monkeypatch):
     """Otherwise a new item would seem as old as the one before it, for a moment."""
     page.begin(1)
+    page.end()
     seen = []
     monkeypatch.setattr(vital_signs.time, 'monotonic_ns', lambda: seen.append(page.read()) or 77)
-    page.end()
     page.begin(2)
     assert [each.in_work for each in seen] == [0]
     assert (page.read().in_work, page.read().since) == (2, 77)
