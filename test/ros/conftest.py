@@ -11,9 +11,10 @@ import pytest
 
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
-from support.domains import own_domain
 from support.managing import ManagerProcess
 from support.observing import Observer
+
+from worker_pipeline.testing import own_domain
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from sensor_msgs.msg import TimeReference
 from std_msgs.msg import Header, String
 from support.configuring import stage
 from support.observing import Observer, header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 WORKERS = ('echo/worker_0', 'echo/worker_1')
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
 
 from worker_pipeline.runtime.shared_memory import mapped_by
+from worker_pipeline.testing import wait_for
 
 
 def drains(observer) -> int:

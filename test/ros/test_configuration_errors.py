@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from support.configuring import stage
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 CASES = {
     'a worker count of zero': (

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from support.configurations import as_file, files, options, spoilt_trees, trees, valid_trees
-from support.domains import own_domain
 from support.managing import ManagerProcess
+
+from worker_pipeline.testing import own_domain
 
 # What a manager says when the first item may come.
 AT_WORK = 'every stage is at work'

@@ -10,7 +10,8 @@ import psutil
 from diagnostic_msgs.msg import DiagnosticStatus
 from support.configuring import stage
 from support.observing import header
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 OK, WARN, ERROR, STALE = (
     DiagnosticStatus.OK,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 def feed_a_paused_stage(observer, count: int):

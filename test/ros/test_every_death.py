@@ -17,9 +17,9 @@ import pytest
 from support.configuring import stage
 from support.mortal import Book
 from support.observing import header, number_of
-from support.waiting import wait_for
 
 from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.testing import wait_for
 
 SLOTS = ('worker_0', 'worker_1')
 

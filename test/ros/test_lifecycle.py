@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 def test_every_node_of_the_contract_is_an_active_lifecycle_node(start, observer):

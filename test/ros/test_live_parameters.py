@@ -6,7 +6,8 @@ import pytest
 from rcl_interfaces.srv import DescribeParameters
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 SET = (True, '')
 

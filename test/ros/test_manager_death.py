@@ -12,7 +12,8 @@ import psutil
 import pytest
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 def kill(manager):

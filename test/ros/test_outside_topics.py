@@ -8,7 +8,8 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Header
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 BEST_EFFORT = QoSProfile(depth=100, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=100)

@@ -9,7 +9,8 @@ import signal
 from diagnostic_msgs.msg import DiagnosticStatus
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 def test_echo_answers_what_is_fed_to_its_input(start, observer):

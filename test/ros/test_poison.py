@@ -12,9 +12,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 from support.observing import Observer, header, number_of
-from support.waiting import wait_for
 
 from worker_pipeline.runtime.quarantine import read
+from worker_pipeline.testing import wait_for
 
 CAUSES = {
     'leave': 'exit code 3',

@@ -7,7 +7,8 @@ import signal
 
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 def numbers(messages):

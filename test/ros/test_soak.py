@@ -13,7 +13,8 @@ import psutil
 import pytest
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 ITEMS = int(os.environ.get('SOAK_ITEMS', 2_000))
 DEATHS = int(os.environ.get('SOAK_DEATHS', 8))

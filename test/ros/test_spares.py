@@ -8,9 +8,9 @@ from pathlib import Path
 
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
 
 from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.testing import wait_for
 
 
 def spares(observer) -> set[int]:

@@ -10,7 +10,8 @@ import sys
 import pytest
 from support.managing import python_path
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import signal
 import pytest
 from support.configuring import stage
 from support.observing import header, number_of
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 def states(observer, name: str, slots: int) -> list[str]:

@@ -23,11 +23,10 @@ from rich.console import Console
 # Before rclpy is imported by the others.
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
-from support.domains import own_domain
-
 from benchmarks import machine
 from storm import peers, report
 from storm.course import Outcome, Settings, run
+from worker_pipeline.testing import own_domain
 
 
 def main() -> int:

@@ -12,11 +12,10 @@ from pathlib import Path
 import cv2
 import psutil
 import pytest
-from support.domains import own_domain
 from support.managing import python_path
-from support.waiting import wait_for
 
 from worker_pipeline.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
+from worker_pipeline.testing import own_domain, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 DURATION = 9.0  # s: enough for some pads, and for a kill and a replacement

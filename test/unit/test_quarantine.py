@@ -20,7 +20,6 @@ from nav_msgs.msg import Odometry
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
-from support.waiting import wait_for
 
 from worker_pipeline import cli
 from worker_pipeline.runtime import quarantine, quarantine_files
@@ -36,6 +35,7 @@ from worker_pipeline.runtime.quarantine import (
     read,
 )
 from worker_pipeline.runtime.quarantine_command import main
+from worker_pipeline.testing import wait_for
 
 STAMP = 12_000_000_345
 AT = 1_763_820_000_123_456_789

@@ -10,7 +10,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -23,6 +22,7 @@ from worker_pipeline.nodes import type_supports
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.manager import ManagerNode
 from worker_pipeline.runtime import dds, shared_memory
+from worker_pipeline.runtime.package_share import package_share
 from worker_pipeline.runtime.pipeline_folder import AlreadyRunningError
 from worker_pipeline.runtime.plugins import InspectionInterruptedError
 from worker_pipeline.runtime.processes import Launcher
@@ -190,13 +190,3 @@ def _tell_of_ros(error: Exception) -> None:
     if not isinstance(error, RCLError):
         text = f'{type(error).__name__}: {text}'  # some are no more than a list of names
     print(f'manager: {text}; nothing was started', file=sys.stderr)
-
-
-def package_share() -> Path:
-    """Where the package's launch and config files are: the share folder, or the checkout."""
-    try:
-        from ament_index_python.packages import get_package_share_directory
-
-        return Path(get_package_share_directory('worker_pipeline'))
-    except Exception:  # no ament index, or not installed in one
-        return Path(__file__).parents[2]

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.children import child
-from support.waiting import wait_for
 
 from worker_pipeline.runtime import line
 from worker_pipeline.runtime.line import Frame, Line
 from worker_pipeline.runtime.line_server import LineServer
 from worker_pipeline.runtime.manager_line import ManagerLine
+from worker_pipeline.testing import wait_for
 
 LARGE = 7_000_000
 frames = st.builds(

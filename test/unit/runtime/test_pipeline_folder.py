@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from support.children import child, sleeper
-from support.waiting import wait_for
 
 from worker_pipeline.runtime import pipeline_folder
 from worker_pipeline.runtime.pipeline_folder import (
@@ -24,6 +23,7 @@ from worker_pipeline.runtime.pipeline_folder import (
     manager_of,
 )
 from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.testing import wait_for
 
 BEGIN = """
 import os, sys, time

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 from support.children import child, sleeper
-from support.waiting import wait_for
 
 from worker_pipeline.runtime.proc import exit_code_of, is_stopped, resident_size, start_of
+from worker_pipeline.testing import wait_for
 
 
 def test_a_process_with_any_name_is_found():

@@ -11,9 +11,9 @@ import time
 import psutil
 import pytest
 from support.children import child
-from support.waiting import wait_for
 
 from worker_pipeline.runtime.processes import Launcher, WorkerProcess, exit_reason
+from worker_pipeline.testing import wait_for
 
 # Starts a process that outlives it, as a manager's workers do.
 PARENT = """

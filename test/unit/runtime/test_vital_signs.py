@@ -11,11 +11,11 @@ import time
 import psutil
 import pytest
 from support.children import child, sleeper
-from support.waiting import wait_for
 
 from worker_pipeline.runtime import vital_signs
 from worker_pipeline.runtime.proc import start_of
 from worker_pipeline.runtime.vital_signs import SIZE, Signs, VitalSigns
+from worker_pipeline.testing import wait_for
 
 WORKER = """
 import sys

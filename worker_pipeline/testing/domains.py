@@ -1,4 +1,4 @@
-"""A ROS domain for each test, so that no test hears another, nor another run of the suite."""
+"""A ROS domain for each test, so that none hears another, nor another run of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ DOMAINS = range(20, 100)
 
 @contextlib.contextmanager
 def own_domain() -> Iterator[int]:
-    """A domain that no other test on this machine uses, for as long as the context lasts."""
+    """A domain that no other test on this machine uses, for as long as the context lasts.
+
+    Raises RuntimeError when all of them are in use.
+    """
     for domain in DOMAINS:
         lock = Path(tempfile.gettempdir()) / f'worker_pipeline_test_domain_{domain}'
         with lock.open('w') as file:
