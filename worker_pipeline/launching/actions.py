@@ -19,9 +19,8 @@ from launch_ros.actions import Node
 from worker_pipeline.launching.arguments import check_names, read_parameter_file
 
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
-# A stop in order, and a configuration with which nothing was started: neither is mended by
-# starting it again.
-FINAL_EXIT_CODES = (0, 2)
+STOPPED_IN_ORDER = 0
+BAD_CONFIGURATION = 2
 RESPAWN_DELAY = 0.2  # s
 
 
@@ -108,6 +107,10 @@ def manager(
 
 
 def _after_exit(event: ProcessExited, _: LaunchContext) -> list[Action]:
-    if event.returncode not in FINAL_EXIT_CODES:
-        return []
-    return [EmitEvent(event=Shutdown(reason=f'the manager ended with {event.returncode}'))]
+    """End the launch where it would not help to start the manager again."""
+    if event.returncode == BAD_CONFIGURATION:
+        # A launch that is shut down succeeds. This one has not.
+        raise RuntimeError('the manager cannot run with this configuration; nothing was started')
+    if event.returncode == STOPPED_IN_ORDER:
+        return [EmitEvent(event=Shutdown(reason='the manager has ended'))]
+    return []

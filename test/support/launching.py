@@ -1,0 +1,91 @@
+"""What launch tests share. Needs ``launch``, ``launch_ros`` and ``launch_testing``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
+from launch_ros.substitutions import FindPackageShare
+
+from support.managing import python_path
+from worker_pipeline.testing import own_domain, wait_for
+
+PACKAGE = 'worker_pipeline'
+
+
+def need_installed_package() -> None:
+    """Skip the module where launch would not find us: it looks for what colcon has installed."""
+    try:
+        command = Path(get_package_prefix(PACKAGE)) / 'lib' / PACKAGE / 'manager'
+    except PackageNotFoundError:
+        command = None
+    if command is None or not command.exists():
+        pytest.skip(f'{PACKAGE} is not installed: colcon build', allow_module_level=True)
+
+
+class LaunchScene:
+    """A folder, a ROS domain and a mark for all that one launch starts; until ``close``."""
+
+    def __init__(self) -> None:
+        self._resources = contextlib.ExitStack()
+        self.folder = Path(self._resources.enter_context(tempfile.TemporaryDirectory()))
+        self.domain = self._resources.enter_context(own_domain())
+        self.environment = {
+            'ROS_DOMAIN_ID': str(self.domain),
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'PYTHONPATH': python_path(),
+            'ROS_HOME': str(self.folder / 'ros_home'),
+            'WORKER_PIPELINE_TEST_MARK': str(self.folder),
+        }
+
+    @property
+    def full_environment(self) -> dict[str, str]:
+        """For a process that a test starts by itself."""
+        return os.environ | self.environment
+
+    def actions(self) -> list[SetEnvironmentVariable]:
+        """For a launch description, before what is to be started."""
+        return [SetEnvironmentVariable(*each) for each in self.environment.items()]
+
+    def parameters(self, parameters: dict[str, Any], name: str = 'parameters.yaml') -> Path:
+        """A parameter file."""
+        path = self.folder / name
+        path.write_text(yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}}))
+        return path
+
+    def processes(self) -> list[psutil.Process]:
+        """All that lives of what was started."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                is_dead = process.status() == psutil.STATUS_ZOMBIE
+                mark = process.environ().get('WORKER_PIPELINE_TEST_MARK')
+                if not is_dead and mark == str(self.folder) and process.pid != os.getpid():
+                    found.append(process)
+        return found
+
+    def close(self) -> None:
+        """Nothing is to be left; what is, ends."""
+        try:
+            wait_for(lambda: not self.processes(), 'the end of it all', seen=self.processes)
+        finally:
+            for process in self.processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self._resources.close()
+
+
+def include(launch_file: str, **arguments: str) -> IncludeLaunchDescription:
+    """One of our launch files, as others include it."""
+    share = FindPackageShare(PACKAGE)
+    return IncludeLaunchDescription(
+        [share, f'/launch/{launch_file}'], launch_arguments=arguments.items()
+    )
