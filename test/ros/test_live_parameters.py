@@ -52,7 +52,7 @@ def test_more_workers_and_fewer(start, observer):
     assert observer.set_parameter('manager', 'work.workers', 1) == SET
     wait_for(lambda: len(answers) == 400, 'all answers', seen=manager.show)
     assert [number_of(each) for each in answers] == list(range(400))
-    assert {int(each.frame_id.split()[1]) for each in answers} == pids
+    assert {int(each.frame_id.split()[1]) for each in answers} == pids, manager.output
     wait_for_slots(observer, 'work', 'active')
     assert observer.count('work', 'redelivered') == 0
     assert observer.values('manager')['restarts'] == '0'

@@ -81,6 +81,7 @@ class ManagerProcess:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 cwd=self.directory,
+                close_fds=False,  # it keeps its domain for as long as it lives
                 # A group of its own, so that a test can signal the group as a terminal does.
                 start_new_session=True,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ DOMAINS = range(20, 100)
 def own_domain() -> Iterator[int]:
     """A domain that no other test on this machine uses, for as long as the context lasts.
 
+    And for as long as any process lives that was started within it with ``close_fds=False``: what
+    a test has left behind, as it was killed itself, keeps the domain that it talks in.
+
     Raises RuntimeError when all of them are in use.
     """
     for domain in DOMAINS:
@@ -25,6 +29,7 @@ def own_domain() -> Iterator[int]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
+            os.set_inheritable(file.fileno(), True)
             yield domain
             return
     raise RuntimeError('every test domain is in use')
