@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lifecycle_msgs.msg import TransitionEvent
 from support.configuring import stage
 from support.observing import header, number_of
 
@@ -60,6 +61,26 @@ def test_a_paused_stage_keeps_its_queue(start, observer):
     assert observer.change_state('echo', 'activate')
     wait_for(lambda: len(answers) == 50, '50 answers', seen=lambda: len(answers))
     assert [number_of(each) for each in answers] == list(range(50))
+
+
+def test_each_step_of_a_transition_is_published(start, observer):
+    """As rqt and lifecycle tools follow it."""
+    start({'stages': ['echo'], 'echo': stage('Echo')})
+    events = {
+        node: observer.collect(f'{node}/transition_event', TransitionEvent)
+        for node in ('manager', 'echo', 'echo/worker_0')
+    }
+    observer.wait_until_active('echo', 1)
+    for each in events.values():
+        each.clear()
+    assert observer.change_state('manager', 'deactivate')
+    steps = [('active', 'deactivating'), ('deactivating', 'inactive')]
+    for node, told in events.items():
+
+        def seen(told: list = told) -> list[tuple[str, str]]:
+            return [(each.start_state.label, each.goal_state.label) for each in told]
+
+        wait_for(lambda seen=seen: seen() == steps, f'the steps of {node}', seen=seen)
 
 
 def test_the_manager_pauses_and_resumes_everything(start, observer):

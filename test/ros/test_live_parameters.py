@@ -49,12 +49,17 @@ def test_more_workers_and_fewer(start, observer):
     for number in range(400):
         feed.publish(header(number))
     wait_for(lambda: len(answers) > 100, 'some answers')
-    assert observer.set_parameter('manager', 'work.workers', 1) == SET
+    assert observer.set_parameter('manager', 'work.workers', 2) == SET
     wait_for(lambda: len(answers) == 400, 'all answers', seen=manager.show)
     assert [number_of(each) for each in answers] == list(range(400))
     assert {int(each.frame_id.split()[1]) for each in answers} == pids, manager.output
-    wait_for_slots(observer, 'work', 'active')
-    assert observer.count('work', 'redelivered') == 0
+    wait_for_slots(observer, 'work', 'active', 'active')
+    counts = {'accepted': 400, 'delivered': 400, 'dropped': 0, 'redelivered': 0}
+    wait_for(
+        lambda: {key: observer.count('work', key) for key in counts} == counts,
+        f'the counts {counts}',
+        seen=lambda: observer.values('work'),
+    )
     assert observer.values('manager')['restarts'] == '0'
     assert ' ended: ' not in manager.output
 
