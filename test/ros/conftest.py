@@ -37,10 +37,10 @@ def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., ManagerProcess]
     """Start a manager with the parameters given; what is left of it ends with the test."""
     started = []
 
-    def start_manager(parameters: dict[str, Any], name: str = 'run') -> ManagerProcess:
+    def start_manager(parameters: dict[str, Any], name: str = 'run', **how: Any) -> ManagerProcess:
         directory = tmp_path / name
         directory.mkdir()
-        started.append(ManagerProcess(directory, parameters, domain))
+        started.append(ManagerProcess(directory, parameters, domain, **how))
         return started[-1]
 
     yield start_manager

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ def python_path() -> str:
 class ManagerProcess:
     """``python -m worker_pipeline manager`` with a parameter file, in a domain of its own.
 
-    ``parameters`` are the manager's, or the text of the whole file; ``arguments`` further ones.
-    Its environment bears a mark, by which every process that descends from it can be found, also
-    one that has lost its parents.
+    ``parameters`` are the manager's, or the text of the whole file; ``arguments`` further ones;
+    ``environment`` further variables; ``module`` another one that has the same commands. Its
+    environment bears a mark, by which every process that descends from it can be found, also one
+    that has lost its parents.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class ManagerProcess:
         parameters: dict[str, Any] | str,
         domain: int,
         arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        module: str = 'worker_pipeline',
     ) -> None:
         self.directory = directory
         self.folder = folder_of('/airside', domain)
@@ -57,8 +60,9 @@ class ManagerProcess:
             'ROS_LOG_DIR': str(directory / 'ros_log'),
             'ROS_HOME': str(directory / 'ros_home'),
             'WORKER_PIPELINE_TEST_MARK': self.mark,
+            **(environment or {}),
         }
-        command = [sys.executable, '-m', 'worker_pipeline', 'manager']
+        command = [sys.executable, '-m', module, 'manager']
         self._command = [*command, '--ros-args', '--params-file', str(path), *arguments]
         self.log.write_text('')
         self.process = self._start()

@@ -45,6 +45,13 @@ class Sparse(Echo):
         return item if int(item.frame_id) % 3 == 0 else None
 
 
+class Environment(Echo):
+    """Answers with the variable of its process's environment that an item names."""
+
+    def process(self, item):
+        return Header(frame_id=os.environ.get(item.frame_id, 'unset'))
+
+
 class Counting(Stage):
     """A source that ends after some items."""
 

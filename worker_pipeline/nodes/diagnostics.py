@@ -188,3 +188,17 @@ class Diagnostics:
             'cpu_percent': f'{100 * growth / seconds if seconds else 0.0:.1f}',
             'memory_mb': f'{resident_size(pid) / 1e6:.1f}',
         }
+
+
+def in_a_line(state: str, stages: Mapping[str, StageNode], now: float) -> str:
+    """How the pipeline stands, for people who have room for a line."""
+    at_work = sum(len(stage.pool) for stage in stages.values())
+    wanted = sum(stage.config.workers for stage in stages.values())
+    line = f'{state}: {at_work} of {wanted} workers at work'
+    failed = [
+        f'{name}/{slot.name}'
+        for name, stage in stages.items()
+        for slot in stage.slots.values()
+        if slot.supervision.reported_state(now) == 'failed'
+    ]
+    return f'{line}; failed: {", ".join(failed)}' if failed else line

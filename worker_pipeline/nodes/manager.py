@@ -19,7 +19,7 @@ from std_srvs.srv import Trigger
 from worker_pipeline.config import PipelineConfig, check_links, load
 from worker_pipeline.core.supervision import Phase
 from worker_pipeline.nodes import qos, worker_contract
-from worker_pipeline.nodes.diagnostics import Diagnostics
+from worker_pipeline.nodes.diagnostics import Diagnostics, in_a_line
 from worker_pipeline.nodes.lifecycle import PRIMARY_STATES, ManagedNode, until
 from worker_pipeline.nodes.live_parameters import LiveParameters
 from worker_pipeline.nodes.participation import Participation
@@ -37,6 +37,7 @@ from worker_pipeline.runtime.pipeline_folder import PipelineFolder
 from worker_pipeline.runtime.plugins import inspect
 from worker_pipeline.runtime.processes import Launcher
 from worker_pipeline.runtime.quarantine import default_folder
+from worker_pipeline.runtime.service_manager import ServiceManager
 
 SUPERVISION_PERIOD = 0.05  # s
 DIAGNOSTICS_PERIOD = 1.0  # s
@@ -76,6 +77,7 @@ class ManagerNode(ManagedNode):
         self._quarantine: Quarantine | None = None
         self._lines: LineServer | None = None
         self._spares: Spares | None = None
+        self._service_manager = ServiceManager()
 
     @property
     def config(self) -> PipelineConfig:
@@ -109,6 +111,7 @@ class ManagerNode(ManagedNode):
         dds_settings: dds.Settings | None,
         note_process: Callable[[int], None],
         interrupted: Callable[[], bool],
+        service_manager: ServiceManager,
     ) -> None:
         """Check the configuration as a whole and make the stages' nodes; nothing is started yet.
 
@@ -122,6 +125,7 @@ class ManagerNode(ManagedNode):
         for remark in check_links(config, plugins, self.get_namespace()):
             self.get_logger().warning(remark)
         self._config, self._launcher, self._executor = config, launcher, executor
+        self._service_manager = service_manager
         LiveParameters(self, config, plugins, self._reconfigure)
         legacies = inherit(folder, self.get_logger().warning, journal_kept=config.journal)
         for pid in launcher.helpers:
@@ -228,6 +232,7 @@ class ManagerNode(ManagedNode):
         self._stopping = True
         self._stop_asked_at = time.monotonic()
         self._stop_deadline = time.monotonic() + self.config.shutdown_timeout
+        self._service_manager.stopping()
         self._executor.create_task(self._stop)
 
     async def _stop(self) -> None:
@@ -260,6 +265,7 @@ class ManagerNode(ManagedNode):
             # Asked for by the lifecycle service rather than by a signal.
             self._stopping = True
             self._stop_deadline = time.monotonic() + self.config.shutdown_timeout
+            self._service_manager.stopping()
         for stage in self.stages.values():
             stage.close_intake()
         if self._spares is not None:
@@ -400,6 +406,19 @@ class ManagerNode(ManagedNode):
         if self.config.exit_when_done and self._flowing and not self._stopping and self._done():
             self.get_logger().info('every source is exhausted and everything is drained')
             self.stop()
+        self._tell_service_manager(now)
+
+    def _tell_service_manager(self, now: float) -> None:
+        """Tell that this process lives: when every stage has been supervised, and only then.
+
+        A slot that has failed is no reason to keep it back: what a restart could do for it, its
+        stage does already.
+        """
+        if self.state == 'active' and not self._stopping:
+            self._service_manager.ready()
+        threads = self._launcher, self._lines
+        if all(each is not None and each.is_running for each in threads):
+            self._service_manager.feed(now)
 
     def _starts_workers(self) -> bool:
         slots = (slot for stage in self.stages.values() for slot in stage.slots.values())
@@ -425,12 +444,14 @@ class ManagerNode(ManagedNode):
 
     def publish_diagnostics(self) -> None:
         """Publish one status each for the manager, each stage and each worker."""
+        now = time.monotonic()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         message.status = self._statuses.statuses(
             self.state,
             self.stages.values(),
             self._spares.ready if self._spares else 0,
-            time.monotonic(),
+            now,
         )
         self._diagnostics.publish(message)
+        self._service_manager.status(in_a_line(self.state, self.stages, now))

@@ -26,6 +26,7 @@ from worker_pipeline.runtime.package_share import package_share
 from worker_pipeline.runtime.pipeline_folder import AlreadyRunningError
 from worker_pipeline.runtime.plugins import InspectionInterruptedError
 from worker_pipeline.runtime.processes import Launcher
+from worker_pipeline.runtime.service_manager import ServiceManager
 
 RCLError = rclpy_implementation.RCLError
 EXIT_BAD_CONFIGURATION = 2
@@ -61,7 +62,8 @@ def run_manager(arguments: Sequence[str]) -> int:
     """
     settings = dds.apply_defaults(package_share() / 'config')
     stop_asked = threading.Event()
-    pipeline = _Pipeline(settings)
+    # Before anything is forked, which would have it in its environment.
+    pipeline = _Pipeline(settings, ServiceManager.of_this_process())
 
     def stop() -> None:
         stop_asked.set()
@@ -89,8 +91,9 @@ def run_manager(arguments: Sequence[str]) -> int:
 class _Pipeline:
     """The manager's node while there is one; signals and exits may come before and after."""
 
-    def __init__(self, settings: dds.Settings | None) -> None:
+    def __init__(self, settings: dds.Settings | None, service_manager: ServiceManager) -> None:
         self._dds = settings
+        self._service_manager = service_manager
         self._node: ManagerNode | None = None
         self._executor: Any = None
         self.shared_memory = shared_memory.SharedMemoryUse()
@@ -139,6 +142,7 @@ class _Pipeline:
                 self._dds,
                 self._note_worker,
                 stop_asked.is_set,
+                self._service_manager,
             )
             self._node, self._executor = node, executor
             # What is there now, stays: no garbage is looked for in it while items pass.

@@ -54,6 +54,11 @@ class LineServer:
         self._thread = threading.Thread(target=self._wait, name='lines', daemon=True)
         self._thread.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread lives without which nothing is heard."""
+        return self._thread.is_alive()
+
     def _wait(self) -> None:
         while True:
             self._epoll.poll()

@@ -166,6 +166,11 @@ class Launcher:
         return worker
 
     @property
+    def is_running(self) -> bool:
+        """Whether the thread lives without which nobody's end is seen."""
+        return self._thread.is_alive()
+
+    @property
     def helpers(self) -> list[int]:
         """The processes that help to start workers, and outlive us where a worker does."""
         server, tracker = forkserver._forkserver, resource_tracker._resource_tracker
