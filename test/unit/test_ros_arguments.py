@@ -37,10 +37,14 @@ def test_a_stage_is_given_remappings_of_topics(arguments: str, kept: str):
     [
         ('--ros-args -r a:=b', ''),
         ('--ros-args --log-level debug -r a:=b', '--log-level debug'),
-        ('--ros-args --enable-stdout-logs --log-level a:=info', '--log-level a:=info'),
+        ('--ros-args -p a:=1 --log-level a:=info --params-file x', '--log-level a:=info'),
+        ('--ros-args --disable-external-lib-logs -r a:=b', '--disable-external-lib-logs'),
+        ('--ros-args --enclave /drone -r a:=b', '--enclave /drone'),
+        ('--ros-args -e /drone --log-level debug', '-e /drone --log-level debug'),
+        ('-e /drone --disable-external-lib-logs', ''),
     ],
 )
-def test_a_worker_is_given_the_log_level(arguments: str, kept: str):
+def test_a_worker_is_given_the_log_settings_and_the_enclave(arguments: str, kept: str):
     """All else it has from its stage."""
     expected = ('--ros-args', *kept.split()) if kept else ()
     assert worker_arguments(arguments.split()) == expected

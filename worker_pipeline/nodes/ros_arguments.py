@@ -13,14 +13,27 @@ WITH_VALUE = frozenset(
 )
 
 
-def _ros_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """The (flag, value) pairs between ``--ros-args`` and its end."""
-    pairs = []
+# What is a process's affair, not a node's: what it logs, and as whom it takes part in secured ROS.
+OF_PROCESSES = frozenset(
+    {
+        *('-e', '--enclave', '--log-level', '--log-config-file', '--log-file-name'),
+        *(
+            f'--{switch}-{logs}-logs'
+            for switch in ('enable', 'disable')
+            for logs in ('rosout', 'stdout', 'external-lib')
+        ),
+    }
+)
+
+
+def _ros_options(arguments: Sequence[str]) -> list[tuple[str, ...]]:
+    """What stands between ``--ros-args`` and its end: (flag, value), or (flag,) without one."""
+    options: list[tuple[str, ...]] = []
     inside = False
     waiting = ''
     for argument in arguments:
         if inside and waiting:
-            pairs.append((waiting, argument))
+            options.append((waiting, argument))
             waiting = ''
         elif argument == '--ros-args':
             inside = True
@@ -28,7 +41,9 @@ def _ros_options(arguments: Sequence[str]) -> list[tuple[str, str]]:
             inside = False
         elif inside and argument in WITH_VALUE:
             waiting = argument
-    return pairs
+        elif inside:
+            options.append((argument,))
+    return options
 
 
 def stage_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -38,7 +53,8 @@ def stage_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
     of the process it would give them all one name.
     """
     kept = ['--ros-args']
-    for flag, value in _ros_options(arguments):
+    for flag, *values in _ros_options(arguments):
+        value = ''.join(values)
         own = value.startswith(('__node:=', '__name:=', '__ns:='))
         if (flag in ('-r', '--remap') and not own and not value.startswith('manager:')) or (
             flag in ('-p', '--param') and value.startswith('use_sim_time:=')
@@ -48,9 +64,12 @@ def stage_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def worker_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The manager's ROS arguments that hold for its workers: the log level."""
+    """The manager's ROS arguments that hold for its workers: of logs, and the enclave.
+
+    Workers are processes of one pipeline, and take part in secured ROS with the same rights.
+    """
     kept = ['--ros-args']
-    for flag, value in _ros_options(arguments):
-        if flag == '--log-level':
-            kept += [flag, value]
+    for option in _ros_options(arguments):
+        if option[0] in OF_PROCESSES:
+            kept += option
     return tuple(kept) if len(kept) > 1 else ()
