@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.configuring import flat
 
 from worker_pipeline.config import load
 from worker_pipeline.launching.arguments import (
@@ -14,6 +15,8 @@ from worker_pipeline.launching.arguments import (
     stages_of,
     worker_counts,
 )
+from worker_pipeline.parameter import check_parameters
+from worker_pipeline.runtime.plugins import load_stage_class
 
 CONFIG = Path(__file__).parents[2] / 'config'
 STAGES = ['detect_target', 'geolocation']
@@ -92,6 +95,17 @@ def test_a_file_without_stages_is_told(tmp_path, text):
         stages_of(tmp_path / 'none.yaml')
 
 
+def test_the_file_for_a_drone_is_a_configuration():
+    """Its stages' own parameters as well, and without anything simulated."""
+    path = CONFIG / 'airside_live.yaml'
+    tree = yaml.safe_load(path.read_text())['/**/manager']['ros__parameters']
+    config = load(flat(tree))
+    for stage in config.stages.values():
+        params = check_parameters(load_stage_class(stage.plugin).parameters, stage.params)
+        assert 'simulated' not in params.values()
+    assert stages_of(path) == list(config.stages)
+
+
 @pytest.mark.parametrize('path', sorted((CONFIG / 'hardware').glob('*.yaml')), ids=lambda p: p.stem)
 def test_an_overlay_for_a_hardware_changes_counts_and_nothing_else(path):
     """Of stages that there are; and what comes of it is a configuration."""
@@ -100,18 +114,8 @@ def test_an_overlay_for_a_hardware_changes_counts_and_nothing_else(path):
         return yaml.safe_load(file.read_text())['/**/manager']['ros__parameters']
 
     base, overlay = parameters(CONFIG / 'airside.yaml'), parameters(path)
-    flat = {}
     for name, section in overlay.items():
         assert name in base['stages']
         assert section.keys() <= {'workers', 'standby', 'concurrency'}
         base[name].update(section)
-    for name, value in base.items():
-        if isinstance(value, dict):
-            for key, each in value.items():
-                if isinstance(each, dict):
-                    flat |= {f'{name}.{key}.{last}': deepest for last, deepest in each.items()}
-                else:
-                    flat[f'{name}.{key}'] = each
-        else:
-            flat[name] = value
-    assert load(flat).stages['detect_target'].workers == overlay['detect_target']['workers']
+    assert load(flat(base)).stages['detect_target'].workers == overlay['detect_target']['workers']
