@@ -27,6 +27,7 @@ setup(
         (f'{SHARE}/launch', sorted(glob('launch/*.launch.py'))),
         (f'{SHARE}/config', sorted(glob('config/*.*'))),
         (f'{SHARE}/config/hardware', sorted(glob('config/hardware/*'))),
+        (f'{SHARE}/deploy', sorted(glob('deploy/*.service'))),
     ],
     install_requires=['setuptools'],
     zip_safe=False,
