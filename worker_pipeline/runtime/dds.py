@@ -14,7 +14,13 @@ from pathlib import Path
 import attrs
 
 from worker_pipeline.runtime import shared_memory
-from worker_pipeline.runtime.dds_profile import ROOM_FOR_FRAMES, Transports, compose
+from worker_pipeline.runtime.dds_profile import (
+    LEASE,
+    LEASE_ACROSS_MACHINES,
+    ROOM_FOR_FRAMES,
+    Transports,
+    compose,
+)
 
 RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
@@ -36,8 +42,12 @@ class Settings:
 
     @property
     def manager(self) -> Transports:
-        """It hears cameras, and those who look at what its stages send, which are not ours."""
-        return attrs.evolve(self.worker, shared_memory=True, room=ROOM_FOR_FRAMES)
+        """It hears cameras, and those who look at what its stages send, which are not ours.
+
+        And it is what links stages on one machine with stages on another.
+        """
+        lease = LEASE if self.worker.loopback else LEASE_ACROSS_MACHINES
+        return attrs.evolve(self.worker, shared_memory=True, room=ROOM_FOR_FRAMES, lease=lease)
 
 
 def apply_defaults(folder: Path) -> Settings | None:

@@ -1,4 +1,4 @@
-"""The Fast DDS profile of a process: what all have in common, its transports, and its number."""
+"""The Fast DDS profile of a process: what all have in common, and what is its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ PEERS = 32
 # Room for nine camera frames: 1920 x 1200 x 3 bytes are 6.9 MB. A frame that finds none is sent
 # again later, up to 3 s later. Fast DDS takes the room whole.
 ROOM_FOR_FRAMES = 64 * 1024 * 1024
+# How long others wait for a participant that they do not hear any more, s; until then they keep for
+# it what it has not acknowledged. On one machine nobody is out of reach without being dead. A link
+# between two machines may be cut and come back: 20 s is what every other node of ROS 2 has.
+LEASE, LEASE_ACROSS_MACHINES = 5, 20
 
 _UDP = '<transport_id>udp</transport_id><type>UDPv4</type>'
 _SHARED_MEMORY = '<transport_id>shared_memory</transport_id><type>SHM</type>'
@@ -24,6 +28,7 @@ _LOOPBACK_DISCOVERY = """
 # A reader acknowledges, and asks for what it misses, when it hears the writer's heartbeat: within
 # 50 ms instead of 3 s. Fast DDS 2, of ROS 2 Jazzy, and 3 have different names for it.
 _WRITER_TIMES = '<times><{0}><sec>0</sec><nanosec>50000000</nanosec></{0}></times>'
+_LEASE = '<leaseDuration><sec>{}</sec><nanosec>0</nanosec></leaseDuration>'
 _HEARTBEAT_PERIOD = {2: 'heartbeatPeriod', 3: 'heartbeat_period'}
 
 
@@ -37,6 +42,7 @@ class Transports:
     loopback: bool  # UDP keeps to this machine
     shared_memory: bool = False
     room: int = 0  # bytes in shared memory for what is sent; 0 for Fast DDS's own, half a megabyte
+    lease: int = LEASE  # s
 
 
 def compose(
@@ -63,6 +69,7 @@ def compose(
         ('<profiles>', _element('transport_descriptors', descriptors)),
         ('<rtps>', of_rtps),
         ('<builtin>', _LOOPBACK_DISCOVERY if transports.loopback else ''),
+        ('<discovery_config>', _LEASE.format(transports.lease)),
         ('_writer" is_default_profile="true">', times),
     ):
         text = text.replace(place, place + addition, 1)

@@ -66,6 +66,28 @@ def test_the_heartbeat_of_writers_has_the_name_that_fast_dds_knows():
         assert [each.tag for each in writer.find(f'{SPACE}times')] == [f'{SPACE}{name}']
 
 
+@pytest.mark.parametrize(
+    ('environment_says', 'seconds'),
+    [
+        ({}, '5'),
+        ({dds.RANGE: 'SUBNET'}, '20'),
+        ({'ROS_STATIC_PEERS': '10.0.0.1'}, '20'),
+    ],
+)
+def test_a_manager_is_waited_for_longer_where_a_link_may_be_cut(
+    environment_says, seconds, monkeypatch
+):
+    """What it has not heard is kept for it so long; a worker that is gone is not waited for."""
+    for name, value in environment_says.items():
+        monkeypatch.setenv(name, value)
+    settings = dds.apply_defaults(FOLDER)
+    assert settings is not None
+    for transports, expected in ((settings.manager, seconds), (settings.worker, '5')):
+        profile = ElementTree.fromstring(compose(COMMON, transports))
+        [lease] = profile.iter(f'{SPACE}leaseDuration')
+        assert lease.findtext(f'{SPACE}sec') == expected
+
+
 def test_a_number_may_be_left_to_fast_dds():
     """As for a node that is no part of a pipeline."""
     assert 'participantID' not in compose(COMMON, Transports(loopback=True))
