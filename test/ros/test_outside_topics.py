@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Header
@@ -69,6 +70,27 @@ def test_what_was_latched_is_heard_by_who_comes_later(start, observer, comes):
     if comes == 'after':
         wait_for(lambda: len(answers) == 10, 'the answers')
         assert [number_of(each) for each in answers] == list(range(10))
+
+
+def test_an_input_that_nobody_publishes_any_more_is_told(start, observer):
+    """A machine that is cut off does not say so itself. Back again, all is well."""
+    first = publisher(observer, RELIABLE)
+    manager = start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen')})
+    answers = observer.collect('echo/output')
+    observer.wait_until_active('echo', 1)
+    publish_until_heard(first, answers, 1)
+    observer.wait_for_status('echo', DiagnosticStatus.OK)
+    observer.node.destroy_publisher(first)
+    told = 'nobody publishes /camera/seen any more'
+    observer.wait_for_status('echo', DiagnosticStatus.WARN, told)
+    second = publisher(observer, RELIABLE)
+    publish_until_heard(second, answers, 1_000_000)
+    observer.wait_for_status('echo', DiagnosticStatus.OK, 'active')
+    log = [line for line in manager.output.splitlines() if '/camera/seen' in line]
+    assert [line.rpartition('/camera/seen: ')[2] for line in log] == [
+        'nobody publishes it any more',
+        'is published again',
+    ]
 
 
 def test_one_that_offers_less_is_heard_beside_one_that_offers_more(start, observer):

@@ -122,6 +122,7 @@ class Diagnostics:
             growth, _ = self._growth.of((name, key), values[key], now)
             if growth:
                 news.append(f'{growth:g} {what}')
+        news += [f'nobody publishes {each} any more' for each in sorted(stage.deserted)]
         wanting = [each for each in workers if each.level != OK]
         if wanting:
             news.insert(0, f'{len(wanting)} of {len(workers)} workers not as they should be')

@@ -27,7 +27,8 @@ class MatchedSubscription:
     """Reliable where all publishers are, and given what was latched where all of them latch.
 
     Publishers may come at any time: it is then made anew, where that is needed, before the former
-    one goes; so a message may come twice. ``profile`` tells its history.
+    one goes; so a message may come twice. ``profile`` tells its history. ``publishers`` is told how
+    many there are when one has come or gone.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class MatchedSubscription:
         *,
         raw: bool = False,
         message_lost: Callable[[Any], None] | None = None,
+        publishers: Callable[[int], None] | None = None,
     ) -> None:
         self._node = node
         self._message_type = message_type
@@ -48,6 +50,7 @@ class MatchedSubscription:
         self._profile = profile
         self._raw = raw
         self._message_lost = message_lost
+        self._publishers = publishers
         # What some publisher does not offer.
         self._refused: set[int] = set()
         self._offered = self._offer()
@@ -78,13 +81,18 @@ class MatchedSubscription:
             raw=self._raw,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=self._on_incompatible,
-                matched=lambda _: self._look_soon(),
+                matched=self._on_matched,
                 message_lost=self._message_lost,
             ),
         )
 
     def _on_incompatible(self, told: Any) -> None:
         self._refused.add(told.last_policy_kind)
+        self._look_soon()
+
+    def _on_matched(self, told: Any) -> None:
+        if self._publishers is not None:
+            self._publishers(told.current_count)
         self._look_soon()
 
     def _look_soon(self) -> None:

@@ -60,6 +60,8 @@ class StageNode(ManagedNode):
         self.bad_messages = 0
         # By input: how many messages came too fast for DDS.
         self.lost: dict[str, int] = {}
+        # The inputs that were published by somebody, and are no more.
+        self.deserted: set[str] = set()
         self._around = around
         self._outbox = around.outbox
         self._open = True  # whether items from outside are accepted
@@ -115,7 +117,14 @@ class StageNode(ManagedNode):
             else:
                 topic = f'{config.name}/{BY_HAND}' if source == BY_HAND else source
                 matched = MatchedSubscription(
-                    self, input_type, topic, take, profile, raw=True, message_lost=lost
+                    self,
+                    input_type,
+                    topic,
+                    take,
+                    profile,
+                    raw=True,
+                    message_lost=lost,
+                    publishers=partial(self._on_publishers, topic) if source != BY_HAND else None,
                 )
                 self._releases.append(matched.destroy)
         self.workers.open(legacy)
@@ -207,6 +216,7 @@ class StageNode(ManagedNode):
         self.workers.close()
         while self._releases:
             self._releases.pop()()
+        self.deserted.clear()
         if self._period_timer is not None:
             self.destroy_timer(self._period_timer)
         if self.outlet is not None:
@@ -250,6 +260,15 @@ class StageNode(ManagedNode):
             'at once than their publisher keeps',
             throttle_duration_sec=1.0,
         )
+
+    def _on_publishers(self, topic: str, count: int) -> None:
+        """So many publish an input. A link to another machine may be cut, and nobody else says."""
+        if not count:
+            self.deserted.add(topic)
+            self.get_logger().warning(f'{topic}: nobody publishes it any more')
+        elif topic in self.deserted:
+            self.deserted.remove(topic)
+            self.get_logger().info(f'{topic}: is published again')
 
     def hand_over(self, stage: str, lineage: str, stamp: int, message: bytes) -> None:
         """An item came from a stage of the same manager, which will pump when it has given all."""
