@@ -6,7 +6,9 @@ import signal
 from typing import Any
 
 import pytest
+import yaml
 from support.configuring import stage
+from support.managing import ManagerProcess
 
 from worker_pipeline.testing import wait_for
 
@@ -173,6 +175,18 @@ def test_an_empty_list_is_told(start):
     assert manager.wait() == 2
     assert '  echo.input: found None (nothing); allowed: a stage, an absolute' in manager.output
     assert 'Traceback' not in manager.output
+
+
+def test_a_manager_may_have_another_name_but_not_a_stage_s(domain, tmp_path):
+    """On each of several machines one of its own."""
+    text = yaml.safe_dump({'/**': {'ros__parameters': {'stages': ['echo'], 'echo': stage('Echo')}}})
+    manager = ManagerProcess(tmp_path, text, domain, ['--remap', '__node:=echo'])
+    try:
+        assert manager.wait() == 2
+        told = "stages: found 'echo', this manager's own name; allowed: any other"
+        assert told in manager.output
+    finally:
+        manager.close()
 
 
 def test_every_problem_is_told_at_once(start):

@@ -38,6 +38,12 @@ def common_arguments() -> list[DeclareLaunchArgument]:
             description='Namespace of the manager, its stages and their workers.',
         ),
         DeclareLaunchArgument(
+            'name',
+            default_value='manager',
+            description="Name of the manager's node, whose parameters the files have. Managers of "
+            'one namespace on several machines need names of their own.',
+        ),
+        DeclareLaunchArgument(
             'log_level',
             default_value='info',
             choices=LOG_LEVELS,
@@ -80,7 +86,7 @@ def manager(
     """
     given = {
         name: LaunchConfiguration(name).perform(context)
-        for name in ('overlay', 'namespace', 'log_level', 'journal')
+        for name in ('overlay', 'namespace', 'name', 'log_level', 'journal')
     }
     files = [str(each) for each in params_files]
     if given['overlay']:
@@ -92,7 +98,7 @@ def manager(
     node = Node(
         package='worker_pipeline',
         executable='manager',
-        name='manager',
+        name=given['name'],
         namespace=given['namespace'],
         parameters=[*files, *([overrides] if overrides else [])],
         ros_arguments=['--log-level', given['log_level']],

@@ -16,7 +16,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
-from worker_pipeline.config import PipelineConfig, check_links, load
+from worker_pipeline.config import ConfigurationError, PipelineConfig, check_links, load
 from worker_pipeline.core.supervision import Phase
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.diagnostics import Diagnostics, in_a_line
@@ -101,7 +101,13 @@ class ManagerNode(ManagedNode):
     def read_configuration(self) -> PipelineConfig:
         """The configuration that this node's parameters describe; raises ConfigurationError."""
         parameters = self.get_parameters_by_prefix('')
-        return load({name: each.value for name, each in parameters.items()})
+        config = load({name: each.value for name, each in parameters.items()})
+        name = self.get_name()  # 'manager', unless it was remapped
+        if name in config.stages:
+            raise ConfigurationError(
+                [f"stages: found {name!r}, this manager's own name; allowed: any other"]
+            )
+        return config
 
     def prepare(
         self,
@@ -183,7 +189,7 @@ class ManagerNode(ManagedNode):
             executor.add_node(node)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_service(
-            Trigger, 'manager/drain', self._serve_drain, callback_group=ReentrantCallbackGroup()
+            Trigger, '~/drain', self._serve_drain, callback_group=ReentrantCallbackGroup()
         )
         self.create_timer(SUPERVISION_PERIOD, self._on_supervision, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD, self.publish_diagnostics, clock=steady)
