@@ -33,7 +33,8 @@ class ManagerProcess:
     """``python -m worker_pipeline manager`` with a parameter file, in a domain of its own.
 
     ``parameters`` are the manager's, or the text of the whole file; ``arguments`` further ones;
-    ``environment`` further variables; ``module`` another one that has the same commands. Its
+    ``environment`` further variables; ``module`` another one that has the same commands;
+    ``inside``: what its command begins with, where it is to run on another machine. Its
     environment bears a mark, by which every process that descends from it can be found, also one
     that has lost its parents.
     """
@@ -46,6 +47,7 @@ class ManagerProcess:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         module: str = 'worker_pipeline',
+        inside: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.folder = folder_of('/airside', domain)
@@ -62,7 +64,7 @@ class ManagerProcess:
             'WORKER_PIPELINE_TEST_MARK': self.mark,
             **(environment or {}),
         }
-        command = [sys.executable, '-m', module, 'manager']
+        command = [*inside, sys.executable, '-m', module, 'manager']
         self._command = [*command, '--ros-args', '--params-file', str(path), *arguments]
         self.log.write_text('')
         self.process = self._start()
