@@ -256,8 +256,8 @@ class StageNode(ManagedNode):
         """DDS tells how many messages of a topic were lost on the way, all in all."""
         self.lost[source] = told.total_count
         self.get_logger().warning(
-            f'{source}: {told.total_count} messages were lost before they came here, as more came '
-            'at once than their publisher keeps',
+            f'{source}: {told.total_count} messages were lost before they came here, as there '
+            'were more than their publisher keeps',
             throttle_duration_sec=1.0,
         )
 

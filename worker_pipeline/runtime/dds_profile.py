@@ -6,7 +6,8 @@ from pathlib import Path
 
 import attrs
 
-# How many participants of this machine a newcomer looks for by itself: those numbered below.
+# How many participants of this machine, or of a static peer, a newcomer looks for by itself: those
+# numbered below. A manager is one of them.
 PEERS = 32
 # Room for nine camera frames: 1920 x 1200 x 3 bytes are 6.9 MB. A frame that finds none is sent
 # again later, up to 3 s later. Fast DDS takes the room whole.
@@ -16,10 +17,10 @@ ROOM_FOR_FRAMES = 64 * 1024 * 1024
 # between two machines may be cut and come back: 20 s is what every other node of ROS 2 has.
 LEASE, LEASE_ACROSS_MACHINES = 5, 20
 
-_UDP = '<transport_id>udp</transport_id><type>UDPv4</type>'
+_UDP = f"""<transport_id>udp</transport_id><type>UDPv4</type>
+  <maxInitialPeersRange>{PEERS}</maxInitialPeersRange>"""
 _SHARED_MEMORY = '<transport_id>shared_memory</transport_id><type>SHM</type>'
-_LOOPBACK = f"""<maxInitialPeersRange>{PEERS}</maxInitialPeersRange>
-  <interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>"""
+_LOOPBACK = '<interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>'
 # An address of its own to be announced at, though it says nothing, keeps a participant from
 # listening to multicast as well.
 _LOOPBACK_DISCOVERY = """

@@ -51,6 +51,8 @@ def test_a_profile_is_the_common_one_with_transports_and_a_number(loopback, shar
     assert profile.findtext(f'.//{SPACE}segment_size') == (str(room) if room else None)
     assert profile.find(f'.//{SPACE}initialAnnouncements') is not None
     assert profile.find(f'.//{SPACE}heartbeat_period') is not None
+    # Static peers are given without the numbers of their participants.
+    assert int(profile.findtext(f'.//{SPACE}maxInitialPeersRange')) > max(dds.MANAGER_NUMBERS)
     # Otherwise it is left to ROS_AUTOMATIC_DISCOVERY_RANGE.
     white = [each.text for each in profile.findall(f'.//{SPACE}interfaceWhiteList/*')]
     assert white == (['127.0.0.1'] if loopback else [])
