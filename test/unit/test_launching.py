@@ -119,3 +119,21 @@ def test_an_overlay_for_a_hardware_changes_counts_and_nothing_else(path):
         assert section.keys() <= {'workers', 'standby', 'concurrency'}
         base[name].update(section)
     assert load(flat(base)).stages['detect_target'].workers == overlay['detect_target']['workers']
+
+
+def test_the_aggregator_has_a_branch_for_the_manager_and_each_stage():
+    """Which takes the statuses of its own and of no other."""
+    table = yaml.safe_load((CONFIG / 'diagnostic_aggregator.yaml').read_text())
+    analyzers = table['analyzers']['ros__parameters']
+    assert analyzers.pop('path') == 'airside'
+    assert list(analyzers) == ['manager', *stages_of(CONFIG / 'airside.yaml')]
+    for name, analyzer in analyzers.items():
+        assert analyzer['path'] == name
+        own = f'/airside/{name}'
+        takers = [
+            other
+            for other, each in analyzers.items()
+            if any(own.startswith(prefix) for prefix in each['startswith'])
+        ]
+        assert takers == [name]
+        assert analyzer.get('discard_stale', False) == (name != 'manager')
