@@ -126,7 +126,7 @@ class Diagnostics:
         wanting = [each for each in workers if each.level != OK]
         if wanting:
             news.insert(0, f'{len(wanting)} of {len(workers)} workers not as they should be')
-        if stage.state == 'active' and not len(stage.pool):
+        if is_flowing and stage.state == 'active' and not len(stage.pool):
             level, news = ERROR, ['no worker is active', *news]
         elif stage.state == 'inactive' and is_flowing:
             level, news = WARN, ['paused', *news]
