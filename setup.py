@@ -34,6 +34,7 @@ setup(
     entry_points={
         'console_scripts': [
             f'manager = {NAME}.cli:manager',
+            f'monitor = {NAME}.cli:monitor',
             f'worker = {NAME}.cli:worker',
             f'mission = {NAME}.cli:mission',
             f'quarantine = {NAME}.cli:quarantine',

@@ -10,6 +10,7 @@ USAGE = """usage: python -m worker_pipeline COMMAND [--ros-args ...]
 
 commands:
   manager      run a pipeline:   manager --ros-args --params-file FILE
+  monitor      show a pipeline in a terminal: monitor [--namespace /airside]
   worker       run one stage alone: worker --ros-args -p plugin:=module:Class
   mission      fly the reference mission
   quarantine   list the items that were given up, or show one: quarantine --show FILE
@@ -23,6 +24,13 @@ def manager(arguments: Sequence[str] | None = None) -> int:
     from worker_pipeline.nodes.manager_process import run_manager
 
     return run_manager(sys.argv if arguments is None else arguments)
+
+
+def monitor(arguments: Sequence[str] | None = None) -> int:
+    """Show a pipeline in a terminal, and steer it; returns the exit code."""
+    from worker_pipeline.monitor.application import run_monitor
+
+    return run_monitor(sys.argv if arguments is None else arguments)
 
 
 def worker(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +56,7 @@ def quarantine(arguments: Sequence[str] | None = None) -> int:
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     'manager': manager,
+    'monitor': monitor,
     'worker': worker,
     'mission': mission,
     'quarantine': quarantine,

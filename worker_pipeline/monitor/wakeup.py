@@ -1,0 +1,52 @@
+"""What a loop waits for: a signal, a key, or something that another thread has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Wakeup:
+    """Handles the signals of this process from now on. To be made on its main thread."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.resized = False
+        self._read, self._write = os.pipe()
+        for end in (self._read, self._write):
+            os.set_blocking(end, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._read, selectors.EVENT_READ)
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGWINCH, self._resize)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def _stop(self, *_: object) -> None:
+        self.stopped = True
+
+    def _resize(self, *_: object) -> None:
+        self.resized = True
+
+    def watch(self, keyboard: int) -> None:
+        """Wait for what is typed, too."""
+        self._selector.register(keyboard, selectors.EVENT_READ)
+
+    def wake(self) -> None:
+        """Something is there. From any thread."""
+        with contextlib.suppress(BlockingIOError):  # it is awake already
+            os.write(self._write, b'\0')
+
+    def wait(self, seconds: float) -> set[int]:
+        """Wait until something is there, at most so long.
+
+        Returns what is: descriptors, among them the keyboard's if something was typed.
+        """
+        ready = {key.fd for key, _ in self._selector.select(seconds)}
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, 4096)
+        return ready
