@@ -181,6 +181,10 @@ def test_what_cannot_be_is_refused_with_the_reason(start, observer):
         ('ehco.workers', 2, "ehco.workers: 'ehco' is not in stages; did you mean 'echo'?"),
         ('echo.plugin', 'a:B', 'Trying to set a read-only parameter: echo.plugin.'),
         ('spares', 3, 'Trying to set a read-only parameter: spares.'),
+        ('stages', ['echo'], 'Trying to set a read-only parameter: stages.'),
+        # Not given, and so not declared.
+        ('echo.input', '/elsewhere', 'echo.input: cannot be changed while it runs'),
+        ('echo.context.odometry', '/odometry', 'echo.context.odometry: cannot be changed while'),
     ):
         done, told = observer.set_parameter('manager', name, value)
         assert not done

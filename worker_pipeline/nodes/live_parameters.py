@@ -17,6 +17,7 @@ from rclpy.parameter import Parameter as RosParameter
 from worker_pipeline.config import (
     LIVE_STAGE_KEYS,
     PIPELINE_KEYS,
+    ROS_KEYS,
     STAGE_KEYS,
     ConfigurationError,
     PipelineConfig,
@@ -57,9 +58,17 @@ class LiveParameters:
 
     def _described(self, config: PipelineConfig) -> Iterator[tuple[str, Any, ParameterDescriptor]]:
         """Every parameter but lists that may be empty, which have no type then."""
+        told = 'the names of the stages; their order is only for people'
+        yield 'stages', [*config.stages], _described_alone(told)
         for key, spec in PIPELINE_KEYS.items():
             yield key, getattr(config, key), describe(spec, is_live=False)
         for name, stage in config.stages.items():
+            if stage.inputs:
+                descriptor = _described_alone(STAGE_KEYS['input'].description)
+                yield f'{name}.input', [*stage.inputs], descriptor
+            for key, source in stage.context.items():
+                told = 'where a context comes from: a stage, or an absolute topic'
+                yield f'{name}.context.{key}', source, _described_alone(told)
             for key, spec in STAGE_KEYS.items():
                 if key == 'input':
                     continue
@@ -76,6 +85,11 @@ class LiveParameters:
             self._proposed(parameters)
         except ConfigurationError as error:
             return SetParametersResult(successful=False, reason='; '.join(error.problems))
+        # Those that were given are read-only; these were not.
+        fixed = [each.name for each in parameters if not _is_live(each.name)]
+        if fixed:
+            reason = f'{", ".join(fixed)}: cannot be changed while it runs'
+            return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
 
     def _pass_on(self, parameters: list[RosParameter[Any]]) -> None:
@@ -101,6 +115,16 @@ class LiveParameters:
             raise ConfigurationError(problems)
         check_links(config, self._plugins, self._node.get_namespace())
         return config
+
+
+def _is_live(name: str) -> bool:
+    head, _, key = name.partition('.')
+    return head in ROS_KEYS or key in LIVE_STAGE_KEYS or key.startswith('params.')
+
+
+def _described_alone(text: str) -> ParameterDescriptor:
+    """Of a parameter whose value no single rule is told for, and which is read-only."""
+    return ParameterDescriptor(description=text, read_only=True, dynamic_typing=True)
 
 
 def describe(spec: Parameter, *, is_live: bool) -> ParameterDescriptor:
