@@ -57,8 +57,8 @@ class SignalWatch:
 def run_manager(arguments: Sequence[str]) -> int:
     """Run a pipeline until it is stopped; ``arguments`` as in ``sys.argv``.
 
-    Returns 0 after a stop in order, 1 after one with an error, 2 for a bad configuration, in which
-    case nothing was started.
+    Exit code 0: stopped in order; 1: stopped with an error, or nothing was started, as another
+    manager runs there or there is no room; 2: bad configuration, nothing was started.
     """
     settings = dds.apply_defaults(package_share() / 'config')
     stop_asked = threading.Event()

@@ -127,7 +127,11 @@ class StandaloneWorker(Node):  # type: ignore[misc]
 
 
 def run_standalone(arguments: Sequence[str]) -> int:
-    """Run one worker until Ctrl-C; ``arguments`` as in ``sys.argv``. Returns the exit code."""
+    """Run one worker until Ctrl-C; ``arguments`` as in ``sys.argv``.
+
+    Exit code 0: interrupted; 1: a hook raised; 2: bad plugin or parameters, nothing was started;
+    70: an item failed, and the class has restart_on_error.
+    """
     rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

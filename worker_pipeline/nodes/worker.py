@@ -319,7 +319,9 @@ class _Life:
 def run_worker(spec: WorkerSpec, idle: Node | None = None) -> None:
     """The life of a worker process, from its fork to its exit. Called on its main thread.
 
-    ``idle``: a node that it has already, and with it its part in ROS.
+    ``idle``: a node that it has already, and with it its part in ROS. Exit code 0: shut down; 70: a
+    hook raised, or an item failed and the class has restart_on_error; 71: an error of its own;
+    75: without a manager for orphan_timeout.
     """
     # A stop is the manager's to order. SIGTERM keeps its default: it ends a worker at once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
