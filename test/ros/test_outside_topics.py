@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Header
 from support.configuring import stage
 from support.observing import header, number_of
@@ -131,3 +134,31 @@ def test_a_context_may_be_best_effort(start, observer, comes):
         return any('none' not in each.frame_id for each in answers)
 
     wait_for(has_context, 'an answer with its context', seen=lambda: answers[-3:])
+
+
+def test_a_plain_node_stands_between_two_stages(start, observer):
+    """As docs/plain_nodes.md has one. A worker dies meanwhile: nothing is lost, all is in order."""
+    start(
+        {
+            'stages': ['before', 'behind'],
+            'before': stage('Work', queue_size=1000, workers=2, params={'seconds': 0.005}),
+            'behind': stage('Echo', input='/airside/sieve/found', queue_size=1000),
+        }
+    )
+    passed_on = observer.node.create_publisher(Header, 'sieve/found', 1000)
+    keep_all = QoSProfile(history=QoSHistoryPolicy.KEEP_ALL)
+    observer.node.create_subscription(Header, 'before/output', passed_on.publish, keep_all)
+    answers = observer.collect('behind/output')
+    feed = observer.feeder('before/input')
+    observer.wait_until_active('before', 2)
+    observer.wait_until_active('behind', 1)
+    wait_for(lambda: observer.count('before', 'listeners') == 1, 'that it is heard')
+    wait_for(passed_on.get_subscription_count, 'that it is found')
+    for number in range(400):
+        feed.publish(header(number))
+    wait_for(lambda: len(answers) > 20, 'some answers')
+    os.kill(observer.pid_of('before/worker_0'), signal.SIGKILL)
+    wait_for(lambda: len(answers) == 400, 'all answers', seen=lambda: len(answers))
+    assert [number_of(each) for each in answers] == list(range(400))
+    wait_for(lambda: observer.values('before').get('delivered') == '400', 'the count')
+    assert observer.count('before', 'redelivered') > 0
