@@ -30,6 +30,7 @@ def run(domain, tmp_path):
         started.append(
             subprocess.Popen(
                 command,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -109,3 +110,14 @@ def test_what_cannot_be_is_told(run, parameters, told):
     output, _ = process.communicate(timeout=20.0)
     assert process.returncode == 2
     assert told in output
+
+
+def test_who_leaves_the_debugger_ends_it(run, observer):
+    """Also in the middle of an item: that one has not failed."""
+    process = run('plugin:=support.stages:Debugged')
+    feed = observer.feeder('input')
+    feed.publish(header(1))
+    # From Python 3.14 on it asks whether that is meant.
+    output, _ = process.communicate(input='p item.frame_id\nq\ny\n', timeout=20.0)
+    assert "'1'" in output
+    assert 'failed' not in output

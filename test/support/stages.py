@@ -80,6 +80,14 @@ class Poison(Echo):
         return item
 
 
+class Debugged(Echo):
+    """Somebody looks at what it does."""
+
+    def process(self, item):
+        breakpoint()
+        return item
+
+
 class Gated(Echo):
     """Keeps each item, or one of them, until a file is there."""
 

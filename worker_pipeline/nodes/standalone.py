@@ -165,10 +165,11 @@ def run_standalone(arguments: Sequence[str]) -> int:
     except StageFailedError as error:
         print(f'worker: {error}', file=sys.stderr)
         code = EXIT_STAGE_FAILED
-    ended.set()
-    if spinner.is_alive():
-        executor.create_task(lambda: None)  # wakes it
-        spinner.join(1.0)
-    node.destroy_node()
-    rclpy.shutdown()
+    finally:
+        ended.set()
+        if spinner.is_alive():
+            executor.create_task(lambda: None)  # wakes it
+            spinner.join(1.0)
+        node.destroy_node()
+        rclpy.shutdown()
     return code

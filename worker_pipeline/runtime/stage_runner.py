@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import threading
 import traceback
+from bdb import BdbQuit
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -197,6 +198,8 @@ class StageRunner:
             if self._saved is not None:
                 # It counts as an answer only when it is saved: whoever asks before is not told.
                 self._saved.write(self.stage.save_state(), self._recent.and_also(answer))
+        except BdbQuit:
+            raise  # whoever debugs the stage has left the debugger
         except Exception as error:
             answer = self._failed(number, stamp, error)
         self._signs.end()
