@@ -34,9 +34,9 @@ class ManagerProcess:
 
     ``parameters`` are the manager's, or the text of the whole file; ``arguments`` further ones;
     ``environment`` further variables; ``module`` another one that has the same commands;
-    ``inside``: what its command begins with, where it is to run on another machine. Its
-    environment bears a mark, by which every process that descends from it can be found, also one
-    that has lost its parents.
+    ``inside``: what its command begins with, where it is to run on another machine; ``command``:
+    another one, that does the same in its own way. Its environment bears a mark, by which every
+    process that descends from it can be found, also one that has lost its parents.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class ManagerProcess:
         environment: Mapping[str, str] | None = None,
         module: str = 'worker_pipeline',
         inside: Sequence[str] = (),
+        command: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.folder = folder_of('/airside', domain)
@@ -64,8 +65,8 @@ class ManagerProcess:
             'WORKER_PIPELINE_TEST_MARK': self.mark,
             **(environment or {}),
         }
-        command = [*inside, sys.executable, '-m', module, 'manager']
-        self._command = [*command, '--ros-args', '--params-file', str(path), *arguments]
+        usual = [*inside, sys.executable, '-m', module, 'manager', '--ros-args']
+        self._command = command or [*usual, '--params-file', str(path), *arguments]
         self.log.write_text('')
         self.process = self._start()
 
