@@ -14,13 +14,12 @@ import difflib
 import importlib
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import os
 import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -202,7 +201,7 @@ class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @contextlib.contextmanager
-def _without_launch() -> Iterable[None]:
+def _without_launch() -> Iterator[None]:
     finder = _StandIn()
     with mock.patch.dict(sys.modules):
         for name in [each for each in sys.modules if each.startswith(_StandIn.packages)]:
