@@ -36,14 +36,25 @@ def test_the_tables_that_are_made_are_up_to_date():
     assert done.returncode == 0, f'{done.stdout}{done.stderr}'
 
 
+def read_from_the_environment(path: Path) -> set[str]:
+    """The names that a module's code looks up: those written there, and those that look so."""
+    looks_so = re.compile(r'(ROS|RMW|FASTDDS|FASTRTPS|WORKER_PIPELINE)_[A-Z_]+')
+    found = {each for each in constants(path) if looks_so.fullmatch(each)}
+    for each in ast.walk(ast.parse(path.read_text())):
+        name: ast.expr | None = None
+        if isinstance(each, ast.Subscript):
+            where, name = each.value, each.slice
+        elif isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.args:
+            where, name = each.func.value, each.args[0]
+        if isinstance(name, ast.Constant) and ast.unparse(where).endswith(
+            ('environ', 'environment')
+        ):
+            found.add(name.value)
+    return found
+
+
 def test_every_environment_variable_is_told():
-    variables = re.compile(r'(ROS|RMW|FASTDDS|FASTRTPS|WORKER_PIPELINE)_[A-Z_]+')
-    found = {
-        each
-        for path in PACKAGE.rglob('*.py')
-        for each in constants(path)
-        if variables.fullmatch(each)
-    }
+    found = set().union(*(read_from_the_environment(path) for path in PACKAGE.rglob('*.py')))
     documented = set(column(REFERENCE, 'Environment', 'variable'))
     compare(found, documented, 'Environment', 'the variables that the package names')
 
@@ -104,6 +115,28 @@ def test_the_messages_of_diagnostics_are_those_of_the_code():
     assert told <= {each.strip() for each in constants(Path(diagnostics.__file__))}
     assert {row['level'] for row in levels} >= {'OK', 'WARN', 'ERROR', 'STALE'}
     assert f'in the last {diagnostics.REMEMBERED:g} s' in section(REFERENCE, 'Diagnostics')
+
+
+def test_every_message_of_diagnostics_is_told():
+    """What has words in it, that is, in the class that makes the statuses."""
+    tree = ast.parse(Path(diagnostics.__file__).read_text())
+    documented = section(REFERENCE, 'Diagnostics')
+    docstrings = {
+        ast.get_docstring(each, clean=False)
+        for each in ast.walk(tree)
+        if isinstance(each, (ast.Module, ast.ClassDef, ast.FunctionDef))
+    }
+    words = {
+        constant.value.strip()
+        for top in tree.body
+        if not isinstance(top, ast.FunctionDef)
+        for constant in ast.walk(top)
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+        if constant.value not in docstrings and re.search('[a-z] [a-z]', constant.value)
+    }
+    assert len(words) > 5
+    untold = sorted(each for each in words if each not in documented)
+    assert not untold, f"docs/reference.md, 'Diagnostics': write a row for the messages {untold}"
 
 
 def test_every_kind_of_outcome_is_told():
