@@ -236,6 +236,7 @@ def _launch_arguments(name: str) -> str:
 EXITS = {
     'manager': 'worker_pipeline.nodes.manager_process:run_manager',
     'worker': 'worker_pipeline.nodes.standalone:run_standalone',
+    'monitor': 'worker_pipeline.monitor.application:run_monitor',
     'mission': 'worker_pipeline.mission.__main__:main',
     'quarantine': 'worker_pipeline.runtime.quarantine_command:main',
 }
@@ -244,7 +245,7 @@ A_WORKER = 'worker_pipeline.nodes.worker:run_worker'
 
 def usage() -> str:
     """What each command says of itself."""
-    texts = [cli.USAGE, *(_help_of(each) for each in ('mission', 'quarantine'))]
+    texts = [cli.USAGE, *(_help_of(each) for each in ('monitor', 'mission', 'quarantine'))]
     return '\n'.join(f'```text\n{each}```\n' for each in texts)
 
 

@@ -39,7 +39,8 @@ WIDE = 200  # for a file or a pipe
 def run_monitor(arguments: Sequence[str]) -> int:
     """Show a pipeline until it is told to quit; ``arguments`` as in ``sys.argv``.
 
-    Returns 0; 1 where nothing was heard within ``--timeout``; 2 for bad arguments.
+    Exit code 0: told to quit, or all was printed; 1: no manager was heard within --timeout; 2: bad
+    arguments; 130: interrupted before anything was printed.
     """
     try:
         options = _options(remove_ros_args(list(arguments))[1:])
