@@ -11,8 +11,10 @@ import sys
 import uuid
 from pathlib import Path
 
-from benchmarks.domain import own_domain
 from benchmarks.processes import MARK, REPOSITORY, end_marked, temporary_folder
+from worker_pipeline.testing import own_domain
+
+DOMAINS = (100, 101)  # those of no test
 
 TIMEOUT = 180.0  # s
 
@@ -24,7 +26,7 @@ class MeasuringError(Exception):
 def measure(benchmark: str, contender: str) -> dict[str, list[float]]:
     """The samples of one contender in one repeat: by figure."""
     mark = uuid.uuid4().hex
-    with own_domain() as domain, temporary_folder() as folder:
+    with own_domain(DOMAINS) as domain, temporary_folder() as folder:
         result, log = Path(folder) / 'result.json', Path(folder) / 'log'
         environment = os.environ | {
             MARK: mark,

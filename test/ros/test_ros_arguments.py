@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from support.configuring import stage
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 
 def test_every_process_is_in_the_enclave_and_writes_no_log_file(start, observer, tmp_path: Path):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from support.configuring import stage
 from support.observing import header
-from support.waiting import wait_for
+
+from worker_pipeline.testing import wait_for
 
 WATCHDOG = 0.6  # s
 ALIVE, READY, STOPPING = 'WATCHDOG=1', 'READY=1', 'STOPPING=1'
