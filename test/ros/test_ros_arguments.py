@@ -21,5 +21,5 @@ def test_every_process_is_in_the_enclave_and_writes_no_log_file(start, observer,
         arguments=['--enclave', '/drone', '--disable-external-lib-logs'],
     )
     ours = dict.fromkeys(['manager', 'echo', 'worker_', '_spare_'], '/drone')
-    wait_for(lambda: enclaves() == {'observer': '/', **ours}, 'all of them', seen=enclaves)
+    wait_for(lambda: enclaves() == {'probe': '/', **ours}, 'all of them', seen=enclaves)
     assert not list((tmp_path / 'run' / 'ros_log').glob('*'))

@@ -55,8 +55,8 @@ def test_two_managers_share_a_pipeline_and_each_goes_on_alone_while_they_are_par
                     yaml.safe_dump({f'/**/{name}': {'ros__parameters': parameters}}),
                     domain,
                     ['--remap', f'__node:={name}'],
-                    SUBNET,
-                    machine.inside,
+                    environment=SUBNET,
+                    inside=machine.inside,
                 )
             )
             stack.callback(managers[-1].close)
