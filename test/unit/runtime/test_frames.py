@@ -1,0 +1,258 @@
+"""Frames in shared memory: written once, read in place, never another's."""
+
+from __future__ import annotations
+
+import array
+import gc
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PointStamped
+from hypothesis import given
+from hypothesis import strategies as st
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from std_msgs.msg import UInt8MultiArray
+
+from worker_pipeline.runtime.frame_blocks import (
+    KEPT_FREE,
+    OFFSET,
+    FrameGoneError,
+    FrameReader,
+    FrameWriter,
+    NoRoomError,
+)
+from worker_pipeline.runtime.frame_keeper import FrameKeeper, Kept
+from worker_pipeline.runtime.frame_reference import (
+    Reference,
+    bytes_after,
+    decode,
+    encode,
+    is_reference,
+    whole,
+)
+
+LIMIT = 64 << 20
+
+
+@pytest.fixture
+def writer(tmp_path: Path):
+    made = FrameWriter(tmp_path, '7.', LIMIT)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reader(tmp_path: Path):
+    made = FrameReader(tmp_path)
+    yield made
+    made.close()
+
+
+def frame(seed: int, size: int = 100_000) -> bytes:
+    return np.random.default_rng(seed).integers(0, 256, size, np.uint8).tobytes()
+
+
+# -- references ------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**32 - 1),
+    st.text('0123456789.', max_size=40),
+    st.binary(max_size=300),
+)
+def test_a_reference_says_what_it_was_told(number, size, position, block, rest):
+    """And is known from a serialised message by its beginning."""
+    reference = Reference(number, size, position, block, rest)
+    assert decode(encode(reference)) == reference
+    assert is_reference(encode(reference))
+
+
+def test_no_serialised_message_is_taken_for_a_reference():
+    """They begin with a zero."""
+    assert not is_reference(serialize_message(Image()))
+    assert not is_reference(b'')
+
+
+@pytest.mark.parametrize(
+    ('kind', 'after'),
+    [(Image, 0), (CompressedImage, 0), (PointCloud2, 1), (PointStamped, None)],
+    ids=lambda each: getattr(each, '__name__', each),
+)
+def test_which_messages_have_bytes_that_can_be_taken_out(kind, after):
+    """A field of bytes, and nothing behind it that they move."""
+    assert bytes_after(kind) == after
+
+
+def test_bytes_with_another_field_before_them_can_be_taken_out():
+    """As long as nothing follows them that is aligned."""
+    assert bytes_after(UInt8MultiArray) == 0
+
+
+@pytest.mark.parametrize('kind', [Image, CompressedImage, PointCloud2])
+@pytest.mark.parametrize('size', [1, 2, 3, 4, 5, 1000])
+def test_a_message_is_whole_again(kind, size):
+    """As long as it would have been, and the same; what pads it may be anything."""
+    data = frame(1, size)
+    full, empty = kind(), kind()
+    full.header.frame_id = empty.header.frame_id = 'cam'
+    full.data = array.array('B', data)
+    rest = serialize_message(empty)
+    position = len(rest) - 4 - bytes_after(kind)
+    made = whole(Reference(1, size, position, '', rest), data)
+    assert deserialize_message(made, kind) == full
+    assert len(made) == len(serialize_message(full))
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+def test_a_frame_is_read_where_it_was_written(writer, reader, tmp_path):
+    """Nobody else may read it, and nobody may change it."""
+    number, block = writer.write(memoryview(frame(1)))
+    view = reader.read(block, number, 100_000)
+    assert bytes(view) == frame(1)
+    assert view.readonly
+    assert stat.S_IMODE((tmp_path / block).stat().st_mode) == 0o600
+    assert np.frombuffer(view, np.uint8).ctypes.data % 64 == 0
+
+
+def test_a_block_is_used_again_when_its_frame_is_released_and_not_before(writer):
+    """Fresh memory costs more than the copy."""
+    first, block = writer.write(memoryview(frame(1)))
+    _, other = writer.write(memoryview(frame(2)))
+    assert other != block
+    writer.release(first)
+    assert writer.write(memoryview(frame(3)))[1] == block
+
+
+def test_who_comes_too_late_is_told_and_not_given_other_pixels(writer, reader):
+    """Neither when another frame is there, nor when the block is gone."""
+    number, block = writer.write(memoryview(frame(1)))
+    reader.read(block, number, 100_000)
+    writer.release(number)
+    writer.write(memoryview(frame(2)))
+    with pytest.raises(FrameGoneError, match='another one is in its place'):
+        reader.read(block, number, 100_000)
+    with pytest.raises(FrameGoneError, match='is gone'):
+        reader.read('7.99', 1, 1)
+
+
+def test_released_twice_it_is_not_somebody_elses(writer, reader):
+    """A second word for an old frame does no harm to the one that has its block now."""
+    first, _ = writer.write(memoryview(frame(1)))
+    writer.release(first)
+    second, block = writer.write(memoryview(frame(2)))
+    writer.release(first)
+    third, other = writer.write(memoryview(frame(3)))
+    assert other != block
+    assert bytes(reader.read(block, second, 100_000)) == frame(2)
+    assert bytes(reader.read(other, third, 100_000)) == frame(3)
+
+
+def test_there_is_a_limit_and_what_is_not_needed_makes_room(tmp_path, writer):
+    """More is refused, until something is released; free blocks of another size give way."""
+    small = [writer.write(memoryview(frame(1)))[0] for _ in range(KEPT_FREE)]
+    for each in small:
+        writer.release(each)
+    half = memoryview(bytes(LIMIT // 2 - OFFSET))
+    first, _ = writer.write(half)
+    writer.write(half)
+    assert writer.size == LIMIT
+    with pytest.raises(NoRoomError, match=r'found 67 MB of frames; allowed: 67\.1'):
+        writer.write(half)
+    writer.release(first)
+    writer.write(half)
+    assert sum(each.stat().st_size for each in tmp_path.iterdir()) == LIMIT
+
+
+def test_few_free_blocks_are_kept(tmp_path, writer):
+    """What a burst took is given back."""
+    numbers = [writer.write(memoryview(frame(1)))[0] for _ in range(12)]
+    writer.release_all_but({numbers[0]})
+    assert len(list(tmp_path.iterdir())) == KEPT_FREE + 1
+
+
+def test_without_room_it_is_told(tmp_path):
+    """As where there is no such folder."""
+    nowhere = FrameWriter(tmp_path / 'none', '7.', LIMIT)
+    with pytest.raises(NoRoomError):
+        nowhere.write(memoryview(b'x'))
+
+
+# -- the keeper ------------------------------------------------------------------------------------
+
+
+def reference_to(number: int, block: str, size: int = 100_000) -> bytes:
+    return encode(Reference(number, size, 0, block, b'\0\1\0\0\0\0\0\0'))
+
+
+def test_a_frame_is_released_when_the_last_reference_to_it_is_gone(tmp_path):
+    """However many ledgers had it, and whoever said it twice."""
+    keeper = FrameKeeper(tmp_path)
+    keeper.joined(7)
+    one = keeper.keep(reference_to(1, '7.1'))
+    ledgers = [[one], [one], [keeper.keep(reference_to(1, '7.1'))]]
+    assert isinstance(one, Kept)
+    assert one == reference_to(1, '7.1')
+    assert keeper.in_use == 100_000
+    del one
+    while ledgers:
+        gc.disable()  # by counting references alone
+        assert keeper.take_released() == {}
+        ledgers.pop().clear()
+    gc.enable()
+    assert keeper.take_released() == {7: [1]}
+    assert keeper.take_released() == {}
+    assert keeper.in_use == 0
+
+
+def test_an_ordinary_payload_is_what_it_was(tmp_path):
+    """It has no frame."""
+    payload = serialize_message(PointStamped())
+    assert FrameKeeper(tmp_path).keep(payload) is payload
+
+
+def test_a_dead_producers_blocks_stay_as_long_as_they_are_needed(tmp_path):
+    """The others go at once, those of the living are left alone."""
+    for name in ('7.1', '7.2', '8.1'):
+        (tmp_path / name).touch()
+    keeper = FrameKeeper(tmp_path)
+    keeper.joined(7)
+    keeper.joined(8)
+    kept = keeper.keep(reference_to(1, '7.1'))
+    keeper.gone(7)
+    assert {each.name for each in tmp_path.iterdir()} == {'7.1', '8.1'}
+    del kept
+    assert keeper.take_released() == {}
+    assert {each.name for each in tmp_path.iterdir()} == {'8.1'}
+
+
+def test_another_manager_knows_what_is_needed_and_sweeps_the_rest(tmp_path):
+    """What a producer is told to keep is what the restored ledgers have."""
+    for name in ('7.1', '7.2', '9.1', '9.2'):
+        (tmp_path / name).touch()
+    keeper = FrameKeeper(tmp_path)
+    ledger = [keeper.keep(reference_to(number, f'{pid}.1')) for pid, number in ((7, 5), (9, 3))]
+    keeper.sweep({7})
+    assert {each.name for each in tmp_path.iterdir()} == {'7.1', '7.2', '9.1'}
+    assert keeper.joined(7) == {5}
+    ledger.clear()
+    assert keeper.take_released() == {7: [5]}
+    assert {each.name for each in tmp_path.iterdir()} == {'7.1', '7.2'}
+
+
+def test_the_whole_message_is_there_for_those_who_need_it(tmp_path, writer):
+    """A listener outside, or the quarantine."""
+    message = Image(height=1, width=100_000, step=100_000)
+    rest = serialize_message(message)
+    message.data = array.array('B', frame(4))
+    number, block = writer.write(memoryview(message.data))
+    payload = encode(Reference(number, 100_000, len(rest) - 4, block, rest))
+    keeper = FrameKeeper(tmp_path)
+    assert deserialize_message(keeper.whole(keeper.keep(payload)), Image) == message
+    assert keeper.whole(rest) is rest

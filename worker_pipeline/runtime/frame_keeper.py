@@ -1,0 +1,111 @@
+"""The manager's side of frames: which of them somebody may still need.
+
+The manager never looks at a frame. It passes references to it on, as payloads of items; and as long
+as any of these is anywhere in it, in a ledger, a queue, on its way out, the frame is needed. So a
+payload that is a reference is an object whose end is noticed: when the last one for a frame is
+gone, its producer is told, or, where that is dead, the block is taken away.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from worker_pipeline.runtime import frame_reference
+from worker_pipeline.runtime.frame_blocks import FrameReader, blocks_of
+from worker_pipeline.runtime.frame_reference import decode, is_reference
+
+# Who made a frame, and which of his it is.
+Key = tuple[str, int]
+
+
+class Kept(bytes):
+    """A reference that keeps its frame."""
+
+    key: Key
+    dropped: Callable[[Key], None]
+
+    def __del__(self) -> None:
+        self.dropped(self.key)
+
+
+class FrameKeeper:
+    """Knows by the references that there are which frames are needed.
+
+    ``folder``: of the blocks, the names of which begin with their producer's pid and a dot.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count: dict[Key, int] = {}
+        self._blocks: dict[Key, tuple[str, int]] = {}  # the block, and its size
+        # What a reference's end leads to, whichever thread it comes on, is done in `take_released`.
+        self._dropped: deque[Key] = deque()
+        self._producers: set[str] = set()
+        self._reader = FrameReader(folder)
+        self.in_use = 0  # bytes
+
+    def keep(self, payload: bytes) -> bytes:
+        """The payload, as one that keeps its frame where it is a reference to one."""
+        if isinstance(payload, Kept) or not is_reference(payload):
+            return payload
+        reference = decode(payload)
+        producer, _, _ = reference.block.partition('.')
+        kept = Kept(payload)
+        kept.key = key = (producer, reference.frame)
+        kept.dropped = self._dropped.append
+        if key not in self._count:
+            self._count[key] = 0
+            self._blocks[key] = reference.block, reference.size
+            self.in_use += reference.size
+        self._count[key] += 1
+        return kept
+
+    def take_released(self) -> dict[int, list[int]]:
+        """The frames that nobody needs since the last call, by the pid of their living producer."""
+        released: dict[int, list[int]] = {}
+        while self._dropped:
+            key = self._dropped.popleft()
+            self._count[key] -= 1
+            if self._count[key]:
+                continue
+            del self._count[key]
+            block, size = self._blocks.pop(key)
+            self.in_use -= size
+            producer, frame = key
+            if producer in self._producers:
+                released.setdefault(int(producer), []).append(frame)
+            else:
+                (self._folder / block).unlink(missing_ok=True)
+        return released
+
+    def joined(self, pid: int) -> set[int]:
+        """A producer lives, and is connected; returns its frames that are needed."""
+        self._producers.add(str(pid))
+        return {frame for producer, frame in self._count if producer == str(pid)}
+
+    def gone(self, pid: int) -> None:
+        """A producer is dead: its blocks go, but for those that are needed."""
+        self._producers.discard(str(pid))
+        needed = {
+            block for (producer, _), (block, _) in self._blocks.items() if producer == str(pid)
+        }
+        for path in blocks_of(self._folder, f'{pid}.'):
+            if path.name not in needed:
+                path.unlink(missing_ok=True)
+
+    def sweep(self, living: set[int]) -> None:
+        """Take away the blocks of producers that are dead and that nobody needs."""
+        pids = {path.name.partition('.')[0] for path in blocks_of(self._folder, '')}
+        for pid in pids:
+            if pid.isdecimal() and int(pid) not in living:
+                self.gone(int(pid))
+
+    def whole(self, payload: bytes) -> bytes:
+        """The serialised message; of a reference, with its frame. Raises FrameGoneError."""
+        if not is_reference(payload):
+            return payload
+        reference = decode(payload)
+        with self._reader.read(reference.block, reference.frame, reference.size) as data:
+            return frame_reference.whole(reference, data)
