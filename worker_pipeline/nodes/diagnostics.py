@@ -28,7 +28,7 @@ REMEMBERED = 3.0  # s
 NANOSECONDS = 1e9
 # Counters of a stage of which each step is bad news, and what it is.
 LOSSES = {
-    'dropped': 'dropped, the queue was full',
+    'dropped': 'dropped',
     'quarantined': 'given up',
     'refused': 'refused',
     'lost': 'lost before they came here',

@@ -22,7 +22,7 @@ KILLED = {
     'detector': stage(
         'detector',
         level='warn',
-        message='1 of 2 workers not as they should be, 3 dropped, the queue was full',
+        message='1 of 2 workers not as they should be, 3 dropped',
         queued=10,
         dropped=3,
         redelivered=2,
@@ -95,7 +95,7 @@ def test_at_200_columns_there_is_everything():
     )
     assert words(line_of(lines, 'detector')) == (
         'detector ! active ━━━━━━━━ 10/10 1 10.0 33.4 120.1 500 3 0 2 '
-        '1 of 2 workers not as they should be, 3 dropped, the queue was full'
+        '1 of 2 workers not as they should be, 3 dropped'
     )
     assert line_of(lines, 'worker_0', 1).endswith('replaced: killed by SIGKILL')
     assert words(line_of(lines, 'worker_1')) == 'worker_1 active 2002 1 42.5 43.0 67.2 250 0 1:01'
