@@ -17,6 +17,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 # The number of the frame, padded so that the bytes begin where vector instructions like them to.
 _HEAD = struct.Struct('<Q')
 OFFSET = 64
@@ -142,8 +145,12 @@ class FrameReader:
         self._folder = folder
         self._mapped: OrderedDict[str, mmap.mmap] = OrderedDict()
 
-    def read(self, block: str, frame: int, size: int) -> memoryview:
-        """The bytes of a frame, read-only and where they are. Raises FrameGoneError."""
+    def read(self, block: str, frame: int, size: int) -> npt.NDArray[np.uint8]:
+        """The bytes of a frame, read-only and where they are. Raises FrameGoneError.
+
+        Whatever is made of the array without a copy keeps it, so it ends when nobody looks at the
+        frame any more.
+        """
         memory = self._mapped.get(block)
         if memory is None:
             memory = self._map(block)
@@ -151,7 +158,7 @@ class FrameReader:
             self._mapped.move_to_end(block)
         if len(memory) < OFFSET + size or _HEAD.unpack_from(memory)[0] != frame:
             raise FrameGoneError(f'frame {frame} of {block}: is gone; another one is in its place')
-        return memoryview(memory).toreadonly()[OFFSET : OFFSET + size]
+        return np.frombuffer(memory, np.uint8, size, OFFSET)
 
     def _map(self, block: str) -> mmap.mmap:
         try:

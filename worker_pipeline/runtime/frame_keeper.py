@@ -107,5 +107,5 @@ class FrameKeeper:
         if not is_reference(payload):
             return payload
         reference = decode(payload)
-        with self._reader.read(reference.block, reference.frame, reference.size) as data:
-            return frame_reference.whole(reference, data)
+        data = self._reader.read(reference.block, reference.frame, reference.size)
+        return frame_reference.whole(reference, data)
