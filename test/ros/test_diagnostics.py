@@ -119,7 +119,7 @@ def test_what_a_worker_takes_of_the_machine_is_what_the_kernel_tells(start, obse
     )
     observer.wait_until_active('work', 2)
     feed = observer.feeder('work/input')
-    for number in range(300):
+    for number in range(200):
         feed.publish(header(number))
     wait_for(
         lambda: all(
@@ -135,7 +135,7 @@ def test_what_a_worker_takes_of_the_machine_is_what_the_kernel_tells(start, obse
         assert 0.5 < process.memory_info().rss / 1e6 / float(values['memory_mb']) < 2
         assert 0 <= float(values['cpu_percent']) < 150
     assert 0 < float(observer.values('work/worker_0')['age_s']) < 60
-    wait_for(lambda: observer.count('work', 'completed') == 300, 'the answers', seen=manager.show)
+    wait_for(lambda: observer.count('work', 'completed') == 200, 'the answers', seen=manager.show)
     wait_for(
         lambda: float(observer.values('work/worker_0')['busy_percent']) == 0.0, 'that it is idle'
     )
