@@ -71,6 +71,13 @@ PIPELINE_KEYS: dict[str, Parameter] = {
         10.0, 'how long SIGINT or SIGTERM waits for items to be finished', 0.0
     ),
     'journal': Parameter(False, 'accepted items survive a crash of the manager'),
+    'frame_memory': Parameter(
+        256.0,
+        'shared memory that camera frames and other large messages may take; 0: they go by sockets',
+        'MB',
+        minimum=0.0,
+        maximum=1e6,
+    ),
     'exit_when_done': Parameter(
         False, 'end when every source is exhausted and everything is drained'
     ),
@@ -146,7 +153,10 @@ class StageConfig:
 
 @attrs.frozen
 class PipelineConfig:
-    """A whole pipeline, as configured. The fields are the contract's keys; times in seconds."""
+    """A whole pipeline, as configured. The fields are the contract's keys.
+
+    Times are in seconds, ``frame_memory`` in MB.
+    """
 
     stages: Mapping[str, StageConfig]
     heartbeat_period: float
@@ -158,6 +168,7 @@ class PipelineConfig:
     orphan_timeout: float
     shutdown_timeout: float
     journal: bool
+    frame_memory: float
     exit_when_done: bool
 
     def followers(self, name: str) -> list[str]:

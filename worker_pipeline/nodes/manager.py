@@ -29,6 +29,7 @@ from worker_pipeline.nodes.spares import Spares
 from worker_pipeline.nodes.stage import StageNode
 from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import dds
+from worker_pipeline.runtime.frame_keeper import FrameKeeper
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
 from worker_pipeline.runtime.journal import Journal, Outbox
 from worker_pipeline.runtime.line import Frame, Line
@@ -73,6 +74,7 @@ class ManagerNode(ManagedNode):
             DiagnosticStatus, 'quarantine', qos.QUARANTINE
         )
         self._folder: PipelineFolder | None = None
+        self._frames: FrameKeeper | None = None
         self._owns_folder = False
         self._quarantine: Quarantine | None = None
         self._lines: LineServer | None = None
@@ -138,8 +140,13 @@ class ManagerNode(ManagedNode):
             folder.note_helper(pid)
         journal = Journal(folder.journal, folder.run, payloads=config.journal)
         outbox = self._outbox = Outbox(journal, self._complain_of_journal)
+        frames = self._frames = FrameKeeper(folder.frames)
+        outbox.settle = frames.settle
         self._quarantine = Quarantine(
-            self._quarantine_publisher, default_folder(namespace), self.get_logger().error
+            self._quarantine_publisher,
+            default_folder(namespace),
+            frames,
+            self.get_logger().error,
         )
         self._lines = LineServer(folder.line, executor.create_task, self._on_hello)
         numbers = dds.participant_numbers(os.getpid())
@@ -165,6 +172,7 @@ class ManagerNode(ManagedNode):
             manager_pid=os.getpid(),
             folder=folder,
             outbox=outbox,
+            frames=frames,
             quarantine=self._quarantine,
             ros_arguments=stage_arguments(ros_arguments),
             lines=self._lines,
@@ -181,7 +189,14 @@ class ManagerNode(ManagedNode):
             node.upstream = [
                 self.stages[each] for each in node.config.inputs if each in self.stages
             ]
+        for legacy in (legacies or {}).values():
+            legacy.book = frames.keep_within(legacy.book)
+            legacy.changes = frames.keep_within(legacy.changes)
+            legacy.payloads = frames.keep_within(legacy.payloads)
+            legacy.outside = frames.keep_within(legacy.outside)
         self._take_over(legacies or {})
+        living = [page for each in (legacies or {}).values() for page in each.living.values()]
+        frames.sweep({page.read().pid for page in living})
         outbox.snapshot = self._snapshot
         journal.begin(self._snapshot())
         self._owns_folder = True
@@ -379,7 +394,7 @@ class ManagerNode(ManagedNode):
         pid = line.peer_pid
         if slot is None or slot.supervision.pid != pid:
             return None
-        return slot.link.attach(line, pid, has)
+        return slot.link.attach(line, pid, has, frame.number)
 
     def on_exit(self, pid: int, reason: str) -> None:
         """A process that the launcher watched has ended. May be called from any thread."""
@@ -407,6 +422,8 @@ class ManagerNode(ManagedNode):
             stage.tick(now)
         if not self._flowing and self.state == 'active':
             self._begin_if_ready()
+        if self._frames is not None:
+            self._frames.settle()
         if self._spares is not None:
             self._spares.tick(now, calm=self._flowing and not self._starts_workers())
         if self.config.exit_when_done and self._flowing and not self._stopping and self._done():

@@ -15,8 +15,8 @@ from typing import Any
 
 from rclpy.duration import Duration
 
-from worker_pipeline.nodes import qos
 from worker_pipeline.nodes.lifecycle import ManagedNode
+from worker_pipeline.runtime.frame_keeper import FrameKeeper
 from worker_pipeline.runtime.journal import Outbox
 
 # How long a restarted manager waits for all who listened to the one before, and for the first of
@@ -31,13 +31,22 @@ class Outlet:
     """The publisher of a stage's output, and what is still to be published."""
 
     def __init__(
-        self, node: ManagedNode, stage: str, publisher: Any, followers: int, outbox: Outbox
+        self,
+        node: ManagedNode,
+        stage: str,
+        publisher: Any,
+        followers: int,
+        outbox: Outbox,
+        frames: FrameKeeper,
+        depth: int,
     ) -> None:
         self._node = node
         self._stage = stage
         self._publisher = publisher
         self._followers = followers
         self._outbox = outbox
+        self._frames = frames
+        self._depth = depth
         self._noted = 0
         self._expected = 0
         self._waits_since = 0.0
@@ -46,7 +55,7 @@ class Outlet:
         self._unheard: deque[bytes] = deque()
         self._sent = 0
         # Without: what waits for its listeners.
-        self._pending: deque[bytes] = deque(maxlen=qos.OUTPUT_DEPTH)
+        self._pending: deque[bytes] = deque(maxlen=depth)
 
     @property
     def listeners(self) -> int:
@@ -66,11 +75,11 @@ class Outlet:
         if self._outbox.journal.payloads:
             self._outbox.journal.note(self._stage, 'outside', message)
             self._unheard.append(message)
-            if len(self._unheard) > qos.OUTPUT_DEPTH:
+            if len(self._unheard) > self._depth:
                 self._forget(1)
 
     def _send(self, message: bytes) -> None:
-        self._publisher.publish(message)
+        self._publisher.publish(self._frames.whole(message))
         self._sent += 1
 
     def _note_listeners(self) -> None:

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from worker_pipeline.core.item import Item
 from worker_pipeline.nodes.worker_contract import key_values
 from worker_pipeline.runtime.cdr import split_stamp
+from worker_pipeline.runtime.frame_keeper import FrameKeeper
 from worker_pipeline.runtime.journal import Outbox
 from worker_pipeline.runtime.quarantine import QuarantinedItem, QuarantineStore
 
@@ -19,8 +20,15 @@ from worker_pipeline.runtime.quarantine import QuarantinedItem, QuarantineStore
 class Quarantine:
     """Takes items that failed too often. ``publisher`` announces them."""
 
-    def __init__(self, publisher: Any, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        publisher: Any,
+        folder: Path,
+        frames: FrameKeeper,
+        tell: Callable[[str], None],
+    ) -> None:
         self._publisher = publisher
+        self._frames = frames
         self._store = QuarantineStore(folder, on_error=tell)
 
     def put(
@@ -34,7 +42,7 @@ class Quarantine:
             source=item.key.source,
             topic=topic,
             message_type=message_type,
-            message=item.payload or b'',
+            message=self._frames.whole(item.payload or b''),
             stamp=item.key.stamp,
             attempts=item.attempts,
             cause=cause,

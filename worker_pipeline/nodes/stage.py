@@ -141,7 +141,9 @@ class StageNode(ManagedNode):
         depth = qos.LARGE_OUTPUT_DEPTH if is_large else qos.OUTPUT_DEPTH
         profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(depth)
         publisher = self.create_publisher(output_type, f'{name}/output', profile)
-        self.outlet = Outlet(self, name, publisher, len(self.followers), self._outbox)
+        self.outlet = Outlet(
+            self, name, publisher, len(self.followers), self._outbox, self._around.frames, depth
+        )
 
     # -- after another manager -------------------------------------------------------------------
 
@@ -478,6 +480,7 @@ class StageNode(ManagedNode):
             self.pump()
 
     def on_buried(self, signs: VitalSigns) -> None:
+        self._around.frames.gone(signs.read().pid)
         forget_page(signs)
 
     def _take_back(self, worker: str, reason: str, in_work: int | None) -> None:

@@ -92,6 +92,7 @@ class StageWorkers:
             message_types.class_of(self._plugin.output_type),
             self.concurrency,
             self._around.lines,
+            self._around.frames,
             self._listener,
         )
         slot = self.slots[name] = Slot(
@@ -154,6 +155,8 @@ class StageWorkers:
             line=str(around.folder.line),
             state=str(self.state_of(slot)) if plugin.remembers else '',
             lock=str(around.folder.lock_file),
+            frames=str(around.folder.frames),
+            frame_memory=int(around.pipeline.frame_memory * 1e6),
             keep_held=not around.outbox.journal.payloads,
         )
 

@@ -10,6 +10,7 @@ from worker_pipeline.config import PipelineConfig, PluginDescription
 from worker_pipeline.nodes.participation import Participation
 from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.spares import Spares
+from worker_pipeline.runtime.frame_keeper import FrameKeeper
 from worker_pipeline.runtime.journal import Outbox
 from worker_pipeline.runtime.line_server import LineServer
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
@@ -27,6 +28,7 @@ class Surroundings:
     manager_pid: int
     folder: PipelineFolder
     outbox: Outbox
+    frames: FrameKeeper
     quarantine: Quarantine
     ros_arguments: tuple[str, ...]  # for the stages' nodes
     lines: LineServer  # to the workers

@@ -14,13 +14,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message, serialize_message
 
 from worker_pipeline.context import NANOSECONDS, ContextBuffer
 from worker_pipeline.nodes import qos, worker_contract
@@ -33,6 +31,9 @@ from worker_pipeline.nodes.stage_logger import stage_logger
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
+from worker_pipeline.runtime.frame_blocks import FrameReader
+from worker_pipeline.runtime.frame_messages import FrameMessages, make_writer
+from worker_pipeline.runtime.frame_reference import decode, is_reference
 from worker_pipeline.runtime.line import Frame
 from worker_pipeline.runtime.manager_line import ManagerLine
 from worker_pipeline.runtime.pipeline_folder import forget_page, manager_of
@@ -78,7 +79,17 @@ class WorkerNode(ManagedNode):
         self._recent = RecentAnswers(spec.concurrency)
         saved = SavedState(Path(spec.state)) if spec.state else None
         self.line = ManagerLine(Path(spec.line), self._hello, self._on_frame)
-        self.runner = StageRunner(stage, self, self.signs, self._recent, self.say, saved, self.line)
+        self._messages = FrameMessages(
+            stage_class.input_type,
+            stage_class.output_type,
+            make_writer(Path(spec.frames), os.getpid(), spec.frame_memory),
+            FrameReader(Path(spec.frames)),
+            self.get_logger().warning,
+        )
+        self._looked_at: list[bytes] = []
+        self.runner = StageRunner(
+            stage, self._messages, self.signs, self._recent, self.say, saved, self.line
+        )
         work_qos = qos.work(spec.concurrency)
         self._input_type = stage_class.input_type
         self._output_type = stage_class.output_type
@@ -208,7 +219,10 @@ class WorkerNode(ManagedNode):
         holding = list(self.runner.holding)
         recent = self._recent.all()
         has = [*holding, *(answer.number for answer in recent)]
-        yield worker_contract.hello(self.spec.stage, self.spec.slot, has)
+        last_frame = self._messages.last_frame
+        yield worker_contract.hello(self.spec.stage, self.spec.slot, has, last_frame)
+        if self._looked_at:
+            yield worker_contract.looks_at(self._looked_at)
         yield worker_contract.state_report(self._standing(), self.failure)
         for answer in recent:
             yield worker_contract.frame_of(answer)
@@ -216,27 +230,31 @@ class WorkerNode(ManagedNode):
     def _on_frame(self, frame: Frame) -> None:
         if frame.kind == line.ITEM:
             self.runner.offer(frame.number, frame.body)
+        elif frame.kind == line.RELEASE:
+            self._messages.release(worker_contract.read_numbers(frame.body))
+        elif frame.kind == line.NEEDED:
+            needed = worker_contract.read_numbers(frame.body)
+            said = [answer.output for answer in self._recent.all()]
+            needed += [decode(each).frame for each in said if is_reference(each)]
+            self._messages.release_all_but(needed, frame.number)
         elif frame.kind == line.REQUEST:
             self.executor.create_task(self.transition, frame.body.decode())
 
     def say(self, answer: Answer) -> None:
         """Answer an item; also once more."""
+        looked_at = self._messages.looked_at()
+        if looked_at != self._looked_at:
+            # Before the answer, by which the item is done and its frame no longer needed for it.
+            self._looked_at = looked_at
+            self.line.send(*worker_contract.looks_at(looked_at))
         self.line.send(*worker_contract.frame_of(answer))
         if answer.kind == answers.OUTPUT:
             if self._result.is_watched:
-                self._result.show(answer.output)
+                self._result.show(self._messages.whole(answer.output))
         elif self._outcome.is_watched:
             self._outcome.show(
                 worker_contract.outcome(self.spec.name, answer.kind, answer.number, answer.text)
             )
-
-    def deserialize(self, item: bytes) -> Any:
-        """An input message."""
-        return deserialize_message(item, self._input_type)
-
-    def serialize(self, message: Any) -> bytes:
-        """An output message's bytes."""
-        return bytes(serialize_message(message))
 
 
 class _Life:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -36,6 +36,8 @@ class WorkerSpec:
     state: str = ''  # path of its stage's state; '' for a stage that does not remember
     line: str = ''  # path of the socket at which the manager takes calls
     lock: str = ''  # path of the file that names the pipeline's manager
+    frames: str = ''  # path of the folder of frames
+    frame_memory: int = 0  # bytes that its frames may take; 0: it makes none
     keep_held: bool = False  # whether to keep what it holds in a file when the manager dies
 
     @property
@@ -54,15 +56,16 @@ def fit_of(spec: WorkerSpec) -> int:
         page='',
         state='',
         lock='',
+        frames='',
         keep_held=False,
     )
     digest = hashlib.blake2b(repr(lasting).encode(), digest_size=8).digest()
     return int.from_bytes(digest, 'little')
 
 
-def hello(stage: str, slot: str, has: list[int]) -> Frame:
+def hello(stage: str, slot: str, has: list[int], last_frame: int = 0) -> Frame:
     """What a worker says first. ``has``: the items that it has received, answered or not."""
-    return Frame(line.HELLO, 0, marshal.dumps((stage, slot, has)))
+    return Frame(line.HELLO, last_frame, marshal.dumps((stage, slot, has)))
 
 
 def read_hello(frame: Frame) -> tuple[str, str, set[int]]:
@@ -80,6 +83,26 @@ def read_state_report(frame: Frame) -> tuple[dict[str, str], str]:
     """The values and the failure."""
     values, failure = marshal.loads(frame.body)
     return values, failure
+
+
+def looks_at(references: list[bytes]) -> Frame:
+    """The frames, by their references, that a worker was given and has not let go of."""
+    return Frame(line.LOOKS_AT, 0, marshal.dumps(references))
+
+
+def read_looks_at(frame: Frame) -> list[bytes]:
+    """The references."""
+    return list(marshal.loads(frame.body))
+
+
+def numbers(frames: Iterable[int]) -> bytes:
+    """Numbers of frames, as the body of what is said about them."""
+    return marshal.dumps(list(frames))
+
+
+def read_numbers(body: bytes) -> list[int]:
+    """The numbers."""
+    return list(marshal.loads(body))
 
 
 def frame_of(answer: Answer) -> Frame:

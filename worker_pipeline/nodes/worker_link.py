@@ -16,6 +16,7 @@ from worker_pipeline.nodes.lifecycle import ManagedNode
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.runtime import line
 from worker_pipeline.runtime.answers import Answer
+from worker_pipeline.runtime.frame_keeper import FrameKeeper
 from worker_pipeline.runtime.line import Frame, Line
 from worker_pipeline.runtime.line_server import LineServer, Taker
 
@@ -45,12 +46,15 @@ class WorkerLink:
         output_type: Any,
         concurrency: int,
         lines: LineServer,
+        frames: FrameKeeper,
         listener: LinkListener,
     ) -> None:
         self._node = node
         self._slot = slot
         self._lines = lines
         self._listener = listener
+        self._frames = frames
+        self._looked_at: list[bytes] = []
         self._line: Line | None = None
         profile = qos.work(concurrency)
         base = f'{stage}/{slot}'
@@ -62,10 +66,15 @@ class WorkerLink:
 
     # -- the line --------------------------------------------------------------------------------
 
-    def attach(self, fresh: Line, pid: int, has: set[int]) -> Taker:
-        """A worker has called; returns who is to be given what it says."""
+    def attach(self, fresh: Line, pid: int, has: set[int], last_frame: int) -> Taker:
+        """A worker has called; returns who is to be given what it says.
+
+        ``last_frame``: that it had made when it did.
+        """
         self.detach()
         self._line = fresh
+        needed = self._frames.joined(pid, self._release)
+        self._lines.send(fresh, line.NEEDED, last_frame, worker_contract.numbers(needed))
         self._listener.on_linked(self._slot, pid, has)
         return partial(self._take, pid)
 
@@ -74,6 +83,7 @@ class WorkerLink:
         if self._line is not None:
             self._lines.hang_up(self._line)
             self._line = None
+        self._looked_at = []
 
     def hear_out(self) -> None:
         """A worker has died: take what it said before."""
@@ -83,8 +93,14 @@ class WorkerLink:
     def _take(self, pid: int, frames: list[Frame]) -> None:
         told: list[Answer] = []
         for frame in frames:
+            if frame.kind == line.LOOKS_AT:
+                # Kept before what it looked at until now is let go of.
+                references = worker_contract.read_looks_at(frame)
+                self._looked_at = [self._frames.keep(each) for each in references]
+                continue
             if frame.kind != line.STATE:
-                told.append(worker_contract.answer_of(frame))
+                answer = worker_contract.answer_of(frame)
+                told.append(answer._replace(output=self._frames.keep(answer.output)))
                 continue
             # Its state is what it is after these answers.
             self._listener.on_answers(self._slot, told)
@@ -98,7 +114,11 @@ class WorkerLink:
         if self._line is not None:
             self._lines.send(self._line, line.ITEM, number, item)
         if self.work.is_watched:
-            self.work.show(item)
+            self.work.show(self._frames.whole(item))
+
+    def _release(self, frames: list[int]) -> None:
+        if self._line is not None:
+            self._lines.send(self._line, line.RELEASE, body=worker_contract.numbers(frames))
 
     def request(self, label: str) -> None:
         """Ask for a lifecycle transition. Its state tells whether it came about."""

@@ -72,6 +72,11 @@ class FrameWriter:
         """How many bytes of shared memory there are in all."""
         return sum(len(each.memory) for each in (*self._used.values(), *self._free))
 
+    @property
+    def last(self) -> int:
+        """The number of the frame that was written last; 0 before the first."""
+        return self._frames
+
     def write(self, data: memoryview) -> tuple[int, str]:
         """Write a frame: (its number, the name of its block). Raises NoRoomError."""
         block = self._take(len(data))
@@ -93,10 +98,11 @@ class FrameWriter:
         while len(self._free) > KEPT_FREE:
             self._drop(self._free.pop(0))
 
-    def release_all_but(self, frames: set[int]) -> None:
-        """Nobody needs any others."""
+    def release_all_but(self, frames: set[int], last: int) -> None:
+        """Of the frames up to the one with the number ``last`` nobody needs any others."""
         for frame in self._used.keys() - frames:
-            self.release(frame)
+            if frame <= last:
+                self.release(frame)
 
     def _take(self, size: int) -> _Block:
         for index in range(len(self._free) - 1, -1, -1):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from worker_pipeline.runtime import frame_reference
 from worker_pipeline.runtime.frame_blocks import FrameReader, blocks_of
@@ -40,9 +41,12 @@ class FrameKeeper:
         self._folder = folder
         self._count: dict[Key, int] = {}
         self._blocks: dict[Key, tuple[str, int]] = {}  # the block, and its size
-        # What a reference's end leads to, whichever thread it comes on, is done in `take_released`.
+        # What a reference's end leads to, whichever thread it comes on, is done in `settle`.
         self._dropped: deque[Key] = deque()
-        self._producers: set[str] = set()
+        # By the pid of a producer that is connected: how it is told.
+        self._tell: dict[str, Callable[[list[int]], None]] = {}
+        # What they are told comes when they are connected.
+        self._living: set[str] = set()
         self._reader = FrameReader(folder)
         self.in_use = 0  # bytes
 
@@ -62,9 +66,19 @@ class FrameKeeper:
         self._count[key] += 1
         return kept
 
-    def take_released(self) -> dict[int, list[int]]:
-        """The frames that nobody needs since the last call, by the pid of their living producer."""
-        released: dict[int, list[int]] = {}
+    def keep_within(self, values: Any) -> Any:
+        """Tables, lists and tuples with every payload in them as one that keeps its frame."""
+        if isinstance(values, bytes):
+            return self.keep(values)
+        if isinstance(values, dict):
+            return {key: self.keep_within(each) for key, each in values.items()}
+        if isinstance(values, (list, tuple)):
+            return type(values)(self.keep_within(each) for each in values)
+        return values
+
+    def settle(self) -> None:
+        """Tell producers which of their frames nobody needs any more."""
+        released: dict[str, list[int]] = {}
         while self._dropped:
             key = self._dropped.popleft()
             self._count[key] -= 1
@@ -74,20 +88,26 @@ class FrameKeeper:
             block, size = self._blocks.pop(key)
             self.in_use -= size
             producer, frame = key
-            if producer in self._producers:
-                released.setdefault(int(producer), []).append(frame)
-            else:
+            if producer in self._tell:
+                released.setdefault(producer, []).append(frame)
+            elif producer not in self._living:
                 (self._folder / block).unlink(missing_ok=True)
-        return released
+        for producer, frames in released.items():
+            self._tell[producer](frames)
 
-    def joined(self, pid: int) -> set[int]:
-        """A producer lives, and is connected; returns its frames that are needed."""
-        self._producers.add(str(pid))
+    def joined(self, pid: int, tell: Callable[[list[int]], None]) -> set[int]:
+        """A producer lives, and is connected; returns its frames that are needed.
+
+        ``tell``: called with those that are needed no more.
+        """
+        self._living.add(str(pid))
+        self._tell[str(pid)] = tell
         return {frame for producer, frame in self._count if producer == str(pid)}
 
     def gone(self, pid: int) -> None:
         """A producer is dead: its blocks go, but for those that are needed."""
-        self._producers.discard(str(pid))
+        self._living.discard(str(pid))
+        self._tell.pop(str(pid), None)
         needed = {
             block for (producer, _), (block, _) in self._blocks.items() if producer == str(pid)
         }
@@ -96,7 +116,8 @@ class FrameKeeper:
                 path.unlink(missing_ok=True)
 
     def sweep(self, living: set[int]) -> None:
-        """Take away the blocks of producers that are dead and that nobody needs."""
+        """Take away what nobody needs of producers that are not among the living."""
+        self._living.update(str(each) for each in living)
         pids = {path.name.partition('.')[0] for path in blocks_of(self._folder, '')}
         for pid in pids:
             if pid.isdecimal() and int(pid) not in living:

@@ -7,16 +7,24 @@ as somebody looks: the stage that works on it, and one that has kept it, or an a
 
 from __future__ import annotations
 
+import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rclpy.serialization import deserialize_message, serialize_message
 
+from worker_pipeline.runtime import frame_reference
 from worker_pipeline.runtime.frame_blocks import FrameReader, FrameWriter, NoRoomError
-from worker_pipeline.runtime.frame_reference import Reference, bytes_after, decode, encode
-from worker_pipeline.runtime.frame_reference import is_reference as is_reference
+from worker_pipeline.runtime.frame_reference import (
+    Reference,
+    bytes_after,
+    decode,
+    encode,
+    is_reference,
+)
 
 # Less than this costs less to send than to speak of, bytes.
 LEAST = 64 * 1024
@@ -24,7 +32,7 @@ _LENGTH_SIZE = 4
 
 
 class FrameMessages:
-    """Serialises and deserialises; one worker's, used by one thread at a time.
+    """Serialises and deserialises; one worker's, by its main thread.
 
     ``tell`` is told, once, that frames go the ordinary way as there is no room for them.
     """
@@ -43,6 +51,9 @@ class FrameMessages:
         self._tell = tell
         self._told = False
         self._after = bytes_after(output_type)
+        # Told by whoever reads the line; heeded by the thread that writes.
+        self._instructions: deque[tuple[str, list[int], int]] = deque()
+        self._looking = threading.Lock()
         self._looked_at: list[tuple[bytes, weakref.ref[Any]]] = []
 
     def deserialize(self, item: bytes) -> Any:
@@ -54,13 +65,45 @@ class FrameMessages:
         message = deserialize_message(reference.rest, self._input_type)
         # The setter would copy it.
         message._data = memoryview(frame.data)
-        self._looked_at.append((item, weakref.ref(frame)))
+        with self._looking:
+            self._looked_at.append((item, weakref.ref(frame)))
         return message
 
     def looked_at(self) -> list[bytes]:
         """The references of frames that were given out and that somebody still looks at."""
-        self._looked_at = [each for each in self._looked_at if each[1]() is not None]
-        return [item for item, _ in self._looked_at]
+        with self._looking:
+            self._looked_at = [each for each in self._looked_at if each[1]() is not None]
+            return [item for item, _ in self._looked_at]
+
+    @property
+    def last_frame(self) -> int:
+        """The number of the frame that was written last; 0 before the first."""
+        return self._writer.last if self._writer else 0
+
+    def release(self, frames: list[int]) -> None:
+        """Nobody needs these frames of ours any more. Any thread may call."""
+        self._instructions.append(('release', frames, 0))
+
+    def release_all_but(self, frames: list[int], last: int) -> None:
+        """Of those up to ``last`` nobody needs any others. Any thread may call."""
+        self._instructions.append(('needed', frames, last))
+
+    def whole(self, payload: bytes) -> bytes:
+        """The serialised message, with its data where it is a reference."""
+        if not is_reference(payload):
+            return payload
+        reference = decode(payload)
+        data = self._reader.read(reference.block, reference.frame, reference.size)
+        return frame_reference.whole(reference, data.data)
+
+    def _heed(self, writer: FrameWriter) -> None:
+        while self._instructions:
+            word, frames, last = self._instructions.popleft()
+            if word == 'release':
+                for frame in frames:
+                    writer.release(frame)
+            else:
+                writer.release_all_but(set(frames), last)
 
     def serialize(self, message: Any) -> bytes:
         """An output message's bytes, or a reference to them."""
@@ -69,6 +112,7 @@ class FrameMessages:
         data = memoryview(message.data).cast('B')
         if len(data) < LEAST:
             return bytes(serialize_message(message))
+        self._heed(self._writer)
         try:
             frame, block = self._writer.write(data)
         except NoRoomError as error:

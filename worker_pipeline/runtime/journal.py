@@ -181,6 +181,8 @@ class Outbox:
         self._depth = 0
         self._effects: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.snapshot: Callable[[], Mapping[str, Any]] = dict
+        # Called when all that an event led to is done.
+        self.settle: Callable[[], None] = lambda: None
 
     def __enter__(self) -> None:
         self._depth += 1
@@ -206,6 +208,7 @@ class Outbox:
                     effect(*arguments)
                 except Exception:  # the others are as important
                     self._on_error(f'internal error:\n{traceback.format_exc()}')
+        self.settle()
         if self.journal.grown:
             self.begin_anew()
 

@@ -22,9 +22,12 @@ HELLO = 1  # who it is, and what it has; the first of all
 STATE = 2  # its lifecycle state, and how it stands
 OUTPUT = 3  # the answer to an item: a message
 OUTCOME = 4  # or that there is none, and why
+LOOKS_AT = 7  # the frames that it was given and has not let go of
 # From a stage to its worker:
 ITEM = 5
 REQUEST = 6  # of a lifecycle transition
+RELEASE = 8  # frames of its own that nobody needs any more
+NEEDED = 9  # those that somebody does, of all that it had made when it said hello
 
 _HEAD = struct.Struct('<IIQ')  # size of the body, kind, number
 # As plain numbers: to put two flags of an enum together takes longer than a call of the kernel.

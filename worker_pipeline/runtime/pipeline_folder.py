@@ -60,7 +60,10 @@ class PipelineFolder:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f'{os.getpid()} {start_of(os.getpid())}'.encode(), 0)
         self.run = secrets.randbits(63)
-        for each in (self.workers, self.states):
+        self._make_folders()
+
+    def _make_folders(self) -> None:
+        for each in (self.workers, self.states, self.frames):
             each.mkdir(exist_ok=True, mode=0o700)
 
     def _locked(self, namespace: str) -> int:
@@ -99,6 +102,11 @@ class PipelineFolder:
     def states(self) -> Path:
         """What stages that remember have saved, a file for each slot."""
         return self.path / 'states'
+
+    @property
+    def frames(self) -> Path:
+        """Large payloads, in blocks that are used again and again."""
+        return self.path / 'frames'
 
     @property
     def journal(self) -> Path:
@@ -158,8 +166,7 @@ class PipelineFolder:
     def forget_all(self) -> None:
         """Begin anew: nothing that is here is of use."""
         self._remove_all_but(self.lock_file, self._helpers_file)
-        for each in (self.workers, self.states):
-            each.mkdir(exist_ok=True, mode=0o700)
+        self._make_folders()
 
     def _remove_all_but(self, *kept: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # somebody has tidied up

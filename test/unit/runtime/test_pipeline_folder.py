@@ -403,6 +403,7 @@ def test_everything_can_be_forgotten_but_who_is_here():
         folder.note_helper(os.getpid())
         folder.forget_all()
         assert sorted(each.name for each in folder.path.iterdir()) == [
+            'frames',
             'helpers',
             'manager',
             'states',

@@ -1,0 +1,130 @@
+"""Camera frames in shared memory, in a real pipeline: never lost, doubled or torn."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from support.frames import HEIGHT, WIDTH, checksum
+
+from worker_pipeline.airside.image import from_message
+from worker_pipeline.testing import wait_for
+
+FRAMES = 100
+
+
+def blocks(manager) -> dict[str, int]:
+    """The files with frames that there are, by name: bytes."""
+    return {each.name: each.stat().st_size for each in (manager.folder / 'frames').iterdir()}
+
+
+def stamp(message: Header) -> int:
+    """ns."""
+    return message.stamp.sec * 10**9 + message.stamp.nanosec
+
+
+def parameters(frames: int = FRAMES, **settings) -> dict:
+    stages = {
+        'camera': {'plugin': 'support.frames:Camera', 'params': {'frames': frames}},
+        'pass': {'plugin': 'support.frames:Pass', 'input': 'camera', 'workers': 2},
+        'check': {'plugin': 'support.frames:Check', 'input': 'pass', 'workers': 2},
+    }
+    for name in ('pass', 'check'):
+        stages[name]['overflow'] = 'block'
+    return {'stages': list(stages), **stages, **settings}
+
+
+def wait_for_all(answers: list, count: int, manager) -> None:
+    wait_for(lambda: len(answers) >= count, f'{count} answers', 60.0, manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
+    stamps = [stamp(each) for each in answers]
+    assert stamps == sorted(set(stamps))
+
+
+def test_frames_go_by_reference_and_their_memory_is_used_again(start, observer):
+    """A hundred frames in the room for some; nothing of it is left at the end."""
+    manager = start(parameters(frames=100_000))
+    answers = observer.collect('check/output')
+    wait_for_all(answers, FRAMES, manager)
+    sizes = blocks(manager)
+    assert sizes
+    assert len(sizes) < 40
+    assert sum(sizes.values()) < 20e6
+    manager.signal(signal.SIGINT)
+    assert manager.wait() == 0
+    assert not manager.folder.exists()
+
+
+@pytest.mark.parametrize('victim', ['camera/worker_0', 'pass/worker_0', 'check/worker_0'])
+def test_whoever_is_killed_no_frame_is_torn_or_lost(start, observer, victim):
+    """Its frames that are needed outlive it; then they go."""
+    manager = start(parameters(frames=100_000))
+    answers = observer.collect('check/output')
+    wait_for(lambda: len(answers) > 30, 'some answers', seen=manager.show)
+    for _ in range(3):
+        killed = observer.kill(victim)
+        observer.wait_until_replaced(victim, killed)
+        left = f'{killed}.'
+        wait_for(
+            lambda left=left: not [each for each in blocks(manager) if each.startswith(left)],
+            'that its blocks are gone',
+            seen=lambda: blocks(manager),
+        )
+    wait_for_all(answers, len(answers) + 30, manager)
+    for stage in ('camera', 'pass', 'check'):
+        assert observer.count(stage, 'dropped') == observer.count(stage, 'quarantined') == 0
+
+
+def test_a_killed_manager_leaves_frames_for_the_next_one(start, observer):
+    """With a journal nothing is lost, and what nobody needs is swept."""
+    manager = start(parameters(frames=100_000, journal=True))
+    answers = observer.collect('check/output')
+    for _ in range(2):
+        enough = len(answers) + 30
+        wait_for(lambda enough=enough: len(answers) > enough, 'some answers', 30.0, manager.show)
+        os.kill(manager.process.pid, signal.SIGKILL)
+        manager.wait()
+        (manager.folder / 'frames' / '99999999.1').write_bytes(b'left by a crash')
+        manager.start_again()
+    wait_for(lambda: '99999999.1' not in blocks(manager), 'that it is swept')
+    enough = len(answers) + 30
+    wait_for(lambda: len(answers) > enough, 'more answers', 30.0, manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
+    stamps = list(dict.fromkeys(stamp(each) for each in answers))
+    assert stamps == sorted(stamps)
+    assert sum(blocks(manager).values()) < 40e6
+
+
+def test_a_stage_may_keep_what_it_looked_at(start, observer):
+    """For as long as it does, its frame is not written over."""
+    settings = parameters(frames=100_000)
+    settings['check'] |= {'workers': 1, 'params': {'keeps': 5}}
+    manager = start(settings)
+    answers = observer.collect('check/output')
+    wait_for_all(answers, 60, manager)
+
+
+def test_a_listener_outside_is_given_the_whole_image(start, observer):
+    """As rqt_image_view and rosbag need it."""
+    settings = parameters(frames=100_000)
+    settings['camera']['period'] = 0.02
+    start(settings)
+    images = observer.collect('camera/output', Image)
+    wait_for(lambda: len(images) > 5, 'images')
+    for image in images[:5]:
+        assert (image.height, image.width) == (HEIGHT, WIDTH)
+        assert str(checksum(from_message(image))) == image.header.frame_id
+
+
+@pytest.mark.parametrize('frame_memory', [0.0, 1.0], ids=['none', 'too little'])
+def test_without_shared_memory_frames_go_by_sockets(start, observer, frame_memory):
+    """None is lost for that; it is told."""
+    manager = start(parameters(frames=100_000, frame_memory=frame_memory))
+    answers = observer.collect('check/output')
+    wait_for_all(answers, FRAMES, manager)
+    assert sum(blocks(manager).values()) <= 5 * 1e6 * frame_memory
+    told = 'frames go by sockets instead of shared memory' in manager.output
+    assert told == (frame_memory > 0)
