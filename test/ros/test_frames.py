@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -18,7 +19,12 @@ FRAMES = 100
 
 def blocks(manager) -> dict[str, int]:
     """The files with frames that there are, by name: bytes."""
-    return {each.name: each.stat().st_size for each in (manager.folder / 'frames').iterdir()}
+    found = {}
+    with contextlib.suppress(FileNotFoundError):  # not there yet; or it goes as we look
+        for each in (manager.folder / 'frames').iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found[each.name] = each.stat().st_size
+    return found
 
 
 def stamp(message: Header) -> int:
@@ -128,3 +134,33 @@ def test_without_shared_memory_frames_go_by_sockets(start, observer, frame_memor
     assert sum(blocks(manager).values()) <= 5 * 1e6 * frame_memory
     told = 'frames go by sockets instead of shared memory' in manager.output
     assert told == (frame_memory > 0)
+
+
+@pytest.mark.parametrize('overflow', ['block', 'drop_oldest'])
+def test_full_memory_does_what_a_full_queue_does(start, observer, overflow):
+    """It holds up the camera, or costs the oldest frames; and is never exceeded."""
+    stages = {
+        'camera': {'plugin': 'support.frames:Camera', 'period': 0.005, 'params': {'frames': 200}},
+        'check': {
+            'plugin': 'support.frames:Check',
+            'input': 'camera',
+            'overflow': overflow,
+            'queue_size': 1000,
+            'params': {'seconds': 0.01},
+        },
+    }
+    manager = start({'stages': list(stages), 'frame_memory': 4.0, **stages})
+    answers = observer.collect('check/output')
+    most = 0
+
+    def all_done() -> bool:
+        nonlocal most
+        most = max(most, sum(blocks(manager).values()))
+        counts = [observer.count('check', each) for each in ('completed', 'dropped')]
+        return sum(counts) == 200
+
+    wait_for(all_done, '200 frames done or dropped', 60.0, lambda: observer.values('check'))
+    assert {each.frame_id for each in answers} == {'whole'}
+    assert (observer.count('check', 'dropped') > 0) == (overflow == 'drop_oldest')
+    assert 2e6 < most <= 4e6
+    assert 'frames go by sockets' not in manager.output

@@ -226,6 +226,15 @@ class Ledger:
         self.counters.dropped += count
         return count
 
+    def drop_oldest(self) -> bool:
+        """Drop the oldest item that waits, to make room; whether there was one."""
+        if not self._waiting:
+            return False
+        self._log('drop_oldest')
+        self._finish(self._waiting.popleft())
+        self.counters.dropped += 1
+        return True
+
     # -- to the workers ----------------------------------------------------------------------
 
     def assign(self, worker: str, *, fresh: bool = True) -> Item | None:

@@ -141,7 +141,7 @@ class ManagerNode(ManagedNode):
         journal = Journal(folder.journal, folder.run, payloads=config.journal)
         outbox = self._outbox = Outbox(journal, self._complain_of_journal)
         frames = self._frames = FrameKeeper(folder.frames)
-        outbox.settle = frames.settle
+        outbox.settle = self._settle_frames
         self._quarantine = Quarantine(
             self._quarantine_publisher,
             default_folder(namespace),
@@ -214,6 +214,11 @@ class ManagerNode(ManagedNode):
         self._config = config
         for name, stage in config.stages.items():
             self.stages[name].reconfigure(stage)
+
+    def _settle_frames(self) -> None:
+        if self._frames is not None and self._frames.settle():
+            for stage in self.stages.values():
+                stage.on_frames_released()
 
     def _take_over(self, legacies: Mapping[str, Legacy]) -> None:
         for name, legacy in legacies.items():
@@ -422,8 +427,7 @@ class ManagerNode(ManagedNode):
             stage.tick(now)
         if not self._flowing and self.state == 'active':
             self._begin_if_ready()
-        if self._frames is not None:
-            self._frames.settle()
+        self._settle_frames()
         if self._spares is not None:
             self._spares.tick(now, calm=self._flowing and not self._starts_workers())
         if self.config.exit_when_done and self._flowing and not self._stopping and self._done():

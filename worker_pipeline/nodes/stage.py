@@ -27,6 +27,8 @@ from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import answers, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
+from worker_pipeline.runtime.frame_blocks import room_for
+from worker_pipeline.runtime.frame_reference import decode, is_reference
 from worker_pipeline.runtime.inheritance import Legacy
 from worker_pipeline.runtime.pipeline_folder import forget_page
 from worker_pipeline.runtime.saved_state import SavedState
@@ -74,6 +76,8 @@ class StageNode(ManagedNode):
         self._legacy: Legacy | None = None
         self._releases: list[Callable[[], object]] = []  # of the inputs
         self._period_timer: Any = None
+        self._frame_size = 0  # of the largest of its outputs that go by shared memory, bytes
+        self._waits_for_frames = False
         # Groups of their own: whoever waits for a drain holds up nothing.
         for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
             self.create_service(
@@ -360,10 +364,38 @@ class StageNode(ManagedNode):
         for follower in self.followers:
             if follower.room() <= 0:
                 return False
+        if self._frame_size and not self._has_room_for_a_frame():
+            return False
         if not self.ledger.ordered:
             return True
         capacity = len(self.pool) * self.workers.concurrency
         return self.ledger.outstanding < max(self.config.queue_size, capacity)
+
+    def _has_room_for_a_frame(self) -> bool:
+        """Whether one more frame may be made; where queues drop their oldest, they do for it."""
+        frames, limit = self._around.frames, self._around.pipeline.frame_memory * 1e6
+        while frames.needed + (self.ledger.in_flight + 1) * self._frame_size > limit > 0:
+            dropped = [
+                each.ledger.drop_oldest()
+                for each in self.followers
+                if each.config.overflow is Overflow.DROP_OLDEST
+            ]
+            # What was dropped may be needed elsewhere; and without any at all, who makes one will
+            # find that there is no room.
+            if not any(dropped) and (frames.needed or self.ledger.in_flight):
+                self._waits_for_frames = True
+                return False
+            if not any(dropped):
+                return True
+            frames.settle()
+        return True
+
+    def on_frames_released(self) -> None:
+        """There is more room for frames than there was."""
+        if self._waits_for_frames:
+            self._waits_for_frames = False
+            with self._outbox:
+                self.pump()
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -377,6 +409,8 @@ class StageNode(ManagedNode):
         """Book an answer, and pass on what it settles."""
         ledger, number, kind = self.ledger, answer.number, answer.kind
         if kind == answers.OUTPUT:
+            if is_reference(answer.output):
+                self._frame_size = max(self._frame_size, room_for(decode(answer.output).size))
             self._settle(ledger.complete(worker, number, (answer.output,)))
         elif kind == answers.NONE:
             self._settle(ledger.complete(worker, number))

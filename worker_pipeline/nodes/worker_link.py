@@ -54,7 +54,7 @@ class WorkerLink:
         self._lines = lines
         self._listener = listener
         self._frames = frames
-        self._looked_at: list[bytes] = []
+        self._name = f'{stage}/{slot}'
         self._line: Line | None = None
         profile = qos.work(concurrency)
         base = f'{stage}/{slot}'
@@ -83,7 +83,7 @@ class WorkerLink:
         if self._line is not None:
             self._lines.hang_up(self._line)
             self._line = None
-        self._looked_at = []
+        self._frames.look(self._name, [])
 
     def hear_out(self) -> None:
         """A worker has died: take what it said before."""
@@ -96,7 +96,7 @@ class WorkerLink:
             if frame.kind == line.LOOKS_AT:
                 # Kept before what it looked at until now is let go of.
                 references = worker_contract.read_looks_at(frame)
-                self._looked_at = [self._frames.keep(each) for each in references]
+                self._frames.look(self._name, references)
                 continue
             if frame.kind != line.STATE:
                 answer = worker_contract.answer_of(frame)

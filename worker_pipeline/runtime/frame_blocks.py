@@ -55,7 +55,7 @@ class _Block:
 class FrameWriter:
     """A producer's blocks. ``folder``: where they are; ``prefix``: of their names, and no other's.
 
-    ``limit``: bytes of shared memory at most.
+    ``limit``: bytes of shared memory that all producers of the folder may have together.
     """
 
     def __init__(self, folder: Path, prefix: str, limit: int) -> None:
@@ -66,11 +66,6 @@ class FrameWriter:
         self._frames = 0
         self._used: dict[int, _Block] = {}  # by frame
         self._free: list[_Block] = []  # the one used last, which is likeliest in the cache, last
-
-    @property
-    def size(self) -> int:
-        """How many bytes of shared memory there are in all."""
-        return sum(len(each.memory) for each in (*self._used.values(), *self._free))
 
     @property
     def last(self) -> int:
@@ -108,13 +103,13 @@ class FrameWriter:
         for index in range(len(self._free) - 1, -1, -1):
             if size <= self._free[index].room:
                 return self._free.pop(index)
-        length = -(-(OFFSET + size) // _PAGE) * _PAGE
-        while self._free and self.size + length > self._limit:
+        length = room_for(size)
+        while (used := size_of(self._folder)) + length > self._limit:
+            if not self._free:
+                raise NoRoomError(
+                    f'found {used / 1e6:.0f} MB of frames; allowed: {self._limit / 1e6:g} MB'
+                )
             self._drop(self._free.pop(0))
-        if self.size + length > self._limit:
-            raise NoRoomError(
-                f'found {self.size / 1e6:.0f} MB of frames; allowed: {self._limit / 1e6:g} MB'
-            )
         return self._make(length)
 
     def _make(self, length: int) -> _Block:
@@ -188,6 +183,21 @@ class FrameReader:
             with contextlib.suppress(BufferError):
                 self._mapped[name].close()
                 del self._mapped[name]
+
+
+def room_for(size: int) -> int:
+    """How many bytes of shared memory a frame of so many takes."""
+    return -(-(OFFSET + size) // _PAGE) * _PAGE
+
+
+def size_of(folder: Path) -> int:
+    """How many bytes all blocks have."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as files:
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                total += file.stat().st_size
+    return total
 
 
 def blocks_of(folder: Path, prefix: str) -> Iterator[Path]:

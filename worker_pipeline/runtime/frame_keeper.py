@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_pipeline.runtime import frame_reference
-from worker_pipeline.runtime.frame_blocks import FrameReader, blocks_of
+from worker_pipeline.runtime.frame_blocks import FrameReader, blocks_of, room_for
 from worker_pipeline.runtime.frame_reference import decode, is_reference
 
 # Who made a frame, and which of his it is.
@@ -47,6 +47,8 @@ class FrameKeeper:
         self._tell: dict[str, Callable[[list[int]], None]] = {}
         # What they are told comes when they are connected.
         self._living: set[str] = set()
+        # By worker: what it was given and has not let go of.
+        self._looks: dict[str, list[Kept]] = {}
         self._reader = FrameReader(folder)
         self.in_use = 0  # bytes
 
@@ -61,10 +63,29 @@ class FrameKeeper:
         kept.dropped = self._dropped.append
         if key not in self._count:
             self._count[key] = 0
-            self._blocks[key] = reference.block, reference.size
-            self.in_use += reference.size
+            room = room_for(reference.size)
+            self._blocks[key] = reference.block, room
+            self.in_use += room
         self._count[key] += 1
         return kept
+
+    def look(self, worker: str, references: list[bytes]) -> None:
+        """A worker looks at these, answered or not; and at no others."""
+        before = self._looks.pop(worker, [])
+        if references:
+            kept = map(self.keep, references)
+            self._looks[worker] = [each for each in kept if isinstance(each, Kept)]
+        del before
+
+    @property
+    def needed(self) -> int:
+        """Bytes of frames that are needed for items, rather than kept by stages for themselves."""
+        kept = {each.key for looks in self._looks.values() for each in looks}
+        alone = [key for key in kept if self._count[key] <= self._looks_at(key)]
+        return self.in_use - sum(self._blocks[key][1] for key in alone)
+
+    def _looks_at(self, key: Key) -> int:
+        return sum(each.key == key for looks in self._looks.values() for each in looks)
 
     def keep_within(self, values: Any) -> Any:
         """Tables, lists and tuples with every payload in them as one that keeps its frame."""
@@ -76,9 +97,10 @@ class FrameKeeper:
             return type(values)(self.keep_within(each) for each in values)
         return values
 
-    def settle(self) -> None:
-        """Tell producers which of their frames nobody needs any more."""
+    def settle(self) -> bool:
+        """Tell producers which of their frames nobody needs any more; whether there were any."""
         released: dict[str, list[int]] = {}
+        before = self.in_use
         while self._dropped:
             key = self._dropped.popleft()
             self._count[key] -= 1
@@ -94,6 +116,7 @@ class FrameKeeper:
                 (self._folder / block).unlink(missing_ok=True)
         for producer, frames in released.items():
             self._tell[producer](frames)
+        return self.in_use < before
 
     def joined(self, pid: int, tell: Callable[[list[int]], None]) -> set[int]:
         """A producer lives, and is connected; returns its frames that are needed.

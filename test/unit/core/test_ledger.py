@@ -1258,3 +1258,16 @@ def test_the_totals_go_on_after_a_crash():
     for name in Counters.__slots__:
         assert getattr(anew.counters, name) == getattr(ledger.counters, name)
     assert anew.counters.completed == 3
+
+
+def test_the_oldest_can_be_dropped_to_make_room():
+    """As a full queue does; what is being worked on stays."""
+    ledger = Ledger(queue_size=10)
+    assert not ledger.drop_oldest()
+    for number in range(3):
+        ledger.accept(key(number), number, 0.0)
+    assert ledger.assign('w0').payload == 0
+    assert ledger.drop_oldest()
+    assert ledger.counters.dropped == 1
+    assert ledger.assign('w0').payload == 2
+    assert not ledger.drop_oldest()

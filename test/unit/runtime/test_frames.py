@@ -23,6 +23,8 @@ from worker_pipeline.runtime.frame_blocks import (
     FrameReader,
     FrameWriter,
     NoRoomError,
+    room_for,
+    size_of,
 )
 from worker_pipeline.runtime.frame_keeper import FrameKeeper, Kept
 from worker_pipeline.runtime.frame_reference import (
@@ -162,12 +164,25 @@ def test_there_is_a_limit_and_what_is_not_needed_makes_room(tmp_path, writer):
     half = memoryview(bytes(LIMIT // 2 - OFFSET))
     first, _ = writer.write(half)
     writer.write(half)
-    assert writer.size == LIMIT
+    assert size_of(tmp_path) == LIMIT
     with pytest.raises(NoRoomError, match=r'found 67 MB of frames; allowed: 67\.1'):
         writer.write(half)
     writer.release(first)
     writer.write(half)
     assert sum(each.stat().st_size for each in tmp_path.iterdir()) == LIMIT
+
+
+def test_the_limit_holds_for_all_producers_together(tmp_path, writer):
+    """Whoever has it, it is used."""
+    half = memoryview(bytes(LIMIT // 2 - OFFSET))
+    other = FrameWriter(tmp_path, '8.', LIMIT)
+    other.write(half)
+    number, _ = other.write(half)
+    with pytest.raises(NoRoomError):
+        writer.write(half)
+    other.release(number)
+    other.close()
+    writer.write(half)
 
 
 def test_few_free_blocks_are_kept(tmp_path, writer):
@@ -200,7 +215,7 @@ def test_a_frame_is_released_when_the_last_reference_to_it_is_gone(tmp_path):
     ledgers = [[one], [one], [keeper.keep(reference_to(1, '7.1'))]]
     assert isinstance(one, Kept)
     assert one == reference_to(1, '7.1')
-    assert keeper.in_use == 100_000
+    assert keeper.in_use == room_for(100_000)
     del one
     while ledgers:
         gc.disable()  # by counting references alone
@@ -260,3 +275,20 @@ def test_the_whole_message_is_there_for_those_who_need_it(tmp_path, writer):
     keeper = FrameKeeper(tmp_path)
     assert deserialize_message(keeper.whole(keeper.keep(payload)), Image) == message
     assert keeper.whole(rest) is rest
+
+
+def test_what_a_stage_keeps_for_itself_is_in_use_and_not_needed_for_items(tmp_path):
+    """So that nobody waits for it to be let go of."""
+    keeper = FrameKeeper(tmp_path)
+    ledger = [keeper.keep(reference_to(1, '7.1')), keeper.keep(reference_to(2, '7.2'))]
+    room = room_for(100_000)
+    keeper.look('check/worker_0', [reference_to(1, '7.1')])
+    keeper.look('check/worker_1', [reference_to(1, '7.1')])
+    assert (keeper.in_use, keeper.needed) == (2 * room, 2 * room)
+    del ledger[0]
+    keeper.settle()
+    assert (keeper.in_use, keeper.needed) == (2 * room, room)
+    keeper.look('check/worker_0', [])
+    keeper.look('check/worker_1', [])
+    keeper.settle()
+    assert (keeper.in_use, keeper.needed) == (room, room)
