@@ -17,6 +17,7 @@ from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.runtime import line
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
+from worker_pipeline.runtime.frame_reference import is_reference
 from worker_pipeline.runtime.line import Frame, Line
 from worker_pipeline.runtime.line_server import LineServer, Taker
 
@@ -100,7 +101,9 @@ class WorkerLink:
                 continue
             if frame.kind != line.STATE:
                 answer = worker_contract.answer_of(frame)
-                told.append(answer._replace(output=self._frames.keep(answer.output)))
+                if is_reference(answer.output):
+                    answer = answer._replace(output=self._frames.keep(answer.output))
+                told.append(answer)
                 continue
             # Its state is what it is after these answers.
             self._listener.on_answers(self._slot, told)

@@ -99,6 +99,8 @@ class FrameKeeper:
 
     def settle(self) -> bool:
         """Tell producers which of their frames nobody needs any more; whether there were any."""
+        if not self._dropped:
+            return False
         released: dict[str, list[int]] = {}
         before = self.in_use
         while self._dropped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from pathlib import Path
 
@@ -37,12 +36,16 @@ def exit_code_of(pid: int) -> int | None:
 
 
 def resident_size(pid: int) -> int:
-    """The resident size of a process in bytes; 0 when it is gone."""
+    """The resident size of a process in bytes; 0 when it is gone.
+
+    Without shared memory: frames that it looks at are others' as much as its own.
+    """
     try:
-        pages = Path(f'/proc/{pid}/statm').read_bytes().split()[1]
+        lines = Path(f'/proc/{pid}/status').read_bytes().splitlines()
     except OSError:
         return 0
-    return int(pages) * mmap.PAGESIZE
+    kilobytes = [line.split()[1] for line in lines if line.startswith((b'RssAnon:', b'RssFile:'))]
+    return sum(map(int, kilobytes)) * 1024
 
 
 def processor_time(pid: int) -> float:
