@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.dds_profile import Transports
 from worker_pipeline.runtime.package_share import package_share
+from worker_pipeline.runtime.proc import start_of
 from worker_pipeline.testing.waiting import NotSeenError, wait_for
 
 DEPTH = 5000
@@ -176,10 +177,19 @@ class PipelineProbe:
         return wait_for(newest, what, timeout)
 
     def kill(self, worker: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Signal a worker, which is to be on this machine; returns its pid."""
-        pid = self.pid_of(worker)
-        os.kill(pid, number)
-        return pid
+        """Signal a worker, which is to be on this machine; returns its pid.
+
+        Where the last that was heard of it is of a process that is dead, it waits for the next one.
+        """
+
+        def killed() -> int:
+            pid = self.pid_of(worker)
+            if start_of(pid) is None:
+                return 0
+            os.kill(pid, number)
+            return pid
+
+        return wait_for(killed, f'a heartbeat of {worker} from a process that lives')
 
     def wait_until_replaced(self, worker: str, victim: int, timeout: float = 30.0) -> int:
         """Wait until another process than ``victim`` is active in its place; returns its pid."""
