@@ -64,6 +64,7 @@ class PipelineProbe:
         self.node.create_subscription(
             DiagnosticStatus, 'quarantine', self.quarantined.append, latched
         )
+        self._closing = False
         self._collected: set[str] = set()
         self._feeders: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
@@ -81,14 +82,18 @@ class PipelineProbe:
         """Leave the graph; once is enough."""
         if not self._context.ok():
             return
-        self._executor.shutdown()
+        # Not by the executor's own shutdown, which takes away what its thread may be about to use.
+        self._closing = True
+        self._executor.create_task(lambda: None)  # wakes it
         self._thread.join(5.0)
+        self._executor.shutdown()
         self.node.destroy_node()
         self._context.try_shutdown()
 
     def _spin(self) -> None:
         with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+            while not self._closing:
+                self._executor.spin_once(timeout_sec=0.5)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.diagnostics.append({status.name: status for status in message.status})
