@@ -27,19 +27,6 @@ def statuses(observer, name: str) -> list[DiagnosticStatus]:
     return [each[node] for each in observer.diagnostics if node in each]
 
 
-def wait_for_status(observer, name: str, level: bytes, message: str) -> DiagnosticStatus:
-    """Wait until the newest status is so; ``message``: the beginning of its message."""
-
-    def newest() -> DiagnosticStatus | None:
-        told = statuses(observer, name)[-1:]
-        fits = told and told[0].level == level and told[0].message.startswith(message)
-        return told[0] if fits else None
-
-    return wait_for(
-        newest, f'{name}: {level!r} {message!r}', seen=lambda: statuses(observer, name)[-3:]
-    )
-
-
 def test_a_replacement_within_milliseconds_is_seen_by_who_looks_once_a_second(start, observer):
     """OK, WARN, OK: of the worker, its stage and the manager; and what was counted is right."""
     start({'stages': ['echo'], 'echo': stage('Echo', workers=2, queue_size=100)})
@@ -47,17 +34,17 @@ def test_a_replacement_within_milliseconds_is_seen_by_who_looks_once_a_second(st
     feed = observer.feeder('echo/input')
     observer.wait_until_active('echo', 2)
     for name in ('echo/worker_0', 'echo', 'manager'):
-        wait_for_status(observer, name, OK, 'active')
+        observer.wait_for_status(name, OK, 'active')
     for number in range(20):
         feed.publish(header(number))
     wait_for(lambda: len(answers) == 20, 'the answers')
     os.kill(observer.pid_of('echo/worker_0'), signal.SIGKILL)
-    told = wait_for_status(observer, 'echo/worker_0', WARN, 'replaced: killed by SIGKILL')
+    told = observer.wait_for_status('echo/worker_0', WARN, 'replaced: killed by SIGKILL')
     assert {each.key: each.value for each in told.values}['state'] == 'active'
-    wait_for_status(observer, 'echo', WARN, '1 of 2 workers not as they should be')
-    wait_for_status(observer, 'manager', WARN, 'echo: 1 of 2 workers not as they should be')
+    observer.wait_for_status('echo', WARN, '1 of 2 workers not as they should be')
+    observer.wait_for_status('manager', WARN, 'echo: 1 of 2 workers not as they should be')
     for name in ('echo/worker_0', 'echo', 'manager'):
-        wait_for_status(observer, name, OK, 'active')
+        observer.wait_for_status(name, OK, 'active')
     assert observer.values('echo/worker_0')['restarts'] == '1'
     assert observer.values('echo/worker_1')['restarts'] == '0'
     assert observer.values('manager')['restarts'] == '1'
@@ -74,10 +61,10 @@ def test_silence_is_stale(start, observer):
     observer.wait_until_active('echo', 1)
     pid = observer.pid_of('echo/worker_0')
     os.kill(pid, signal.SIGSTOP)
-    wait_for_status(observer, 'echo/worker_0', STALE, 'no heartbeat for ')
-    wait_for_status(observer, 'echo', WARN, '1 of 1 workers')
+    observer.wait_for_status('echo/worker_0', STALE, 'no heartbeat for ')
+    observer.wait_for_status('echo', WARN, '1 of 1 workers')
     os.kill(pid, signal.SIGCONT)
-    wait_for_status(observer, 'echo/worker_0', OK, 'active')
+    observer.wait_for_status('echo/worker_0', OK, 'active')
 
 
 def test_what_is_dropped_is_a_warning_while_it_goes_on(start, observer):
@@ -88,8 +75,8 @@ def test_what_is_dropped_is_a_warning_while_it_goes_on(start, observer):
     for number in range(8):
         feed.publish(header(number))
     # One in work, one prefetched, one waits.
-    wait_for_status(observer, 'work', WARN, '5 dropped')
-    wait_for_status(observer, 'work', OK, 'active')
+    observer.wait_for_status('work', WARN, '5 dropped')
+    observer.wait_for_status('work', OK, 'active')
     assert observer.count('work', 'dropped') == 5
 
 
@@ -98,15 +85,15 @@ def test_what_is_paused_by_hand_is_told(start, observer):
     start({'stages': ['echo'], 'echo': stage('Echo', workers=2)})
     observer.wait_until_active('echo', 2)
     assert observer.change_state('echo', 'deactivate')
-    wait_for_status(observer, 'echo', WARN, 'paused')
-    wait_for_status(observer, 'manager', WARN, 'echo: paused')
+    observer.wait_for_status('echo', WARN, 'paused')
+    observer.wait_for_status('manager', WARN, 'echo: paused')
     assert observer.change_state('echo', 'activate')
     assert observer.change_state('echo/worker_1', 'deactivate')
-    wait_for_status(observer, 'echo/worker_1', WARN, 'cordoned')
+    observer.wait_for_status('echo/worker_1', WARN, 'cordoned')
     assert observer.change_state('echo/worker_1', 'activate')
-    wait_for_status(observer, 'manager', OK, 'active')
+    observer.wait_for_status('manager', OK, 'active')
     assert observer.change_state('manager', 'deactivate')
-    wait_for_status(observer, 'manager', WARN, 'paused')
+    observer.wait_for_status('manager', WARN, 'paused')
 
 
 def test_what_a_worker_takes_of_the_machine_is_what_the_kernel_tells(start, observer):

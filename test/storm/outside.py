@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections import Counter
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 from support.observing import number_of
@@ -19,6 +17,7 @@ from support.outside import without_shared_memory
 from storm.history import Heard
 from storm.recording import Recorder
 from storm.stages import MARKS
+from worker_pipeline.nodes.executor import Spinner
 
 DEPTH = 5000
 # What is added up over the managers that come and go, each of which may count from nothing.
@@ -52,17 +51,12 @@ class Outside:
         ):
             self._node.create_subscription(message_type, topic, take, profile)
         self._publisher = self._node.create_publisher(Header, 'first/input', DEPTH)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+        self._spinner = Spinner(self._executor)
 
     def close(self) -> None:
         """Leave the graph."""
+        self._spinner.close(5.0)
         self._executor.shutdown()
-        self._thread.join(5.0)
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
 

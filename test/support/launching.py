@@ -16,6 +16,7 @@ from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
 from launch_ros.substitutions import FindPackageShare
 
 from support.managing import python_path
+from support.marked import MARK, marked
 from worker_pipeline.testing import own_domain, wait_for
 
 PACKAGE = 'worker_pipeline'
@@ -43,7 +44,7 @@ class LaunchScene:
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'PYTHONPATH': python_path(),
             'ROS_HOME': str(self.folder / 'ros_home'),
-            'WORKER_PIPELINE_TEST_MARK': str(self.folder),
+            MARK: str(self.folder),
         }
 
     @property
@@ -63,14 +64,7 @@ class LaunchScene:
 
     def processes(self) -> list[psutil.Process]:
         """All that lives of what was started."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                is_dead = process.status() == psutil.STATUS_ZOMBIE
-                mark = process.environ().get('WORKER_PIPELINE_TEST_MARK')
-                if not is_dead and mark == str(self.folder) and process.pid != os.getpid():
-                    found.append(process)
-        return found
+        return marked(str(self.folder))
 
     def close(self) -> None:
         """Nothing is to be left; what is, ends."""

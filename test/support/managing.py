@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import yaml
 
+from support.marked import MARK, marked
 from worker_pipeline.runtime.pipeline_folder import folder_of
 
 REPOSITORY = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ class ManagerProcess:
             'PYTHONPATH': python_path(),
             'ROS_LOG_DIR': str(directory / 'ros_log'),
             'ROS_HOME': str(directory / 'ros_home'),
-            'WORKER_PIPELINE_TEST_MARK': self.mark,
+            MARK: self.mark,
             **(environment or {}),
         }
         usual = [*inside, sys.executable, '-m', module, 'manager', '--ros-args']
@@ -121,16 +122,7 @@ class ManagerProcess:
 
     def relatives(self) -> list[psutil.Process]:
         """The living processes that descend from the manager, and itself."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                if process.environ().get('WORKER_PIPELINE_TEST_MARK') == self.mark:
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return found
+        return marked(self.mark)
 
     def shared_memory(self) -> set[str]:
         """The files in shared memory that the manager and its relatives use now."""

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import cv2
-import psutil
 import pytest
 from support.managing import python_path
+from support.marked import MARK, marked
 
 from worker_pipeline.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
 from worker_pipeline.testing import own_domain, wait_for
@@ -43,7 +43,7 @@ def launch(tmp_path, photograph):
                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
                 'PYTHONPATH': python_path(),
                 'WORKER_PIPELINE_IMAGERY': str(photograph),
-                'WORKER_PIPELINE_TEST_MARK': str(tmp_path),
+                MARK: str(tmp_path),
             }
             command = [sys.executable, '-m', 'worker_pipeline.mission', '--duration', str(DURATION)]
             process = subprocess.Popen(
@@ -61,20 +61,8 @@ def launch(tmp_path, photograph):
         for process in started:
             process.kill()
             process.communicate()
-        for process in relatives(tmp_path):
+        for process in marked(str(tmp_path)):
             process.kill()
-
-
-def relatives(mark):
-    """The living processes that the command has started, also those that lost their parents."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get('WORKER_PIPELINE_TEST_MARK') == str(mark):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return [each for each in found if each.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.parametrize('arguments', [(), ('--no-kill',)], ids=['kill', 'no kill'])
@@ -99,7 +87,7 @@ def test_a_mission_ends_by_itself_with_every_pad_and_every_frame(launch, tmp_pat
     assert len(collection['features']) == len(report['pads'])
     assert cv2.imread(str(tmp_path / 'out' / 'map.png')) is not None
     assert [path.name for path in tmp_path.iterdir()] == ['out']
-    assert not relatives(tmp_path)
+    assert not marked(str(tmp_path))
 
 
 def test_an_interrupted_mission_leaves_nothing_behind(launch, tmp_path):
@@ -110,8 +98,8 @@ def test_an_interrupted_mission_leaves_nothing_behind(launch, tmp_path):
         'the pipeline at work',
         timeout=40.0,
     )
-    assert relatives(tmp_path)
+    assert marked(str(tmp_path))
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=30)
     assert process.returncode == 130, printed
-    assert not relatives(tmp_path)
+    assert not marked(str(tmp_path))

@@ -16,11 +16,11 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION
 from worker_pipeline.launching.arguments import check_names, read_parameter_file
 
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 STOPPED_IN_ORDER = 0
-BAD_CONFIGURATION = 2
 RESPAWN_DELAY = 0.2  # s
 
 
@@ -114,7 +114,7 @@ def manager(
 
 def _after_exit(event: ProcessExited, _: LaunchContext) -> list[Action]:
     """End the launch where it would not help to start the manager again."""
-    if event.returncode == BAD_CONFIGURATION:
+    if event.returncode == EXIT_BAD_CONFIGURATION:
         # A launch that is shut down succeeds. This one has not.
         raise RuntimeError('the manager cannot run with this configuration; nothing was started')
     if event.returncode == STOPPED_IN_ORDER:

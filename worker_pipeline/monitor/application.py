@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.utilities import remove_ros_args
 from rich.console import Console
 
@@ -25,8 +24,8 @@ from worker_pipeline.monitor.terminal import Painter, errors_kept_back, keys_one
 from worker_pipeline.monitor.view import Scene, screen, snapshot
 from worker_pipeline.monitor.wakeup import Wakeup
 from worker_pipeline.runtime.dds import RANGE
+from worker_pipeline.runtime.ros_errors import in_words
 
-RCLError = rclpy_implementation.RCLError
 EXIT_NOTHING_HEARD = 1
 EXIT_BAD_ARGUMENTS = 2
 EXIT_INTERRUPTED = 130
@@ -68,10 +67,7 @@ def run_monitor(arguments: Sequence[str]) -> int:
 
 
 def _tell_of_ros(error: Exception) -> int:
-    text = ' '.join(str(error).split())
-    if not isinstance(error, RCLError):
-        text = f'{type(error).__name__}: {text}'  # some are no more than a list of names
-    print(f'monitor: {text}', file=sys.stderr)
+    print(f'monitor: {in_words(error)}', file=sys.stderr)
     return EXIT_BAD_ARGUMENTS
 
 

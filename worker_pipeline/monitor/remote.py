@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,11 +15,12 @@ from lifecycle_msgs import srv as lifecycle
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from std_srvs import srv as std_srvs
 
 from worker_pipeline.monitor.commands import ChangeState, Command, Outcome, SetWorkers, Trigger
 from worker_pipeline.nodes import qos
+from worker_pipeline.nodes.executor import Spinner
 from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.package_share import package_share
 
@@ -81,20 +81,15 @@ class Remote:
         self.domain = self._context.get_domain_id()
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name='executor', daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+        self._spinner = Spinner(self._executor)
 
     def _on_diagnostics(self, message: Any) -> None:
         self._on_statuses(message.status, time.monotonic())
 
     def close(self) -> None:
         """Leave the graph."""
+        self._spinner.close(2.0)
         self._executor.shutdown()
-        self._thread.join(2.0)
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
 

@@ -1,12 +1,16 @@
-"""The executor that spins every node of this package."""
+"""The executor that spins every node of this package, and a thread to spin one in."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Any
 
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from worker_pipeline.runtime.dds import KILTED, rclpy_major
+
+TURN = 0.5  # s, after which a thread looks whether it is to end
 
 
 def create_executor() -> Any:
@@ -24,3 +28,28 @@ def create_executor() -> Any:
     except ImportError:
         return SingleThreadedExecutor()
     return EventsExecutor()
+
+
+class Spinner:
+    """A thread that spins an executor, from now on until ``close``.
+
+    Not by the executor's own ``spin`` and ``shutdown``: that takes away what the thread may be
+    about to use.
+    """
+
+    def __init__(self, executor: Any) -> None:
+        self._executor = executor
+        self._closing = False
+        self._thread = threading.Thread(target=self._spin, name='executor', daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            while not self._closing:
+                self._executor.spin_once(timeout_sec=TURN)
+
+    def close(self, timeout: float) -> None:
+        """End the thread, which may take so many seconds."""
+        self._closing = True
+        self._executor.create_task(lambda: None)  # wakes it
+        self._thread.join(timeout)

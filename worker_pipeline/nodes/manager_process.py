@@ -14,10 +14,10 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import NameValidationException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError
+from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION
 from worker_pipeline.nodes import type_supports
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.manager import ManagerNode
@@ -26,10 +26,9 @@ from worker_pipeline.runtime.package_share import package_share
 from worker_pipeline.runtime.pipeline_folder import AlreadyRunningError
 from worker_pipeline.runtime.plugins import InspectionInterruptedError
 from worker_pipeline.runtime.processes import Launcher
+from worker_pipeline.runtime.ros_errors import RCLError, in_words
 from worker_pipeline.runtime.service_manager import ServiceManager
 
-RCLError = rclpy_implementation.RCLError
-EXIT_BAD_CONFIGURATION = 2
 EXIT_ALREADY_RUNNING = 1
 EXIT_CANNOT_RUN = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -190,7 +189,4 @@ def _tell(error: ConfigurationError) -> None:
 
 
 def _tell_of_ros(error: Exception) -> None:
-    text = ' '.join(str(error).split())
-    if not isinstance(error, RCLError):
-        text = f'{type(error).__name__}: {text}'  # some are no more than a list of names
-    print(f'manager: {text}; nothing was started', file=sys.stderr)
+    print(f'manager: {in_words(error)}; nothing was started', file=sys.stderr)

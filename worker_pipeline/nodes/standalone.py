@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,8 +18,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.context import ContextBuffer
+from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION, EXIT_STAGE_FAILED
 from worker_pipeline.nodes import qos
-from worker_pipeline.nodes.executor import create_executor
+from worker_pipeline.nodes.executor import Spinner, create_executor
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.source import TickSource
 from worker_pipeline.nodes.stage_logger import stage_logger
@@ -31,8 +31,6 @@ from worker_pipeline.runtime.plugins import PluginError, load_stage_class
 from worker_pipeline.runtime.stage_runner import StageFailedError, StageRunner
 from worker_pipeline.stage import Stage
 
-EXIT_BAD_CONFIGURATION = 2
-EXIT_STAGE_FAILED = 70  # EX_SOFTWARE
 # Items that may wait; the newest go when there are more.
 ROOM = 10
 
@@ -144,19 +142,13 @@ def run_standalone(arguments: Sequence[str]) -> int:
     stage = node.stage
     executor = create_executor()
     executor.add_node(node)
-    ended = threading.Event()
-
-    def spin() -> None:
-        while not ended.is_set():
-            executor.spin_once(timeout_sec=0.5)
-
-    spinner = threading.Thread(target=spin, name='executor', daemon=True)
+    spinner: Spinner | None = None
     code = 0
     try:
         stage.configure()
         stage.activate()
         node.runner.accepting = True
-        spinner.start()
+        spinner = Spinner(executor)
         node.get_logger().info(f'{type(stage).__name__} is at work')
         node.runner.run()
     except KeyboardInterrupt:
@@ -166,10 +158,8 @@ def run_standalone(arguments: Sequence[str]) -> int:
         print(f'worker: {error}', file=sys.stderr)
         code = EXIT_STAGE_FAILED
     finally:
-        ended.set()
-        if spinner.is_alive():
-            executor.create_task(lambda: None)  # wakes it
-            spinner.join(1.0)
+        if spinner is not None:
+            spinner.close(1.0)
         node.destroy_node()
         rclpy.shutdown()
     return code

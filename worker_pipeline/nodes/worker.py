@@ -21,6 +21,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from worker_pipeline.context import NANOSECONDS, ContextBuffer
+from worker_pipeline.exit_codes import EXIT_STAGE_FAILED
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.executor import create_executor
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
@@ -47,7 +48,6 @@ from worker_pipeline.stage import Stage
 ANSWER_TIME = 0.1  # s
 RECONNECT_PERIOD = 0.02  # s
 EXIT_HOOK_FAILED = 70  # EX_SOFTWARE
-EXIT_STAGE_FAILED = 70  # EX_SOFTWARE
 EXIT_INTERNAL_ERROR = 71  # EX_OSERR
 EXIT_ORPHANED = 75  # EX_TEMPFAIL
 

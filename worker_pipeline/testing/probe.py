@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 from unittest import mock
@@ -16,11 +15,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
+from worker_pipeline.nodes.executor import Spinner
 from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.dds_profile import Transports
 from worker_pipeline.runtime.package_share import package_share
@@ -64,13 +64,11 @@ class PipelineProbe:
         self.node.create_subscription(
             DiagnosticStatus, 'quarantine', self.quarantined.append, latched
         )
-        self._closing = False
         self._collected: set[str] = set()
         self._feeders: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
         self._asked: dict[str, int] = {}
-        self._thread = threading.Thread(target=self._spin, name='probe', daemon=True)
-        self._thread.start()
+        self._spinner = Spinner(self._executor)
 
     def __enter__(self) -> PipelineProbe:
         return self
@@ -82,18 +80,10 @@ class PipelineProbe:
         """Leave the graph; once is enough."""
         if not self._context.ok():
             return
-        # Not by the executor's own shutdown, which takes away what its thread may be about to use.
-        self._closing = True
-        self._executor.create_task(lambda: None)  # wakes it
-        self._thread.join(5.0)
+        self._spinner.close(5.0)
         self._executor.shutdown()
         self.node.destroy_node()
         self._context.try_shutdown()
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            while not self._closing:
-                self._executor.spin_once(timeout_sec=0.5)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.diagnostics.append({status.name: status for status in message.status})
