@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks import failover, growth, latency, scaling, start_up, steady_state, throughput
+from benchmarks import (
+    failover,
+    frames,
+    growth,
+    latency,
+    scaling,
+    start_up,
+    steady_state,
+    throughput,
+)
 from benchmarks.figure import Benchmark
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -15,5 +24,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         scaling.BENCHMARK,
         *steady_state.BENCHMARKS,
         growth.BENCHMARK,
+        *frames.BENCHMARKS,
     )
 }

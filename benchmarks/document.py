@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import failover, growth, latency, scaling, start_up, steady_state, throughput
+from benchmarks import (
+    failover,
+    frames,
+    growth,
+    latency,
+    scaling,
+    start_up,
+    steady_state,
+    throughput,
+)
 from benchmarks.figure import Series
 from benchmarks.respawner import ASK_AGAIN
 from benchmarks.table import markdown_table
@@ -72,6 +81,14 @@ manager, the fork server with its tracker of resources, and a spare.
 
 **Growth.** {grown} items through one stage of more and more workers, and through longer and
 longer chains: items per second, and the CPU time of the manager's process.
+
+**Frames.** `sensor_msgs/Image` of 1920 x 1200, bgr8, 6.9 MB, eight different ones in turn so that
+none is in the processor's cache, from a stage with one worker to another: from having the pixels
+as an array in one process to having them as an array in the other, {frames} at each rate. Beside
+it: two plain nodes with the same executor, which fill a message as cv_bridge does, with the default
+transports and with `FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA`; and one copy of such a frame in one
+process, at the same rate. Then as many as get through in {frame_window:g} s, of the plain nodes
+with two under way.
 """
 
 
@@ -104,4 +121,6 @@ def render(report: dict[str, Any], series: Sequence[Series]) -> str:
         settling=steady_state.SETTLING,
         window=steady_state.WINDOW,
         grown=growth.ITEMS,
+        frames=frames.FRAMES,
+        frame_window=frames.WINDOW,
     )

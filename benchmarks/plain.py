@@ -8,6 +8,8 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
+from worker_pipeline.nodes.executor import create_executor
+
 
 def run(make: Callable[[], Any], spin: Callable[[Any], None] = rclpy.spin) -> None:
     """Make a node, and spin it until a signal comes."""
@@ -20,3 +22,11 @@ def run(make: Callable[[], Any], spin: Callable[[Any], None] = rclpy.spin) -> No
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def spin_events(node: Any) -> None:
+    """Spin with the same executor as ours."""
+    executor = create_executor()
+    executor.add_node(node)
+    while rclpy.ok():
+        executor.spin_once(timeout_sec=0.5)

@@ -10,8 +10,7 @@ from typing import Any
 import rclpy
 from std_msgs.msg import Header
 
-from benchmarks.plain import run
-from worker_pipeline.nodes.executor import create_executor
+from benchmarks.plain import run, spin_events
 
 DEPTH = 5000
 
@@ -23,12 +22,5 @@ def _echo() -> Any:
     return node
 
 
-def _spin(node: Any) -> None:
-    executor = create_executor()
-    executor.add_node(node)
-    while rclpy.ok():
-        executor.spin_once(timeout_sec=0.5)
-
-
 if __name__ == '__main__':
-    run(_echo, _spin)
+    run(_echo, spin_events)

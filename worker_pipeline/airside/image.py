@@ -1,8 +1,7 @@
-"""``sensor_msgs/Image`` (bgr8) and numpy arrays, at the price of one copy one way and none back."""
+"""``sensor_msgs/Image`` (bgr8) and numpy arrays, which look at the same bytes both ways."""
 
 from __future__ import annotations
 
-import array
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,18 @@ _CHANNELS = 3
 
 
 def to_message(pixels: Pixels, frame_id: str) -> Any:
-    """Pixels (H, W, 3), BGR, to an Image with an empty stamp."""
+    """Pixels (H, W, 3), BGR, to an Image with an empty stamp.
+
+    Its data are the pixels themselves where they are contiguous, otherwise a copy: what is drawn
+    before the message is sent is in it. ValueError for another shape or type.
+    """
     if pixels.ndim != 3 or pixels.shape[2] != _CHANNELS or pixels.dtype != np.uint8:
         raise ValueError(f'found {pixels.dtype} of {pixels.shape}; allowed: uint8 of (H, W, 3)')
     height, width, _ = pixels.shape
     message = Image(height=height, width=width, encoding=BGR8, step=width * _CHANNELS)
     message.header.frame_id = frame_id
-    # An array.array is taken as it is by the message's setter, while bytes or a list are walked
-    # through byte by byte (seconds for one image).
-    data = array.array('B')
-    data.frombytes(np.ascontiguousarray(pixels).data.cast('B'))
-    message.data = data
+    # The message's setter would copy it, and a memoryview byte by byte.
+    message._data = np.ascontiguousarray(pixels).data.cast('B')
     return message
 
 

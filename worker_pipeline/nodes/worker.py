@@ -86,6 +86,7 @@ class WorkerNode(ManagedNode):
             FrameReader(Path(spec.frames)),
             self.get_logger().warning,
         )
+        self._saying = threading.Lock()
         self._looked_at: list[bytes] = []
         self.runner = StageRunner(
             stage, self._messages, self.signs, self._recent, self.say, saved, self.line
@@ -242,12 +243,13 @@ class WorkerNode(ManagedNode):
 
     def say(self, answer: Answer) -> None:
         """Answer an item; also once more."""
-        looked_at = self._messages.looked_at()
-        if looked_at != self._looked_at:
-            # Before the answer, by which the item is done and its frame no longer needed for it.
-            self._looked_at = looked_at
-            self.line.send(*worker_contract.looks_at(looked_at))
-        self.line.send(*worker_contract.frame_of(answer))
+        with self._saying:  # what is said again, another thread says
+            # Whatever the stage has kept is told before the answer, by which the item is done and
+            # its frame no longer needed for it; what it has let go, after it: it may be passed on.
+            looked_at = self._messages.looked_at()
+            self._say_looked_at([*dict.fromkeys([*self._looked_at, *looked_at])])
+            self.line.send(*worker_contract.frame_of(answer))
+            self._say_looked_at(looked_at)
         if answer.kind == answers.OUTPUT:
             if self._result.is_watched:
                 self._result.show(self._messages.whole(answer.output))
@@ -255,6 +257,11 @@ class WorkerNode(ManagedNode):
             self._outcome.show(
                 worker_contract.outcome(self.spec.name, answer.kind, answer.number, answer.text)
             )
+
+    def _say_looked_at(self, references: list[bytes]) -> None:
+        if references != self._looked_at:
+            self._looked_at = references
+            self.line.send(*worker_contract.looks_at(references))
 
 
 class _Life:

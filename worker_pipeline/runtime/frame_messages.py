@@ -3,6 +3,7 @@
 A stage sees ordinary messages. What it is given may have its ``data`` in shared memory, as a
 read-only ``memoryview``: numpy and OpenCV look at it where it is. It stays what it is for as long
 as somebody looks: the stage that works on it, and one that has kept it, or an array made of it.
+What it gives out is written into shared memory once; or not at all, if it is there already.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rclpy.serialization import deserialize_message, serialize_message
 
 from worker_pipeline.runtime import frame_reference
@@ -25,6 +28,7 @@ from worker_pipeline.runtime.frame_reference import (
     encode,
     is_reference,
 )
+from worker_pipeline.runtime.message_data import take_as_it_is
 
 # Less than this costs less to send than to speak of, bytes.
 LEAST = 64 * 1024
@@ -45,6 +49,8 @@ class FrameMessages:
         reader: FrameReader,
         tell: Callable[[str], None],
     ) -> None:
+        for each in (input_type, output_type):
+            take_as_it_is(each)
         self._input_type = input_type
         self._writer = writer
         self._reader = reader
@@ -112,14 +118,17 @@ class FrameMessages:
         data = memoryview(message.data).cast('B')
         if len(data) < LEAST:
             return bytes(serialize_message(message))
-        self._heed(self._writer)
-        try:
-            frame, block = self._writer.write(data)
-        except NoRoomError as error:
-            if not self._told:
-                self._told = True
-                self._tell(f'frames go by sockets instead of shared memory: {error}')
-            return bytes(serialize_message(message))
+        found = self._given_out(data)
+        if found is None:
+            self._heed(self._writer)
+            try:
+                found = self._writer.write(data)
+            except NoRoomError as error:
+                if not self._told:
+                    self._told = True
+                    self._tell(f'frames go by sockets instead of shared memory: {error}')
+                return bytes(serialize_message(message))
+        frame, block = found
         whole = message._data
         message._data = b''
         try:
@@ -128,6 +137,24 @@ class FrameMessages:
             message._data = whole
         position = len(rest) - _LENGTH_SIZE - self._after
         return encode(Reference(frame, len(data), position, block, rest))
+
+    def _given_out(self, data: memoryview) -> tuple[int, str] | None:
+        """The frame, of another producer, that these very bytes are: one that is passed on."""
+        if not data.readonly:  # which those that we give out are
+            return None
+        place = _place_of(np.frombuffer(data, np.uint8))
+        with self._looking:
+            for item, seen in self._looked_at:
+                frame = seen()
+                if frame is not None and _place_of(frame) == place:
+                    reference = decode(item)
+                    return reference.frame, reference.block
+        return None
+
+
+def _place_of(array: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Where its bytes are, and how many."""
+    return array.ctypes.data, array.nbytes
 
 
 def make_writer(folder: Path, pid: int, limit: int) -> FrameWriter | None:

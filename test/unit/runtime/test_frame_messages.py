@@ -10,7 +10,7 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from worker_pipeline.airside.image import from_message
+from worker_pipeline.airside.image import from_message, to_message
 from worker_pipeline.runtime.frame_blocks import FrameGoneError, FrameReader, FrameWriter
 from worker_pipeline.runtime.frame_messages import LEAST, FrameMessages
 from worker_pipeline.runtime.frame_reference import decode, is_reference
@@ -81,6 +81,38 @@ def test_whoever_looks_is_known(messages, kept):
     assert messages.looked_at() == ([] if kept == 'nothing' else [payload])
     del held
     assert messages.looked_at() == []
+
+
+@pytest.mark.parametrize(
+    'way',
+    [
+        lambda message: message,
+        lambda message: to_message(from_message(message), 'anew'),
+        lambda message: Image(data=message.data),
+        lambda message: Image(data=np.frombuffer(message.data, np.uint8)),
+    ],
+    ids=['the message', 'its pixels', 'its data', 'an array of it'],
+)
+def test_what_is_passed_on_is_not_written_again(messages, way):
+    """It is where it is; the reference has the rest of the message that was made."""
+    payload = messages.serialize(image(1))
+    output = way(messages.deserialize(payload))
+    passed_on = messages.serialize(output)
+    before, after = decode(payload), decode(passed_on)
+    assert (after.block, after.frame) == (before.block, before.frame)
+    assert messages.deserialize(passed_on) == output
+    assert messages.last_frame == before.frame
+
+
+@pytest.mark.parametrize('rows', [slice(1, None), slice(0, 119)])
+def test_a_part_that_is_passed_on_is_a_frame_of_its_own(messages, rows):
+    """As is a copy."""
+    payload = messages.serialize(image(1))
+    pixels = from_message(messages.deserialize(payload))
+    part = messages.serialize(to_message(pixels[rows], 'a part'))
+    copied = messages.serialize(to_message(pixels.copy(), 'a copy'))
+    assert [decode(each).frame for each in (part, copied)] == [2, 3]
+    assert np.array_equal(from_message(messages.deserialize(part)), pixels[rows])
 
 
 def test_a_copy_is_not_a_look(messages):

@@ -1,0 +1,63 @@
+"""Stages that pass camera frames on, and plain rclpy nodes that do the same."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import Image, TimeReference
+from std_msgs.msg import Header
+
+from worker_pipeline import Stage
+from worker_pipeline.airside.image import Pixels, from_message, to_message
+
+HEIGHT, WIDTH = 1200, 1920
+# So many different ones that none of them is in the processor's cache when its turn comes.
+PICTURES = 8
+
+
+def pictures() -> Iterator[Pixels]:
+    """Frames (1200, 1920, 3), uint8, BGR, for ever."""
+    generator = np.random.default_rng(1)
+    made = [generator.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(PICTURES)]
+    return itertools.cycle(made)
+
+
+def stamp_now() -> str:
+    """What a frame is sent with, as its ``frame_id``."""
+    return str(time.monotonic_ns())
+
+
+def hop(sent: str) -> Header:
+    """What is answered to a frame that has come: how long it took, ms."""
+    return Header(frame_id=str((time.monotonic_ns() - int(sent)) / 1e6))
+
+
+class Camera(Stage):
+    """Sends frames."""
+
+    input_type = TimeReference
+    output_type = Image
+
+    def configure(self) -> None:
+        self.pictures = pictures()
+
+    def process(self, tick: Any) -> Any:  # noqa: ARG002 - a source's
+        pixels = next(self.pictures)
+        return to_message(pixels, stamp_now())
+
+
+class Viewer(Stage):
+    """Has a frame as an array, and answers how long that took."""
+
+    input_type = Image
+    output_type = Header
+
+    def process(self, item: Any) -> Any:
+        pixels = from_message(item)
+        answer = hop(item.header.frame_id)
+        assert pixels.shape == (HEIGHT, WIDTH, 3)
+        return answer

@@ -1,0 +1,155 @@
+"""Camera frames of 1920 x 1200 from one process to another, beside plain rclpy and plain memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import yaml
+from std_msgs.msg import Header
+
+from benchmarks.feeder import Feeder
+from benchmarks.figure import OURS, Benchmark, Contender, Figure
+from benchmarks.frame_stages import PICTURES, pictures
+from benchmarks.processes import cpu_seconds, start_module, stop, temporary_folder
+
+# Hz; the first is more than plain rclpy carries with its default transports, the second is less.
+RATES = (30.0, 5.0)
+FRAMES = 100
+WARM_UP = 20
+PERCENTILES = {50.0: 'median', 99.0: '99th percentile'}
+WINDOW = 5.0  # s
+BUSILY = 0.001  # s, a period that no camera stage can keep
+PATIENCE = 90.0  # s for all of them
+
+# From pipeline or nodes to the pid of whoever carries frames on, or None.
+Running = Callable[[float], AbstractContextManager[int | None]]
+
+
+@contextlib.contextmanager
+def _pipeline(period: float) -> Iterator[int | None]:
+    camera = {'plugin': 'benchmarks.frame_stages:Camera', 'period': period or BUSILY}
+    viewer = {'plugin': 'benchmarks.frame_stages:Viewer', 'input': 'camera', 'overflow': 'block'}
+    parameters = {'stages': ['camera', 'viewer'], 'camera': camera, 'viewer': viewer}
+    with temporary_folder() as folder:
+        file = Path(folder) / 'parameters.yaml'
+        file.write_text(yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}}))
+        manager = start_module(
+            'worker_pipeline', 'manager', '--ros-args', '--params-file', str(file)
+        )
+        try:
+            yield manager.pid
+        finally:
+            stop([manager], signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _plain(period: float, transports: str = '') -> Iterator[int | None]:
+    environment = {'FASTDDS_BUILTIN_TRANSPORTS': transports} if transports else {}
+    viewer = start_module('benchmarks.plain_viewer', environment=environment)
+    camera = start_module('benchmarks.plain_camera', str(period), environment=environment)
+    try:
+        yield None
+    finally:
+        stop([camera, viewer], signal.SIGTERM)
+
+
+class _Answers(Feeder):
+    """How long frames have taken, ms; as they are heard."""
+
+    def __init__(self) -> None:
+        super().__init__(first='nobody', last='nobody')
+        self.taken: list[float] = []
+        self.node.create_subscription(Header, 'viewer/output', self._take, 1000)
+
+    def _take(self, message: Header) -> None:
+        self.taken.append(float(message.frame_id))
+
+    def until_there_are(self, count: int) -> None:
+        self.until(lambda: len(self.taken) >= count, f'{count} frames', PATIENCE)
+
+
+def _hop(rate: float, running: Running) -> dict[str, list[float]]:
+    with running(1.0 / rate), _Answers() as answers:
+        answers.until_there_are(WARM_UP)
+        answers.until_there_are(WARM_UP + FRAMES)
+        return _samples(rate, answers.taken[WARM_UP:])
+
+
+def _copy(rate: float) -> dict[str, list[float]]:
+    """One memcpy of a frame, in one process, at the same rate."""
+    taken = []
+    shots = pictures()
+    places = itertools.cycle([np.zeros_like(next(shots)) for _ in range(PICTURES)])
+    for _ in range(WARM_UP + FRAMES):
+        time.sleep(1.0 / rate)
+        source, place = next(shots), next(places)
+        begin = time.perf_counter()
+        np.copyto(place, source)
+        taken.append(1e3 * (time.perf_counter() - begin))
+    return _samples(rate, taken[WARM_UP:])
+
+
+def _samples(rate: float, taken: list[float]) -> dict[str, list[float]]:
+    return {f'frame_hop_{rate:g}_p{share:g}': taken for share in PERCENTILES}
+
+
+def _throughput(running: Running) -> dict[str, list[float]]:
+    with running(0.0) as manager, _Answers() as answers:
+        answers.until_there_are(WARM_UP)
+        processes = [psutil.Process(manager)] if manager else []
+        begin, first, before = time.monotonic(), len(answers.taken), cpu_seconds(processes)
+        answers.rest(WINDOW)
+        frames = len(answers.taken) - first
+        samples = {'frame_rate': [frames / (time.monotonic() - begin)]}
+        if manager:
+            used = cpu_seconds(processes) - before
+            samples['frame_manager_cpu'] = [1e3 * used / frames]
+        return samples
+
+
+def _contenders(measure: Callable[[Running], Any]) -> tuple[Contender, ...]:
+    return (
+        Contender(OURS, partial(measure, _pipeline)),
+        Contender('plain rclpy, default transports', partial(measure, _plain)),
+        Contender(
+            'plain rclpy, LARGE_DATA', partial(measure, partial(_plain, transports='LARGE_DATA'))
+        ),
+    )
+
+
+def _hop_benchmark(rate: float) -> Benchmark:
+    title = f'a 1920 x 1200 frame from worker to worker at {rate:g} Hz'
+    return Benchmark(
+        f'frame_hop_{rate:g}',
+        tuple(
+            Figure(f'frame_hop_{rate:g}_p{share:g}', f'{title}, {told}', 'ms', percentile=share)
+            for share, told in PERCENTILES.items()
+        ),
+        (
+            *_contenders(partial(_hop, rate)),
+            Contender('one memcpy of it', partial(_copy, rate)),
+        ),
+    )
+
+
+BENCHMARKS = (
+    *(_hop_benchmark(rate) for rate in RATES),
+    Benchmark(
+        'frame_rate',
+        (
+            Figure('frame_rate', '1920 x 1200 frames through two stages', 'frames/s', True),
+            Figure('frame_manager_cpu', 'manager CPU for a frame', 'ms'),
+        ),
+        _contenders(_throughput),
+    ),
+)
