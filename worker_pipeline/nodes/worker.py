@@ -247,7 +247,8 @@ class WorkerNode(ManagedNode):
             # Whatever the stage has kept is told before the answer, by which the item is done and
             # its frame no longer needed for it; what it has let go, after it: it may be passed on.
             looked_at = self._messages.looked_at()
-            self._say_looked_at([*dict.fromkeys([*self._looked_at, *looked_at])])
+            if looked_at:
+                self._say_looked_at([*dict.fromkeys([*self._looked_at, *looked_at])])
             self.line.send(*worker_contract.frame_of(answer))
             self._say_looked_at(looked_at)
         if answer.kind == answers.OUTPUT:

@@ -121,7 +121,8 @@ class WorkerLink:
 
     def _release(self, frames: list[int]) -> None:
         if self._line is not None:
-            self._lines.send(self._line, line.RELEASE, body=worker_contract.numbers(frames))
+            # It needs to know before it makes the next one, which it is asked for by this line.
+            self._lines.put_off(self._line, line.RELEASE, body=worker_contract.numbers(frames))
 
     def request(self, label: str) -> None:
         """Ask for a lifecycle transition. Its state tells whether it came about."""

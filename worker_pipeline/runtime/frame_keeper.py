@@ -80,6 +80,8 @@ class FrameKeeper:
     @property
     def needed(self) -> int:
         """Bytes of frames that are needed for items, rather than kept by stages for themselves."""
+        if not self._looks:
+            return self.in_use
         kept = {each.key for looks in self._looks.values() for each in looks}
         alone = [key for key in kept if self._count[key] <= self._looks_at(key)]
         return self.in_use - sum(self._blocks[key][1] for key in alone)

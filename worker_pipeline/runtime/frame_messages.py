@@ -77,6 +77,8 @@ class FrameMessages:
 
     def looked_at(self) -> list[bytes]:
         """The references of frames that were given out and that somebody still looks at."""
+        if not self._looked_at:
+            return []
         with self._looking:
             self._looked_at = [each for each in self._looked_at if each[1]() is not None]
             return [item for item, _ in self._looked_at]
@@ -118,6 +120,13 @@ class FrameMessages:
         data = memoryview(message.data).cast('B')
         if len(data) < LEAST:
             return bytes(serialize_message(message))
+        whole = message._data
+        message._data = b''
+        try:
+            rest = bytes(serialize_message(message))
+        finally:
+            message._data = whole
+        position = len(rest) - _LENGTH_SIZE - self._after
         found = self._given_out(data)
         if found is None:
             self._heed(self._writer)
@@ -129,13 +138,6 @@ class FrameMessages:
                     self._tell(f'frames go by sockets instead of shared memory: {error}')
                 return bytes(serialize_message(message))
         frame, block = found
-        whole = message._data
-        message._data = b''
-        try:
-            rest = bytes(serialize_message(message))
-        finally:
-            message._data = whole
-        position = len(rest) - _LENGTH_SIZE - self._after
         return encode(Reference(frame, len(data), position, block, rest))
 
     def _given_out(self, data: memoryview) -> tuple[int, str] | None:

@@ -50,7 +50,9 @@ class LineServer:
         self._epoll = select.epoll()
         self._epoll.register(self._end, select.EPOLLIN)
         self._epoll.register(self._listener, select.EPOLLIN)
-        self._all_read = threading.Semaphore(0)
+        # Free when all is read. A plain lock: taking a semaphore takes longer than what it is for.
+        self._all_read = threading.Lock()
+        self._all_read.acquire()
         self._thread = threading.Thread(target=self._wait, name='lines', daemon=True)
         self._thread.start()
 
@@ -130,6 +132,13 @@ class LineServer:
         else:
             self._put_off[to.fileno()] = to
 
+    def put_off(self, to: Line, kind: int, number: int = 0, body: bytes = b'') -> None:
+        """Have a frame sent with the next one, or when this line is heard next.
+
+        To wake a worker only for it would cost more than what it says is worth.
+        """
+        to.put(kind, number, body)
+
     def _flush(self, to: Line) -> None:
         to.flush()
         descriptor = to.fileno()
@@ -158,7 +167,8 @@ class LineServer:
             return
         self._closed = True
         os.eventfd_write(self._end, 1)
-        self._all_read.release()
+        with contextlib.suppress(RuntimeError):  # it is free, and about to be taken
+            self._all_read.release()
         self._thread.join()
         for each in list(self._lines.values()):
             self.hang_up(each)

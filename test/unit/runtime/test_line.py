@@ -272,6 +272,20 @@ def test_a_worker_says_hello_and_is_answered(manager, worker):
     assert worker.heard == [(line.ITEM, 8, b'item'), (line.REQUEST, 0, b'activate')]
 
 
+def test_what_is_put_off_comes_with_the_next_and_before_it(manager, worker):
+    """Nobody is woken for it alone; and it need not wait for ever."""
+    assert worker.line.connect()
+    wait_for(lambda: len(manager.lines) == 1, 'the hello')
+    manager.do(lambda: manager.server.put_off(manager.lines[0], line.RELEASE, 1, b'frame'))
+    manager.send(line.ITEM, 2, b'item')
+    worker.wait_for(2)
+    assert [each.kind for each in worker.heard] == [line.RELEASE, line.ITEM]
+    manager.do(lambda: manager.server.put_off(manager.lines[0], line.RELEASE, 3, b'frame'))
+    worker.line.send(line.STATE, 0, b'active')
+    worker.wait_for(3)
+    assert worker.heard[2] == (line.RELEASE, 3, b'frame')
+
+
 def test_much_is_said_in_both_directions_at_once(manager, worker):
     """Camera frames that no socket has room for; nobody waits for the other for ever."""
     assert worker.line.connect()
