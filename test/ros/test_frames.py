@@ -59,6 +59,7 @@ def test_frames_go_by_reference_and_their_memory_is_used_again(start, observer):
     assert sizes
     assert len(sizes) < 40
     assert sum(sizes.values()) < 20e6
+    wait_for(lambda: float(observer.values('manager').get('frames_mb', 0)) > 0, 'that it is told')
     manager.signal(signal.SIGINT)
     assert manager.wait() == 0
     assert not manager.folder.exists()
@@ -125,7 +126,7 @@ def test_a_listener_outside_is_given_the_whole_image(start, observer):
         assert str(checksum(from_message(image))) == image.header.frame_id
 
 
-@pytest.mark.parametrize('frame_memory', [0.0, 1.0], ids=['none', 'too little'])
+@pytest.mark.parametrize('frame_memory', [0.0, 0.3], ids=['none', 'too little'])
 def test_without_shared_memory_frames_go_by_sockets(start, observer, frame_memory):
     """None is lost for that; it is told."""
     manager = start(parameters(frames=100_000, frame_memory=frame_memory))
@@ -134,6 +135,32 @@ def test_without_shared_memory_frames_go_by_sockets(start, observer, frame_memor
     assert sum(blocks(manager).values()) <= 5 * 1e6 * frame_memory
     told = 'frames go by sockets instead of shared memory' in manager.output
     assert told == (frame_memory > 0)
+    if told:
+
+        def said(stage: str) -> str:
+            status = observer.status(stage)
+            return status.message if status else ''
+
+        wait_for(
+            lambda: 'by socket, as shared memory had no room' in said('camera'),
+            'that it is told',
+            seen=lambda: observer.status('camera'),
+        )
+        assert observer.count('camera', 'by_socket') > 0
+
+
+@pytest.mark.parametrize('plugin', ['Pass', 'PassOn'])
+def test_a_chain_has_enough_with_little(start, observer, plugin):
+    """Those who make the first frames leave room for those who make more of them."""
+    settings = parameters(frames=100_000, frame_memory=2.0)
+    settings['pass']['plugin'] = f'support.frames:{plugin}'
+    manager = start(settings)
+    answers = observer.collect('check/output')
+    wait_for_all(answers, FRAMES, manager)
+    assert sum(blocks(manager).values()) <= 2e6
+    wait_for(lambda: observer.count('pass', 'completed') > 300, 'more frames')
+    # Who has been told of room a moment too late does without.
+    assert observer.count('pass', 'by_socket') < observer.count('pass', 'completed') / 4
 
 
 @pytest.mark.parametrize('overflow', ['block', 'drop_oldest'])

@@ -45,7 +45,17 @@ class Pass(Stage):
     output_type = Image
 
     def process(self, item):
-        return to_message(from_message(item), item.header.frame_id)
+        return to_message(from_message(item).copy(), item.header.frame_id)
+
+
+class PassOn(Stage):
+    """Passes frames on where they are."""
+
+    input_type = Image
+    output_type = Image
+
+    def process(self, item):
+        return item
 
 
 class Check(Stage):

@@ -27,11 +27,12 @@ OK, WARN, ERROR, STALE = (
 REMEMBERED = 3.0  # s
 NANOSECONDS = 1e9
 # Counters of a stage of which each step is bad news, and what it is.
-LOSSES = {
+BAD_NEWS = {
     'dropped': 'dropped',
     'quarantined': 'given up',
     'refused': 'refused',
     'lost': 'lost before they came here',
+    'by_socket': 'by socket, as shared memory had no room',
 }
 
 
@@ -49,9 +50,12 @@ class Diagnostics:
         self._growth = RecentGrowth(REMEMBERED)
 
     def statuses(
-        self, state: str, stages: Iterable[StageNode], spares: int, now: float
+        self, state: str, stages: Iterable[StageNode], spares: int, frames: int, now: float
     ) -> list[DiagnosticStatus]:
-        """One for the manager, which is in ``state``, each stage and each worker."""
+        """One for the manager, which is in ``state``, each stage and each worker.
+
+        ``spares`` are ready; ``frames`` bytes of shared memory are in use.
+        """
         of_stages, of_workers, restarts = [], [], 0
         for stage in stages:
             workers = [self._worker(stage, slot, now) for slot in stage.slots.values()]
@@ -65,6 +69,7 @@ class Diagnostics:
             'workers': sum(map(len, of_workers)),
             'restarts': restarts,
             'spares': spares,
+            'frames_mb': f'{frames / 1e6:.1f}',
             'age_s': f'{now - self._began:.1f}',
             **self._usage(os.getpid(), now),
         }
@@ -109,6 +114,7 @@ class Diagnostics:
             'duplicate_answers': counters.duplicate_answers,
             'refused': counters.refused + stage.bad_messages,
             'lost': sum(stage.lost.values()),
+            'by_socket': stage.by_socket,
             'workers': stage.config.workers,
             'workers_active': len(stage.pool),
             'queue_size': stage.config.queue_size,
@@ -118,7 +124,7 @@ class Diagnostics:
             'rate_hz': f'{stage.latency.rate(now):.2f}',
         }
         level, news = OK, []
-        for key, what in LOSSES.items():
+        for key, what in BAD_NEWS.items():
             growth, _ = self._growth.of((name, key), values[key], now)
             if growth:
                 news.append(f'{growth:g} {what}')

@@ -140,7 +140,7 @@ class ManagerNode(ManagedNode):
             folder.note_helper(pid)
         journal = Journal(folder.journal, folder.run, payloads=config.journal)
         outbox = self._outbox = Outbox(journal, self._complain_of_journal)
-        frames = self._frames = FrameKeeper(folder.frames)
+        frames = self._frames = FrameKeeper(folder.frames, int(config.frame_memory * 1e6))
         outbox.settle = self._settle_frames
         self._quarantine = Quarantine(
             self._quarantine_publisher,
@@ -478,6 +478,7 @@ class ManagerNode(ManagedNode):
             self.state,
             self.stages.values(),
             self._spares.ready if self._spares else 0,
+            self._frames.in_use if self._frames else 0,
             now,
         )
         self._diagnostics.publish(message)

@@ -24,7 +24,7 @@ from worker_pipeline.nodes.slot import Slot
 from worker_pipeline.nodes.source import TICK, TickSource
 from worker_pipeline.nodes.stage_workers import StageWorkers
 from worker_pipeline.nodes.surroundings import Surroundings
-from worker_pipeline.runtime import answers, message_types
+from worker_pipeline.runtime import answers, frame_reference, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
 from worker_pipeline.runtime.frame_blocks import room_for
@@ -60,6 +60,7 @@ class StageNode(ManagedNode):
         self.source = TickSource(config.period)
         self.outlet: Outlet | None = None
         self.bad_messages = 0
+        self.by_socket = 0  # outputs that shared memory had no room for
         # By input: how many messages came too fast for DDS.
         self.lost: dict[str, int] = {}
         # The inputs that were published by somebody, and are no more.
@@ -76,7 +77,8 @@ class StageNode(ManagedNode):
         self._legacy: Legacy | None = None
         self._releases: list[Callable[[], object]] = []  # of the inputs
         self._period_timer: Any = None
-        self._frame_size = 0  # of the largest of its outputs that go by shared memory, bytes
+        self._frame_size = 0  # of the largest frame that it has made, bytes of shared memory
+        self._gives_frames = False  # those, or others' that it passes on
         self._waits_for_frames = False
         # Groups of their own: whoever waits for a drain holds up nothing.
         for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
@@ -99,6 +101,8 @@ class StageNode(ManagedNode):
         config = self.config
         input_type = message_types.class_of(self.plugin.input_type)
         output_type = message_types.class_of(self.plugin.output_type)
+        has_bytes = frame_reference.bytes_after(output_type) is not None
+        self._makes_frames = has_bytes and self._around.pipeline.frame_memory > 0
         self._make_outlet(output_type)
         legacy, self._legacy = self._legacy, None
         if legacy is not None:
@@ -372,23 +376,34 @@ class StageNode(ManagedNode):
         return self.ledger.outstanding < max(self.config.queue_size, capacity)
 
     def _has_room_for_a_frame(self) -> bool:
-        """Whether one more frame may be made; where queues drop their oldest, they do for it."""
+        """Whether one more frame may be made; where queues drop their oldest, they do for it.
+
+        Whoever takes frames does not wait for room: what it takes is what there is no room for.
+        Those who make the first of them wait, and leave room for those who make more of them.
+        """
         frames, limit = self._around.frames, self._around.pipeline.frame_memory * 1e6
-        while frames.needed + (self.ledger.in_flight + 1) * self._frame_size > limit > 0:
+        wanted = (self.ledger.in_flight + 1) * self._frame_size + self._frames_downstream()
+        while frames.needed + wanted > limit > 0:
             dropped = [
                 each.ledger.drop_oldest()
                 for each in self.followers
                 if each.config.overflow is Overflow.DROP_OLDEST
             ]
-            # What was dropped may be needed elsewhere; and without any at all, who makes one will
-            # find that there is no room.
-            if not any(dropped) and (frames.needed or self.ledger.in_flight):
-                self._waits_for_frames = True
-                return False
-            if not any(dropped):
-                return True
-            frames.settle()
+            if any(dropped):
+                frames.settle()  # which may be needed elsewhere
+                continue
+            takes_frames = any(each._gives_frames for each in self.upstream)
+            if takes_frames or not (frames.needed or self.ledger.in_flight):
+                return True  # who makes it will find out whether there is room
+            self._waits_for_frames = True
+            return False
         return True
+
+    def _frames_downstream(self) -> int:
+        """Bytes of the frames that the workers of those who follow may make of ours."""
+        return sum(
+            len(each.pool) * each._frame_size + each._frames_downstream() for each in self.followers
+        )
 
     def on_frames_released(self) -> None:
         """There is more room for frames than there was."""
@@ -410,7 +425,9 @@ class StageNode(ManagedNode):
         ledger, number, kind = self.ledger, answer.number, answer.kind
         if kind == answers.OUTPUT:
             if is_reference(answer.output):
-                self._frame_size = max(self._frame_size, room_for(decode(answer.output).size))
+                self._note_frame(worker, answer.output)
+            elif self._makes_frames and len(answer.output) > frame_reference.LEAST:
+                self.by_socket += 1
             self._settle(ledger.complete(worker, number, (answer.output,)))
         elif kind == answers.NONE:
             self._settle(ledger.complete(worker, number))
@@ -431,6 +448,12 @@ class StageNode(ManagedNode):
             self.slots[worker].last_error = answer.text
             self._settle(ledger.fail(worker, number, answer.text))
             self._settle(ledger.drop_the_lost())
+
+    def _note_frame(self, worker: str, output: bytes) -> None:
+        self._gives_frames = True
+        reference = decode(output)
+        if reference.producer == self.slots[worker].supervision.pid:
+            self._frame_size = max(self._frame_size, room_for(reference.size))
 
     def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
         self._around.note_process(pid)

@@ -121,8 +121,9 @@ class WorkerLink:
 
     def _release(self, frames: list[int]) -> None:
         if self._line is not None:
-            # It needs to know before it makes the next one, which it is asked for by this line.
-            self._lines.put_off(self._line, line.RELEASE, body=worker_contract.numbers(frames))
+            # It has to know before it makes the next one, which it is asked for by this line.
+            send = self._lines.send if self._frames.is_scarce else self._lines.put_off
+            send(self._line, line.RELEASE, body=worker_contract.numbers(frames))
 
     def request(self, label: str) -> None:
         """Ask for a lifecycle transition. Its state tells whether it came about."""

@@ -27,8 +27,10 @@ _NO_FRAME = 0
 # Blocks are of whole pages, and somewhat larger than asked for, so that frames of nearly one size
 # go into one another's.
 _PAGE = 64 * 1024
-# Free blocks that a producer keeps; the others are given back to the system.
+# What a producer keeps of free blocks, and as a share of all that is allowed: other producers need
+# room, too. The rest is given back to the system.
 KEPT_FREE = 4
+SHARE_KEPT_FREE = 1 / 8
 # Blocks that a reader keeps mapped.
 KEPT_MAPPED = 64
 
@@ -90,8 +92,11 @@ class FrameWriter:
         if block is None:
             return
         self._free.append(block)
-        while len(self._free) > KEPT_FREE:
+        while len(self._free) > KEPT_FREE or self._size_free() > SHARE_KEPT_FREE * self._limit:
             self._drop(self._free.pop(0))
+
+    def _size_free(self) -> int:
+        return sum(len(each.memory) for each in self._free)
 
     def release_all_but(self, frames: set[int], last: int) -> None:
         """Of the frames up to the one with the number ``last`` nobody needs any others."""

@@ -17,8 +17,8 @@ from worker_pipeline.runtime import frame_reference
 from worker_pipeline.runtime.frame_blocks import FrameReader, blocks_of, room_for
 from worker_pipeline.runtime.frame_reference import decode, is_reference
 
-# Who made a frame, and which of his it is.
-Key = tuple[str, int]
+# The pid of who made a frame, and which of his it is.
+Key = tuple[int, int]
 
 
 class Kept(bytes):
@@ -35,18 +35,20 @@ class FrameKeeper:
     """Knows by the references that there are which frames are needed.
 
     ``folder``: of the blocks, the names of which begin with their producer's pid and a dot.
+    ``limit``: bytes of shared memory that they may have together.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder
+        self._limit = limit
         self._count: dict[Key, int] = {}
         self._blocks: dict[Key, tuple[str, int]] = {}  # the block, and its size
         # What a reference's end leads to, whichever thread it comes on, is done in `settle`.
         self._dropped: deque[Key] = deque()
         # By the pid of a producer that is connected: how it is told.
-        self._tell: dict[str, Callable[[list[int]], None]] = {}
+        self._tell: dict[int, Callable[[list[int]], None]] = {}
         # What they are told comes when they are connected.
-        self._living: set[str] = set()
+        self._living: set[int] = set()
         # By worker: what it was given and has not let go of.
         self._looks: dict[str, list[Kept]] = {}
         self._reader = FrameReader(folder)
@@ -57,9 +59,8 @@ class FrameKeeper:
         if isinstance(payload, Kept) or not is_reference(payload):
             return payload
         reference = decode(payload)
-        producer, _, _ = reference.block.partition('.')
         kept = Kept(payload)
-        kept.key = key = (producer, reference.frame)
+        kept.key = key = (reference.producer, reference.frame)
         kept.dropped = self._dropped.append
         if key not in self._count:
             self._count[key] = 0
@@ -86,6 +87,11 @@ class FrameKeeper:
         alone = [key for key in kept if self._count[key] <= self._looks_at(key)]
         return self.in_use - sum(self._blocks[key][1] for key in alone)
 
+    @property
+    def is_scarce(self) -> bool:
+        """Whether producers may soon have no room, so that each has to know at once of any."""
+        return 4 * self.in_use > self._limit
+
     def _looks_at(self, key: Key) -> int:
         return sum(each.key == key for looks in self._looks.values() for each in looks)
 
@@ -103,7 +109,7 @@ class FrameKeeper:
         """Tell producers which of their frames nobody needs any more; whether there were any."""
         if not self._dropped:
             return False
-        released: dict[str, list[int]] = {}
+        released: dict[int, list[int]] = {}
         before = self.in_use
         while self._dropped:
             key = self._dropped.popleft()
@@ -127,24 +133,22 @@ class FrameKeeper:
 
         ``tell``: called with those that are needed no more.
         """
-        self._living.add(str(pid))
-        self._tell[str(pid)] = tell
-        return {frame for producer, frame in self._count if producer == str(pid)}
+        self._living.add(pid)
+        self._tell[pid] = tell
+        return {frame for producer, frame in self._count if producer == pid}
 
     def gone(self, pid: int) -> None:
         """A producer is dead: its blocks go, but for those that are needed."""
-        self._living.discard(str(pid))
-        self._tell.pop(str(pid), None)
-        needed = {
-            block for (producer, _), (block, _) in self._blocks.items() if producer == str(pid)
-        }
+        self._living.discard(pid)
+        self._tell.pop(pid, None)
+        needed = {block for (producer, _), (block, _) in self._blocks.items() if producer == pid}
         for path in blocks_of(self._folder, f'{pid}.'):
             if path.name not in needed:
                 path.unlink(missing_ok=True)
 
     def sweep(self, living: set[int]) -> None:
         """Take away what nobody needs of producers that are not among the living."""
-        self._living.update(str(each) for each in living)
+        self._living |= living
         pids = {path.name.partition('.')[0] for path in blocks_of(self._folder, '')}
         for pid in pids:
             if pid.isdecimal() and int(pid) not in living:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from worker_pipeline.runtime import frame_reference
 from worker_pipeline.runtime.frame_blocks import FrameReader, FrameWriter, NoRoomError
 from worker_pipeline.runtime.frame_reference import (
+    LEAST,
     Reference,
     bytes_after,
     decode,
@@ -30,8 +30,6 @@ from worker_pipeline.runtime.frame_reference import (
 )
 from worker_pipeline.runtime.message_data import take_as_it_is
 
-# Less than this costs less to send than to speak of, bytes.
-LEAST = 64 * 1024
 _LENGTH_SIZE = 4
 
 
@@ -57,8 +55,8 @@ class FrameMessages:
         self._tell = tell
         self._told = False
         self._after = bytes_after(output_type)
-        # Told by whoever reads the line; heeded by the thread that writes.
-        self._instructions: deque[tuple[str, list[int], int]] = deque()
+        # Releases come on whichever thread reads the line.
+        self._writing = threading.Lock()
         self._looking = threading.Lock()
         self._looked_at: list[tuple[bytes, weakref.ref[Any]]] = []
 
@@ -90,11 +88,16 @@ class FrameMessages:
 
     def release(self, frames: list[int]) -> None:
         """Nobody needs these frames of ours any more. Any thread may call."""
-        self._instructions.append(('release', frames, 0))
+        if self._writer is not None:
+            with self._writing:
+                for frame in frames:
+                    self._writer.release(frame)
 
     def release_all_but(self, frames: list[int], last: int) -> None:
         """Of those up to ``last`` nobody needs any others. Any thread may call."""
-        self._instructions.append(('needed', frames, last))
+        if self._writer is not None:
+            with self._writing:
+                self._writer.release_all_but(set(frames), last)
 
     def whole(self, payload: bytes) -> bytes:
         """The serialised message, with its data where it is a reference."""
@@ -103,15 +106,6 @@ class FrameMessages:
         reference = decode(payload)
         data = self._reader.read(reference.block, reference.frame, reference.size)
         return frame_reference.whole(reference, data.data)
-
-    def _heed(self, writer: FrameWriter) -> None:
-        while self._instructions:
-            word, frames, last = self._instructions.popleft()
-            if word == 'release':
-                for frame in frames:
-                    writer.release(frame)
-            else:
-                writer.release_all_but(set(frames), last)
 
     def serialize(self, message: Any) -> bytes:
         """An output message's bytes, or a reference to them."""
@@ -129,9 +123,9 @@ class FrameMessages:
         position = len(rest) - _LENGTH_SIZE - self._after
         found = self._given_out(data)
         if found is None:
-            self._heed(self._writer)
             try:
-                found = self._writer.write(data)
+                with self._writing:
+                    found = self._writer.write(data)
             except NoRoomError as error:
                 if not self._told:
                     self._told = True

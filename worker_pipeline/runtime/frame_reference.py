@@ -13,6 +13,8 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
+# Less than this costs less to send than to speak of, bytes.
+LEAST = 64 * 1024
 MAGIC = b'\xffwpf'
 _HEAD = struct.Struct('<4sQQIH')  # magic, frame, size, position of the length, length of the name
 _LENGTH = struct.Struct('<I')
@@ -29,6 +31,11 @@ class Reference(NamedTuple):
     position: int  # in ``rest``, of the length of ``data``
     block: str  # the name of the file
     rest: bytes  # the serialised message with ``data`` empty
+
+    @property
+    def producer(self) -> int:
+        """The pid of whoever made it, with which the block's name begins."""
+        return int(self.block.partition('.')[0])
 
 
 def is_reference(payload: bytes) -> bool:

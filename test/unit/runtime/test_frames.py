@@ -209,7 +209,7 @@ def reference_to(number: int, block: str, size: int = 100_000) -> bytes:
 
 def test_a_frame_is_released_when_the_last_reference_to_it_is_gone(tmp_path):
     """However many ledgers had it, and whoever said it twice."""
-    keeper, told = FrameKeeper(tmp_path), []
+    keeper, told = FrameKeeper(tmp_path, LIMIT), []
     keeper.joined(7, told.append)
     one = keeper.keep(reference_to(1, '7.1'))
     ledgers = [[one], [one], [keeper.keep(reference_to(1, '7.1'))]]
@@ -232,14 +232,14 @@ def test_a_frame_is_released_when_the_last_reference_to_it_is_gone(tmp_path):
 def test_an_ordinary_payload_is_what_it_was(tmp_path):
     """It has no frame."""
     payload = serialize_message(PointStamped())
-    assert FrameKeeper(tmp_path).keep(payload) is payload
+    assert FrameKeeper(tmp_path, LIMIT).keep(payload) is payload
 
 
 def test_a_dead_producers_blocks_stay_as_long_as_they_are_needed(tmp_path):
     """The others go at once, those of the living are left alone."""
     for name in ('7.1', '7.2', '8.1'):
         (tmp_path / name).touch()
-    keeper = FrameKeeper(tmp_path)
+    keeper = FrameKeeper(tmp_path, LIMIT)
     keeper.joined(7, print)
     keeper.joined(8, print)
     kept = keeper.keep(reference_to(1, '7.1'))
@@ -254,7 +254,7 @@ def test_another_manager_knows_what_is_needed_and_sweeps_the_rest(tmp_path):
     """What a producer is told to keep is what the restored ledgers have."""
     for name in ('7.1', '7.2', '9.1', '9.2'):
         (tmp_path / name).touch()
-    keeper, told = FrameKeeper(tmp_path), []
+    keeper, told = FrameKeeper(tmp_path, LIMIT), []
     ledger = [keeper.keep(reference_to(number, f'{pid}.1')) for pid, number in ((7, 5), (9, 3))]
     keeper.sweep({7})
     assert {each.name for each in tmp_path.iterdir()} == {'7.1', '7.2', '9.1'}
@@ -272,14 +272,14 @@ def test_the_whole_message_is_there_for_those_who_need_it(tmp_path, writer):
     message.data = array.array('B', frame(4))
     number, block = writer.write(memoryview(message.data))
     payload = encode(Reference(number, 100_000, len(rest) - 4, block, rest))
-    keeper = FrameKeeper(tmp_path)
+    keeper = FrameKeeper(tmp_path, LIMIT)
     assert deserialize_message(keeper.whole(keeper.keep(payload)), Image) == message
     assert keeper.whole(rest) is rest
 
 
 def test_what_a_stage_keeps_for_itself_is_in_use_and_not_needed_for_items(tmp_path):
     """So that nobody waits for it to be let go of."""
-    keeper = FrameKeeper(tmp_path)
+    keeper = FrameKeeper(tmp_path, LIMIT)
     ledger = [keeper.keep(reference_to(1, '7.1')), keeper.keep(reference_to(2, '7.2'))]
     room = room_for(100_000)
     keeper.look('check/worker_0', [reference_to(1, '7.1')])
