@@ -4,14 +4,18 @@ from worker_pipeline.context import ContextBuffer
 from worker_pipeline.parameter import Parameter, ParameterError
 from worker_pipeline.pool import FixedWorkerPool, RefreshingWorkerPool, WorkerPool
 from worker_pipeline.stage import EndOfStream, Stage
+from worker_pipeline.topic import Latched, Topic, TopicRecorder
 
 __all__ = [
     'ContextBuffer',
     'EndOfStream',
     'FixedWorkerPool',
+    'Latched',
     'Parameter',
     'ParameterError',
     'RefreshingWorkerPool',
     'Stage',
+    'Topic',
+    'TopicRecorder',
     'WorkerPool',
 ]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from worker_pipeline.context import ContextBuffer
 from worker_pipeline.parameter import check_parameters
+from worker_pipeline.topic import Topic, TopicRecorder
 
 
 class EndOfStream(Exception):
@@ -33,6 +34,9 @@ class Stage:
         :class:`~worker_pipeline.Parameter` that also says unit, range and meaning.
     ``contexts``
         Broadcast inputs: name to message class. Read as ``self.context[name].nearest(stamp)``.
+    ``topics``
+        Further topics, ``<stage>/<name>``: name to message class, or to a
+        :class:`~worker_pipeline.Latched` one. Told as ``self.topic[name].publish(message)``.
     ``restart_on_error``
         Whether an exception in ``process()`` ends the worker (its slot gets a new one) instead of
         only failing the item.
@@ -43,6 +47,8 @@ class Stage:
         Name to value of every parameter in ``parameters``.
     ``context``
         Name to :class:`~worker_pipeline.ContextBuffer`.
+    ``topic``
+        Name to :class:`~worker_pipeline.Topic`.
     ``logger``
         A standard library logger; what it logs at INFO and above appears in the worker's ROS log.
     """
@@ -51,11 +57,13 @@ class Stage:
     output_type: ClassVar[Any] = None
     parameters: ClassVar[Mapping[str, Any]] = {}
     contexts: ClassVar[Mapping[str, Any]] = {}
+    topics: ClassVar[Mapping[str, Any]] = {}
     restart_on_error: ClassVar[bool] = False
 
     # Class-level fallbacks, so that a subclass may define __init__ without calling ours.
     params: Mapping[str, Any] = {}
     context: Mapping[str, ContextBuffer] = {}
+    topic: Mapping[str, Topic] = {}
     logger: logging.Logger = logging.getLogger('worker_pipeline.stage')
 
     def bind(
@@ -63,12 +71,14 @@ class Stage:
         params: Mapping[str, Any] | None = None,
         context: Mapping[str, ContextBuffer] | None = None,
         logger: logging.Logger | None = None,
+        topic: Mapping[str, Topic] | None = None,
     ) -> Stage:
         """Give the stage its parameters and contexts; the worker does this, and so does a test.
 
         ``params`` may name only some of ``parameters``; the rest keep their defaults. Contexts that
-        are not given become empty buffers. Returns ``self``. Raises
-        :class:`~worker_pipeline.ParameterError` naming every unknown, mistyped or forbidden value.
+        are not given become empty buffers, topics :class:`~worker_pipeline.TopicRecorder`. Returns
+        ``self``. Raises :class:`~worker_pipeline.ParameterError` naming every unknown, mistyped or
+        forbidden value.
         """
         self.params = check_parameters(type(self).parameters, params or {})
         given = context or {}
@@ -77,6 +87,8 @@ class Stage:
             name: given[name] if name in given else ContextBuffer()
             for name in type(self).contexts
         }
+        told = topic or {}
+        self.topic = {name: told.get(name) or TopicRecorder() for name in type(self).topics}
         if logger is not None:
             self.logger = logger
         return self
@@ -91,7 +103,8 @@ class Stage:
         """Turn one input message into one output message, or None for "nothing here".
 
         The worker sets the output's ``header.stamp`` to the input's; ``frame_id`` is the stage's
-        affair. An exception counts as one failed attempt at this item. A source raises
+        affair. Only a source may stamp its output itself, with the moment of capture; each with
+        another one. An exception counts as one failed attempt at this item. A source raises
         :class:`EndOfStream` when there is nothing more to come.
         """
         raise NotImplementedError

@@ -7,9 +7,11 @@ import os
 import signal
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Header
 from support.configuring import stage
 from support.observing import header, number_of
 
+from worker_pipeline.nodes import qos
 from worker_pipeline.testing import wait_for
 
 
@@ -184,3 +186,27 @@ def test_what_a_worker_is_given_and_answers_can_be_looked_at(start, observer):
     assert {number_of(each) % 3 for each in results} == {0}
     assert {each.message for each in outcomes} == {'no output'}
     assert {each.name for each in outcomes} == {'sparse/worker_0'}
+
+
+def test_a_source_tells_when_it_captured_and_what_else_it_likes(start, observer):
+    """On topics of its own; an item is known by its own stamp on every way it comes."""
+    stages = {
+        'camera': {'plugin': 'support.stages:Capturing', 'period': 0.02},
+        'echo': stage('Echo', input='camera', overflow='block'),
+    }
+    start({'stages': list(stages), **stages})
+    outputs, answers = observer.collect('camera/output'), observer.collect('echo/output')
+    seen = observer.collect('camera/seen')
+    wait_for(lambda: min(map(len, (outputs, answers, seen))) > 30, 'items on all topics')
+    home = []
+    observer.node.create_subscription(Header, 'camera/home', home.append, qos.latched(1))
+    wait_for(lambda: home, 'what is latched')
+    assert [each.frame_id for each in home] == ['here']
+    now = observer.node.get_clock().now().nanoseconds
+    taken = answers[-1].stamp.sec * 10**9 + answers[-1].stamp.nanosec
+    assert 0.4e9 < now - taken < 5e9
+    numbers = [int(each.frame_id) for each in answers]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    by_number = {each.frame_id: each for each in outputs}
+    assert all(by_number.get(each.frame_id, each) == each for each in answers)
+    assert observer.count('echo', 'duplicates') == observer.count('echo', 'refused') == 0

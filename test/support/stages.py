@@ -8,7 +8,7 @@ import time
 from sensor_msgs.msg import Image, TimeReference
 from std_msgs.msg import Header, String
 
-from worker_pipeline import EndOfStream, Stage
+from worker_pipeline import EndOfStream, Latched, Stage
 
 
 class Echo(Stage):
@@ -67,6 +67,27 @@ class Counting(Stage):
             raise EndOfStream
         self.given += 1
         return Header(frame_id=f'{item.source} {item.time_ref.sec}.{item.time_ref.nanosec:09d}')
+
+
+class Capturing(Stage):
+    """A source that stamps what it gives half a second back, and tells of it on topics."""
+
+    input_type = TimeReference
+    output_type = Header
+    topics = {'seen': Header, 'home': Latched(Header)}
+
+    def activate(self):
+        self.topic['home'].publish(Header(frame_id='here'))
+        self.count = 0
+
+    def process(self, item):
+        self.count += 1
+        taken = item.header.stamp.sec * 10**9 + item.header.stamp.nanosec - 500_000_000
+        output = Header(frame_id=str(self.count))
+        output.stamp.sec, output.stamp.nanosec = divmod(taken, 10**9)
+        if self.topic['seen'].is_heard:
+            self.topic['seen'].publish(output)
+        return output
 
 
 class Poison(Echo):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from std_msgs.msg import Header
 
-from worker_pipeline import Stage
+from worker_pipeline import Latched, Stage
 from worker_pipeline.config import PluginDescription, load
 from worker_pipeline.runtime.plugins import describe
 
@@ -138,6 +138,10 @@ class OwnTyped(Plain):
     input_type = OwnHeader
 
 
+class Talkative(Plain):
+    topics = {'output': Header, 'Seen': Header, 'seen': Latched(Header), 'late': Latched(5)}
+
+
 class Hostile(type):
     def __getattribute__(cls, name):
         if name == 'contexts':
@@ -165,6 +169,14 @@ class Guarded(Plain, metaclass=Hostile):
             ],
         ),
         (OwnTyped, ['input_type of *: found <class *; allowed: a ROS message class']),
+        (
+            Talkative,
+            [
+                "topics['output'] of *: found 'output'; allowed: small letters, digits and _*",
+                "topics['Seen'] of *: found 'Seen'; allowed: small letters, digits and _*",
+                "topics['late'] of *: found 5; allowed: a ROS message class",
+            ],
+        ),
         (Guarded, ['found *; asking it failed: RuntimeError: not today']),
     ],
 )

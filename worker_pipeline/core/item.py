@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+# The input of a source: it is asked for an item.
+TICK = 'tick'
+
 
 class ItemKey(NamedTuple):
     """An item's identity within its stage.

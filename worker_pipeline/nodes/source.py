@@ -7,10 +7,8 @@ from typing import Any
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import TimeReference
 
+from worker_pipeline.core.item import TICK
 from worker_pipeline.runtime.cdr import split_stamp
-
-# The input of a source.
-TICK = 'tick'
 
 
 class TickSource:

@@ -12,7 +12,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from std_srvs.srv import Trigger
 
 from worker_pipeline.config import StageConfig, is_source
-from worker_pipeline.core.item import ItemKey
+from worker_pipeline.core.item import TICK, ItemKey
 from worker_pipeline.core.latency import LatencyWindow
 from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow, Settled
 from worker_pipeline.core.supervision import Goal, LinkVerified
@@ -21,14 +21,14 @@ from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.outlet import Outlet
 from worker_pipeline.nodes.slot import Slot
-from worker_pipeline.nodes.source import TICK, TickSource
+from worker_pipeline.nodes.source import TickSource
 from worker_pipeline.nodes.stage_workers import StageWorkers
 from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import answers, frame_reference, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
 from worker_pipeline.runtime.frame_blocks import room_for
-from worker_pipeline.runtime.frame_reference import decode, is_reference
+from worker_pipeline.runtime.frame_reference import decode, is_reference, rest_of
 from worker_pipeline.runtime.inheritance import Legacy
 from worker_pipeline.runtime.pipeline_folder import forget_page
 from worker_pipeline.runtime.saved_state import SavedState
@@ -489,13 +489,12 @@ class StageNode(ManagedNode):
         assert self.outlet is not None
         self.latency.add(time.monotonic() - delivered.accepted_at)
         self.outlet.publish(delivered.payload)
+        stamp = delivered.key.stamp
+        if self.is_source and self.followers:
+            stamp = stamp_of(rest_of(delivered.payload))  # its own, perhaps
+        lineage = self._lineage(delivered.key)
         for follower in self.followers:
-            follower.hand_over(
-                self.config.name,
-                self._lineage(delivered.key),
-                delivered.key.stamp,
-                delivered.payload,
-            )
+            follower.hand_over(self.config.name, lineage, stamp, delivered.payload)
 
     @property
     def listeners(self) -> int:

@@ -24,6 +24,7 @@ from worker_pipeline.nodes.executor import Spinner, create_executor
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.source import TickSource
 from worker_pipeline.nodes.stage_logger import stage_logger
+from worker_pipeline.nodes.stage_topics import make_topics
 from worker_pipeline.parameter import ParameterError, shown
 from worker_pipeline.runtime import answers
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
@@ -55,7 +56,12 @@ class StandaloneWorker(Node):  # type: ignore[misc]
         self.stage: Stage = stage_class()
         topics = self._table('context')
         buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in stage_class.contexts}
-        self.stage.bind(self._table('params'), buffers, stage_logger(self))
+        self.stage.bind(
+            self._table('params'),
+            buffers,
+            stage_logger(self),
+            make_topics(self, stage_class.topics),
+        )
         self.runner = StageRunner(self.stage, self, self, RecentAnswers(1), self.say)
         self._input_type = stage_class.input_type
         self._number = 0

@@ -29,6 +29,7 @@ from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.participation import taking_part
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.nodes.stage_logger import stage_logger
+from worker_pipeline.nodes.stage_topics import make_topics
 from worker_pipeline.nodes.worker_contract import WorkerSpec
 from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
@@ -75,6 +76,7 @@ class WorkerNode(ManagedNode):
             self.declare_parameter(key, value)
         self.refuse_changes_of_parameters()
         stage.logger = stage_logger(self)
+        stage.topic = make_topics(self, stage_class.topics)
         self.signs = VitalSigns(Path(spec.page))
         self._recent = RecentAnswers(spec.concurrency)
         saved = SavedState(Path(spec.state)) if spec.state else None

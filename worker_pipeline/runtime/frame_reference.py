@@ -57,6 +57,11 @@ def decode(payload: bytes) -> Reference:
     return Reference(frame, size, position, name.decode(), payload[_HEAD.size + length :])
 
 
+def rest_of(payload: bytes) -> bytes:
+    """The serialised message that a payload is, of a reference without its ``data``."""
+    return decode(payload).rest if is_reference(payload) else payload
+
+
 def bytes_after(message_type: Any) -> int | None:
     """How many bytes of a serialised message follow its ``data``; None where it has none.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import signal
 import sys
 import time
@@ -27,7 +28,10 @@ from worker_pipeline.parameter import (
 )
 from worker_pipeline.runtime import message_types, processes
 from worker_pipeline.stage import Stage
+from worker_pipeline.topic import message_type_of
 
+# Of a stage's further topics: not those that it has already.
+TOPIC_NAME = re.compile(r'(?!(input|output|transition_event)$|worker_)[a-z][a-z0-9_]*')
 # How often a wait for a plugin looks whether it is to go on, in seconds.
 LOOK_AGAIN = 0.1
 # How much longer than its startup_timeout a plugin's process may live, in seconds.
@@ -98,7 +102,7 @@ def describe(stage: StageConfig) -> PluginDescription:
 
 def _described(stage: StageConfig, found: type[Stage]) -> PluginDescription:
     problems = []
-    for attribute in ('contexts', 'parameters'):
+    for attribute in ('contexts', 'parameters', 'topics'):
         value = getattr(found, attribute)
         if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
             problems.append(
@@ -120,6 +124,17 @@ def _described(stage: StageConfig, found: type[Stage]) -> PluginDescription:
                 )
         except TypeError as error:
             problems.append(f'plugin: {attribute} of {stage.plugin}: {error}')
+    for name, declared_type in found.topics.items():
+        where = f'plugin: topics[{name!r}] of {stage.plugin}'
+        if not TOPIC_NAME.fullmatch(name):
+            problems.append(
+                f'{where}: found {shown(name)}; allowed: small letters, digits and _, but not '
+                "'input', 'output', 'transition_event' nor what begins with 'worker_'"
+            )
+        try:
+            _type_name(message_type_of(declared_type))
+        except TypeError as error:
+            problems.append(f'{where}: {error}')
     remembers = found.save_state is not Stage.save_state
     if remembers != (found.restore_state is not Stage.restore_state):
         pair = ('save_state', 'restore_state')

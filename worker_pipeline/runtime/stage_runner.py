@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from worker_pipeline.context import header_of
+from worker_pipeline.context import NANOSECONDS, header_of
+from worker_pipeline.core.item import TICK
 from worker_pipeline.runtime import answers
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
 from worker_pipeline.runtime.saved_state import SavedState
@@ -217,7 +218,8 @@ class StageRunner:
                 f'process() returned {type(output).__name__}; '
                 f'allowed: {self._output_type.__name__} or None'
             )
-        header_of(output).stamp = stamp
+        if not (getattr(message, 'source', '') == TICK and _is_time(header_of(output).stamp)):
+            header_of(output).stamp = stamp
         return Answer(number, answers.OUTPUT, output=self._messages.serialize(output))
 
     def _failed(self, number: int, stamp: Any, error: Exception) -> Answer:
@@ -234,3 +236,8 @@ class StageRunner:
             if saved is not None:
                 self.stage.restore_state(saved.state)
         return Answer(number, answers.ERROR, text)
+
+
+def _is_time(stamp: Any) -> bool:
+    """Whether a stage has set a stamp of its own, and one that can be."""
+    return stamp.sec >= 0 and stamp.nanosec < NANOSECONDS and bool(stamp.sec or stamp.nanosec)

@@ -159,6 +159,28 @@ def kinds(said: list[Answer]) -> list[Answered]:
     return [Answered(answer.number, answer.kind) for answer in said]
 
 
+@pytest.mark.parametrize(
+    ('source', 'own', 'stamped'),
+    [
+        ('tick', Stamp(3, 4), '3.4'),
+        ('tick', Stamp(), '1.5'),
+        ('tick', Stamp(-3, 4), '1.5'),
+        ('tick', Stamp(3, 10**9), '1.5'),
+        ('', Stamp(3, 4), '1.5'),
+    ],
+)
+def test_only_who_is_asked_for_an_item_may_stamp_it(source: str, own: Stamp, stamped: str):
+    """With the moment of capture; whatever has come keeps the stamp by which it is known."""
+
+    class Capturing(Plain):
+        def process(self, item):
+            item.source = source
+            return Message('taken', own)
+
+    (answer,) = Worker(Capturing()).run((1, 'a'))
+    assert answer.output.decode() == f'{stamped} taken'
+
+
 # -- items ---------------------------------------------------------------------------------------
 
 
