@@ -4,6 +4,7 @@ from worker_pipeline.context import ContextBuffer
 from worker_pipeline.parameter import Parameter, ParameterError
 from worker_pipeline.pool import FixedWorkerPool, RefreshingWorkerPool, WorkerPool
 from worker_pipeline.stage import EndOfStream, Stage
+from worker_pipeline.status import StageStatus
 from worker_pipeline.topic import Latched, Topic, TopicRecorder
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     'ParameterError',
     'RefreshingWorkerPool',
     'Stage',
+    'StageStatus',
     'Topic',
     'TopicRecorder',
     'WorkerPool',

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from worker_pipeline.context import ContextBuffer
 from worker_pipeline.parameter import check_parameters
+from worker_pipeline.status import StageStatus
 from worker_pipeline.topic import Topic, TopicRecorder
 
 
@@ -49,6 +50,9 @@ class Stage:
         Name to :class:`~worker_pipeline.ContextBuffer`.
     ``topic``
         Name to :class:`~worker_pipeline.Topic`.
+    ``status``
+        A :class:`~worker_pipeline.StageStatus`: what the stage says of itself, in its worker's
+        status on ``/diagnostics``.
     ``logger``
         A standard library logger; what it logs at INFO and above appears in the worker's ROS log.
     """
@@ -64,6 +68,7 @@ class Stage:
     params: Mapping[str, Any] = {}
     context: Mapping[str, ContextBuffer] = {}
     topic: Mapping[str, Topic] = {}
+    status: StageStatus = StageStatus()
     logger: logging.Logger = logging.getLogger('worker_pipeline.stage')
 
     def bind(
@@ -87,6 +92,7 @@ class Stage:
             name: given[name] if name in given else ContextBuffer()
             for name in type(self).contexts
         }
+        self.status = StageStatus()
         told = topic or {}
         self.topic = {name: told.get(name) or TopicRecorder() for name in type(self).topics}
         if logger is not None:

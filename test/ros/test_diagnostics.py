@@ -126,3 +126,23 @@ def test_what_a_worker_takes_of_the_machine_is_what_the_kernel_tells(start, obse
     wait_for(
         lambda: float(observer.values('work/worker_0')['busy_percent']) == 0.0, 'that it is idle'
     )
+
+
+def test_what_a_stage_says_of_itself_is_in_its_workers_status(start, observer):
+    """Until it takes it back; and whatever else it shows."""
+    start({'stages': ['complains'], 'complains': stage('Complains')})
+    observer.wait_until_active('complains', 1)
+    feed = observer.feeder('complains/input')
+    item = header(1)
+    item.frame_id = 'the link is silent'
+    feed.publish(item)
+    observer.wait_for_status('complains/worker_0', WARN, 'the link is silent')
+    shown = observer.values('complains/worker_0')
+    assert (shown['complaints'], shown['last']) == ('1', 'the link is silent')
+    told = observer.wait_for_status('complains', WARN)
+    assert 'the link is silent' in told.message
+    item = header(2)
+    item.frame_id = 'ok'
+    feed.publish(item)
+    observer.wait_for_status('complains/worker_0', OK, 'active')
+    observer.wait_for_status('manager', OK, 'active')

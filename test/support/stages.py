@@ -90,6 +90,19 @@ class Capturing(Stage):
         return output
 
 
+class Complains(Echo):
+    """Says of itself what its items tell it to."""
+
+    def process(self, item):
+        if item.frame_id == 'ok':
+            self.status.ok()
+        else:
+            self.status.warn(item.frame_id)
+            self.status.count('complaints')
+        self.status.set('last', item.frame_id)
+        return item
+
+
 class Poison(Echo):
     """Item 5 ends the process that takes it; item 7 raises."""
 

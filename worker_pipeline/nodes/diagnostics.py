@@ -10,6 +10,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from worker_pipeline import status as stage_status
 from worker_pipeline.core.recent_growth import RecentGrowth
 from worker_pipeline.core.supervision import HEALTHY, Phase
 from worker_pipeline.nodes.slot import Slot
@@ -23,6 +24,8 @@ OK, WARN, ERROR, STALE = (
     DiagnosticStatus.ERROR,
     DiagnosticStatus.STALE,
 )
+# What a stage says of itself.
+LEVELS = dict(zip(stage_status.LEVELS, (OK, WARN, ERROR), strict=True))
 # A replacement is over in milliseconds. Who looks once a second is to see that there was one.
 REMEMBERED = 3.0  # s
 NANOSECONDS = 1e9
@@ -132,6 +135,7 @@ class Diagnostics:
         wanting = [each for each in workers if each.level != OK]
         if wanting:
             news.insert(0, f'{len(wanting)} of {len(workers)} workers not as they should be')
+        news += sorted({each.report.message for each in stage.slots.values() if each.report} - {''})
         if is_flowing and stage.state == 'active' and not len(stage.pool):
             level, news = ERROR, ['no worker is active', *news]
         elif stage.state == 'inactive' and is_flowing:
@@ -142,7 +146,7 @@ class Diagnostics:
         return self._status(stage.get_fully_qualified_name(), level, message, values)
 
     def _worker(self, stage: StageNode, slot: Slot, now: float) -> DiagnosticStatus:
-        seen = slot.supervision
+        seen, report = slot.supervision, slot.report
         name = f'{stage.get_fully_qualified_name()}/{slot.name}'
         state = seen.reported_state(now)
         if slot.stands_by and not stage.workers.roster.is_on_duty(slot.name):
@@ -160,14 +164,17 @@ class Diagnostics:
             level, message = WARN, 'cordoned: taken out by hand'
         elif replaced:
             level, message = WARN, f'replaced: {seen.last_exit}'
+        elif report is not None and report.message:
+            level, message = LEVELS[report.level], report.message
         values = {
             'state': state,
             'pid': seen.pid or '',
             'restarts': seen.restarts,
-            'processed': slot.values.get('processed', 0),
+            'processed': report.values['processed'] if report else 0,
             'in_flight': stage.ledger.held_by(slot.name),
             **self._work(slot, now),
             **self._usage(seen.pid, now),
+            **(report.own if report else {}),
         }
         return self._status(name, level, message, values, seen.pid)
 

@@ -10,7 +10,7 @@ from worker_pipeline.core import supervision
 from worker_pipeline.core.supervision import Goal, Phase, Supervision
 from worker_pipeline.core.work_watch import WorkWatch
 from worker_pipeline.nodes.spares import Spares
-from worker_pipeline.nodes.worker_contract import WorkerSpec
+from worker_pipeline.nodes.worker_contract import StateReport, WorkerSpec
 from worker_pipeline.nodes.worker_link import WorkerLink
 from worker_pipeline.runtime.proc import is_stopped, resident_size
 from worker_pipeline.runtime.processes import Launcher
@@ -56,7 +56,7 @@ class Slot:
         self.name = name
         self.supervision = supervised_by
         self.link = link
-        self.values: dict[str, str] = {}  # of the last heartbeat
+        self.report: StateReport | None = None  # of the last heartbeat
         self.last_error = ''
         self.signs: VitalSigns | None = None
         # Of an earlier manager: it is still to tell which of its items have reached it.
@@ -151,14 +151,14 @@ class Slot:
         self.supervision.excuse(seconds)
         self._work.excuse(seconds)
 
-    def heard(self, pid: int, values: dict[str, str], error: str, now: float) -> None:
+    def heard(self, pid: int, report: StateReport, now: float) -> None:
         """This slot's worker told how it stands."""
         if pid != self.supervision.pid:
             return
-        self.values = values
-        if error:
-            self.last_error = error
-        self.handle(supervision.StateReported(pid, values['state']), now)
+        self.report = report
+        if report.failure:
+            self.last_error = report.failure
+        self.handle(supervision.StateReported(pid, report.values['state']), now)
 
     def _do(self, actions: list[supervision.Action], now: float) -> None:
         for action in actions:
@@ -189,7 +189,7 @@ class Slot:
         words = signs.words() if signs is not None else ''
         reason = words or self._killed_for or action.reason
         self.last_error = words or self.last_error
-        self.values = {}
+        self.report = None
         self._killed_for = ''
         self.inherited = self.outdated = False
         self._listener.on_gone(self, reason, in_work or None)

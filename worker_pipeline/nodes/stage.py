@@ -24,6 +24,7 @@ from worker_pipeline.nodes.slot import Slot
 from worker_pipeline.nodes.source import TickSource
 from worker_pipeline.nodes.stage_workers import StageWorkers
 from worker_pipeline.nodes.surroundings import Surroundings
+from worker_pipeline.nodes.worker_contract import StateReport
 from worker_pipeline.runtime import answers, frame_reference, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
@@ -465,8 +466,8 @@ class StageNode(ManagedNode):
             self._settle(self.ledger.drop_the_lost())
             slot.handle(LinkVerified(pid), time.monotonic())
 
-    def on_state(self, worker: str, pid: int, values: dict[str, str], failure: str) -> None:
-        self.slots[worker].heard(pid, values, failure, time.monotonic())
+    def on_state(self, worker: str, pid: int, report: StateReport) -> None:
+        self.slots[worker].heard(pid, report, time.monotonic())
 
     def _settle(self, settled: Settled) -> None:
         for delivered in settled.delivered:

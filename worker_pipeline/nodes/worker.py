@@ -30,7 +30,7 @@ from worker_pipeline.nodes.participation import taking_part
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.nodes.stage_logger import stage_logger
 from worker_pipeline.nodes.stage_topics import make_topics
-from worker_pipeline.nodes.worker_contract import WorkerSpec
+from worker_pipeline.nodes.worker_contract import StateReport, WorkerSpec
 from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
 from worker_pipeline.runtime.frame_blocks import FrameReader
@@ -193,7 +193,7 @@ class WorkerNode(ManagedNode):
             # be answered.
             return
         values = self._standing()
-        self.line.send(*worker_contract.state_report(values, self.failure))
+        self.line.send(*self._report(values))
         self._heartbeat.publish(
             DiagnosticStatus(
                 level=DiagnosticStatus.ERROR if self.failure else DiagnosticStatus.OK,
@@ -214,6 +214,10 @@ class WorkerNode(ManagedNode):
             'busy_s': f'{busy:.3f}',
         }
 
+    def _report(self, values: dict[str, str]) -> Frame:
+        told = self.runner.stage.status.told()
+        return worker_contract.state_report(StateReport(values, self.failure, *told))
+
     # -- the line --------------------------------------------------------------------------------
 
     def _hello(self) -> Iterator[Frame]:
@@ -226,7 +230,7 @@ class WorkerNode(ManagedNode):
         yield worker_contract.hello(self.spec.stage, self.spec.slot, has, last_frame)
         if self._looked_at:
             yield worker_contract.looks_at(self._looked_at)
-        yield worker_contract.state_report(self._standing(), self.failure)
+        yield self._report(self._standing())
         for answer in recent:
             yield worker_contract.frame_of(answer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -74,15 +74,24 @@ def read_hello(frame: Frame) -> tuple[str, str, set[int]]:
     return stage, slot, set(has)
 
 
-def state_report(values: dict[str, str], failure: str) -> Frame:
-    """How a worker stands: its ``state`` and more; ``failure``: of a hook, '' where none did."""
-    return Frame(line.STATE, 0, marshal.dumps((values, failure)))
+class StateReport(NamedTuple):
+    """How a worker stands."""
+
+    values: dict[str, str]  # its ``state``, and more
+    failure: str  # of a hook; '' where none failed
+    level: str  # what its stage says of itself: as ``worker_pipeline.StageStatus`` has it
+    message: str
+    own: dict[str, str]  # and what else it shows
 
 
-def read_state_report(frame: Frame) -> tuple[dict[str, str], str]:
-    """The values and the failure."""
-    values, failure = marshal.loads(frame.body)
-    return values, failure
+def state_report(report: StateReport) -> Frame:
+    """A report as it goes by the line."""
+    return Frame(line.STATE, 0, marshal.dumps(tuple(report)))
+
+
+def read_state_report(frame: Frame) -> StateReport:
+    """The report that a frame is."""
+    return StateReport(*marshal.loads(frame.body))
 
 
 def looks_at(references: list[bytes]) -> Frame:

@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.lifecycle import ManagedNode
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
+from worker_pipeline.nodes.worker_contract import StateReport
 from worker_pipeline.runtime import line
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
@@ -31,7 +32,7 @@ class LinkListener(Protocol):
     def on_answers(self, worker: str, told: list[Answer]) -> None:
         """A worker answered so many items, in this order."""
 
-    def on_state(self, worker: str, pid: int, values: dict[str, str], failure: str) -> None:
+    def on_state(self, worker: str, pid: int, report: StateReport) -> None:
         """A worker told how it stands."""
 
 
@@ -108,7 +109,7 @@ class WorkerLink:
             # Its state is what it is after these answers.
             self._listener.on_answers(self._slot, told)
             told = []
-            self._listener.on_state(self._slot, pid, *worker_contract.read_state_report(frame))
+            self._listener.on_state(self._slot, pid, worker_contract.read_state_report(frame))
         if told:
             self._listener.on_answers(self._slot, told)
 
