@@ -250,6 +250,20 @@ def test_a_dead_producers_blocks_stay_as_long_as_they_are_needed(tmp_path):
     assert {each.name for each in tmp_path.iterdir()} == {'8.1'}
 
 
+def test_a_dead_producers_block_stays_for_the_frame_that_is_in_it_now(tmp_path):
+    """A journal tells of all that were ever in it; it goes with the last that is needed."""
+    (tmp_path / '7.1').touch()
+    keeper = FrameKeeper(tmp_path)
+    ledger = [keeper.keep(reference_to(number, '7.1')) for number in (1, 2, 3)]
+    keeper.sweep(set())
+    del ledger[:2]
+    keeper.settle()
+    assert (tmp_path / '7.1').exists()
+    ledger.clear()
+    keeper.settle()
+    assert not (tmp_path / '7.1').exists()
+
+
 def test_another_manager_knows_what_is_needed_and_sweeps_the_rest(tmp_path):
     """What a producer is told to keep is what the restored ledgers have."""
     for name in ('7.1', '7.2', '9.1', '9.2'):
