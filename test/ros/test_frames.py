@@ -113,6 +113,24 @@ def test_a_stage_may_keep_what_it_looked_at(start, observer):
     wait_for_all(answers, 60, manager)
 
 
+@pytest.mark.parametrize('journal', [True, False])
+def test_what_a_stage_keeps_outlives_the_manager(start, observer, journal):
+    """No item needs it any more, so no ledger tells the next manager of it."""
+    settings = parameters(frames=100_000, journal=journal)
+    settings['check'] |= {'workers': 1, 'params': {'keeps': 5}}
+    manager = start(settings)
+    answers = observer.collect('check/output')
+    for _ in range(2):
+        enough = len(answers) + 30
+        wait_for(lambda enough=enough: len(answers) > enough, 'some answers', 30.0, manager.show)
+        os.kill(manager.process.pid, signal.SIGKILL)
+        manager.wait()
+        manager.start_again()
+    enough = len(answers) + 30
+    wait_for(lambda: len(answers) > enough, 'more answers', 30.0, manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
+
+
 def test_a_listener_outside_is_given_the_whole_image(start, observer):
     """As rqt_image_view and rosbag need it."""
     settings = parameters(frames=100_000)

@@ -76,6 +76,8 @@ class StageNode(ManagedNode):
         self._legacy: Legacy | None = None
         self._releases: list[Callable[[], object]] = []  # of the inputs
         self._period_timer: Any = None
+        # By worker: the frames that it has kept for itself.
+        self._looks: dict[str, list[bytes]] = {}
         self._frame_size = 0  # of the largest of its outputs that go by shared memory, bytes
         self._waits_for_frames = False
         # Groups of their own: whoever waits for a drain holds up nothing.
@@ -166,6 +168,9 @@ class StageNode(ManagedNode):
             else:
                 self.ledger.replay(name, arguments)
         self.ledger.keep_by(**self._rules())
+        for worker, references in legacy.looks.items():
+            if worker in legacy.living:
+                self._look(worker, references)
         self._legacy = legacy
 
     def snapshot(self) -> dict[str, Any]:
@@ -177,6 +182,7 @@ class StageNode(ManagedNode):
             'ledger': self.ledger.snapshot(payloads=self._outbox.journal.payloads),
             'source': self.source.snapshot(),
             'handed': [(stage, name) for stage, names in self._handed.items() for name in names],
+            'looks': self._looks,
             **outside,
         }
 
@@ -442,6 +448,16 @@ class StageNode(ManagedNode):
             self._settle(self.ledger.drop_the_lost())
             slot.handle(LinkVerified(pid), time.monotonic())
 
+    def on_looks(self, worker: str, references: list[bytes]) -> None:
+        self._outbox.journal.note(self.config.name, 'looks', worker, references)
+        self._look(worker, references)
+
+    def _look(self, worker: str, references: list[bytes]) -> None:
+        self._looks.pop(worker, None)
+        if references:
+            self._looks[worker] = references
+        self._around.frames.look(f'{self.config.name}/{worker}', references)
+
     def on_state(self, worker: str, pid: int, values: dict[str, str], failure: str) -> None:
         self.slots[worker].heard(pid, values, failure, time.monotonic())
 
@@ -505,6 +521,7 @@ class StageNode(ManagedNode):
     def on_gone(self, slot: Slot, reason: str, in_work: int | None) -> None:
         held = self.ledger.held_by(slot.name)
         with self._outbox:
+            self._look(slot.name, [])
             self._take_back(slot.name, reason, in_work)
             self._settle(self.ledger.drop_the_lost())
             if slot.supervision.goal is not Goal.GONE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import select
 import signal
@@ -37,7 +36,7 @@ from worker_pipeline.runtime.frame_messages import FrameMessages, make_writer
 from worker_pipeline.runtime.frame_reference import decode, is_reference
 from worker_pipeline.runtime.line import Frame
 from worker_pipeline.runtime.manager_line import ManagerLine
-from worker_pipeline.runtime.pipeline_folder import forget_page, manager_of
+from worker_pipeline.runtime.pipeline_folder import Held, forget_page, manager_of, write_held
 from worker_pipeline.runtime.plugins import load_stage_class
 from worker_pipeline.runtime.proc import call_this_process
 from worker_pipeline.runtime.saved_state import SavedState
@@ -87,6 +86,10 @@ class WorkerNode(ManagedNode):
             self.get_logger().warning,
         )
         self._looked_at: list[bytes] = []
+        # The number of the last frame that an answer was given with; and those that were said
+        # (again) to the manager there is, which knows of them by that.
+        self._last_frame = 0
+        self._said_again: list[int] = []
         self.runner = StageRunner(
             stage, self._messages, self.signs, self._recent, self.say, saved, self.line
         )
@@ -215,14 +218,20 @@ class WorkerNode(ManagedNode):
 
     def _hello(self) -> Iterator[Frame]:
         """Who we are, and what a new manager may not have heard."""
-        # The answers last: what is held may be answered meanwhile, and is then among them.
+        # The answers last: what is held may be answered meanwhile, and is then among them. So is
+        # every frame up to this one, as far as an earlier manager may not have heard of it; one
+        # that was written, and is yet to be answered with, has a higher number.
+        last_frame = self._last_frame
         holding = list(self.runner.holding)
         recent = self._recent.all()
         has = [*holding, *(answer.number for answer in recent)]
-        last_frame = self._messages.last_frame
+        self._said_again = [
+            decode(answer.output).frame for answer in recent if is_reference(answer.output)
+        ]
         yield worker_contract.hello(self.spec.stage, self.spec.slot, has, last_frame)
-        if self._looked_at:
-            yield worker_contract.looks_at(self._looked_at)
+        # Not what was told last: an answer may be among them that was yet to be told with it.
+        self._looked_at = self._messages.looked_at()
+        yield worker_contract.looks_at(self._looked_at)
         yield worker_contract.state_report(self._standing(), self.failure)
         for answer in recent:
             yield worker_contract.frame_of(answer)
@@ -234,14 +243,18 @@ class WorkerNode(ManagedNode):
             self._messages.release(worker_contract.read_numbers(frame.body))
         elif frame.kind == line.NEEDED:
             needed = worker_contract.read_numbers(frame.body)
-            said = [answer.output for answer in self._recent.all()]
-            needed += [decode(each).frame for each in said if is_reference(each)]
-            self._messages.release_all_but(needed, frame.number)
+            self._messages.release_all_but([*needed, *self._said_again], frame.number)
         elif frame.kind == line.REQUEST:
             self.executor.create_task(self.transition, frame.body.decode())
 
+    def held(self) -> Held:
+        """What nobody else has while there is no manager."""
+        return Held(dict(self.runner.holding), self._messages.looked_at())
+
     def say(self, answer: Answer) -> None:
         """Answer an item; also once more."""
+        if is_reference(answer.output):
+            self._last_frame = max(self._last_frame, decode(answer.output).frame)
         looked_at = self._messages.looked_at()
         if looked_at != self._looked_at:
             # Before the answer, by which the item is done and its frame no longer needed for it.
@@ -268,7 +281,7 @@ class _Life:
         self._spec = spec
         self._signs = signs
         self._manager = spec.manager_pid
-        self._kept: list[int] = []
+        self._kept: list[int | bytes] = []
         self.node: WorkerNode | None = None  # as soon as there is one
 
     def begin(self) -> None:
@@ -316,16 +329,14 @@ class _Life:
 
     def _keep_held(self) -> None:
         """Write down what nobody else has now, for the next manager to give out again."""
-        held = dict(self.node.runner.holding) if self.node is not None else {}
-        if list(held) == self._kept:
+        if self.node is None:
             return
-        path = self._signs.path
-        fresh = path.with_name(path.name + '.held.new')
-        data = marshal.dumps(held)
-        with contextlib.suppress(OSError):  # no room: tried again
-            fresh.write_bytes(data)
-            fresh.replace(path.with_name(path.name + '.held'))
-            self._kept = list(held)
+        held = self.node.held()
+        kept = [*held.items, *(held.looks or ())]
+        if kept != self._kept:
+            with contextlib.suppress(OSError):  # no room: tried again
+                write_held(self._signs, held)
+                self._kept = kept
 
     def _end(self, why: str) -> None:
         with contextlib.suppress(OSError):  # nobody may be left to read it

@@ -67,11 +67,6 @@ class FrameWriter:
         self._used: dict[int, _Block] = {}  # by frame
         self._free: list[_Block] = []  # the one used last, which is likeliest in the cache, last
 
-    @property
-    def last(self) -> int:
-        """The number of the frame that was written last; 0 before the first."""
-        return self._frames
-
     def write(self, data: memoryview) -> tuple[int, str]:
         """Write a frame: (its number, the name of its block). Raises NoRoomError."""
         block = self._take(len(data))

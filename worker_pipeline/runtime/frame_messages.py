@@ -75,11 +75,6 @@ class FrameMessages:
             self._looked_at = [each for each in self._looked_at if each[1]() is not None]
             return [item for item, _ in self._looked_at]
 
-    @property
-    def last_frame(self) -> int:
-        """The number of the frame that was written last; 0 before the first."""
-        return self._writer.last if self._writer else 0
-
     def release(self, frames: list[int]) -> None:
         """Nobody needs these frames of ours any more. Any thread may call."""
         self._instructions.append(('release', frames, 0))
