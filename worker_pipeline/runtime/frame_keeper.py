@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from worker_pipeline.runtime import frame_reference
-from worker_pipeline.runtime.frame_blocks import FrameReader, blocks_of, room_for
+from worker_pipeline.runtime.frame_blocks import (
+    FrameReader,
+    blocks_of,
+    empty_block,
+    remove_block,
+    room_for,
+)
 from worker_pipeline.runtime.frame_reference import decode, is_reference
 
 # Who made a frame, and which of his it is.
@@ -121,9 +127,10 @@ class FrameKeeper:
                 del self._frames_in[block]
             producer, frame = key
             if producer in self._tell:
+                empty_block(self._folder / block, frame)
                 released.setdefault(producer, []).append(frame)
             elif producer not in self._living and is_last:
-                (self._folder / block).unlink(missing_ok=True)
+                remove_block(self._folder / block)
         for producer, frames in released.items():
             self._tell[producer](frames)
         return self.in_use < before
@@ -143,7 +150,7 @@ class FrameKeeper:
         self._tell.pop(str(pid), None)
         for path in blocks_of(self._folder, f'{pid}.'):
             if path.name not in self._frames_in:
-                path.unlink(missing_ok=True)
+                remove_block(path)
 
     def sweep(self, living: set[int]) -> None:
         """Take away what nobody needs of producers that are not among the living."""

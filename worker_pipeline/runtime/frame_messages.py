@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,8 @@ class FrameMessages:
         self._tell = tell
         self._told = False
         self._after = bytes_after(output_type)
-        # Told by whoever reads the line; heeded by the thread that writes.
-        self._instructions: deque[tuple[str, list[int], int]] = deque()
+        # Frames are released at once, by whoever reads the line: others may wait for their room.
+        self._writing = threading.Lock()
         self._looking = threading.Lock()
         self._looked_at: list[tuple[bytes, weakref.ref[Any]]] = []
 
@@ -77,11 +76,16 @@ class FrameMessages:
 
     def release(self, frames: list[int]) -> None:
         """Nobody needs these frames of ours any more. Any thread may call."""
-        self._instructions.append(('release', frames, 0))
+        if self._writer is not None:
+            with self._writing:
+                for frame in frames:
+                    self._writer.release(frame)
 
     def release_all_but(self, frames: list[int], last: int) -> None:
         """Of those up to ``last`` nobody needs any others. Any thread may call."""
-        self._instructions.append(('needed', frames, last))
+        if self._writer is not None:
+            with self._writing:
+                self._writer.release_all_but(set(frames), last)
 
     def whole(self, payload: bytes) -> bytes:
         """The serialised message, with its data where it is a reference."""
@@ -91,15 +95,6 @@ class FrameMessages:
         data = self._reader.read(reference.block, reference.frame, reference.size)
         return frame_reference.whole(reference, data.data)
 
-    def _heed(self, writer: FrameWriter) -> None:
-        while self._instructions:
-            word, frames, last = self._instructions.popleft()
-            if word == 'release':
-                for frame in frames:
-                    writer.release(frame)
-            else:
-                writer.release_all_but(set(frames), last)
-
     def serialize(self, message: Any) -> bytes:
         """An output message's bytes, or a reference to them."""
         if self._after is None or self._writer is None:
@@ -107,9 +102,9 @@ class FrameMessages:
         data = memoryview(message.data).cast('B')
         if len(data) < LEAST:
             return bytes(serialize_message(message))
-        self._heed(self._writer)
         try:
-            frame, block = self._writer.write(data)
+            with self._writing:
+                frame, block = self._writer.write(data)
         except NoRoomError as error:
             if not self._told:
                 self._told = True
@@ -119,6 +114,9 @@ class FrameMessages:
         message._data = b''
         try:
             rest = bytes(serialize_message(message))
+        except BaseException:
+            self.release([frame])  # nobody will hear of it
+            raise
         finally:
             message._data = whole
         position = len(rest) - _LENGTH_SIZE - self._after
