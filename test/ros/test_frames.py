@@ -155,6 +155,23 @@ def test_without_shared_memory_frames_go_by_sockets(start, observer, frame_memor
 
 
 @pytest.mark.parametrize('overflow', ['block', 'drop_oldest'])
+def test_little_memory_is_shared_by_stages_that_make_frames_of_frames(start, observer, overflow):
+    """The first leaves the second what it needs to go on, also while that is replaced."""
+    settings = parameters(frames=100_000, frame_memory=2.8)
+    for name in ('pass', 'check'):
+        settings[name] |= {'workers': 1, 'overflow': overflow}
+    manager = start(settings)
+    answers = observer.collect('check/output')
+    wait_for(lambda: len(answers) > 50, 'answers', seen=manager.show)
+    for _ in range(3):
+        killed = observer.kill('pass/worker_0')
+        observer.wait_until_replaced('pass/worker_0', killed)
+        enough = len(answers) + 50
+        wait_for(lambda enough=enough: len(answers) > enough, 'more', seen=manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
+
+
+@pytest.mark.parametrize('overflow', ['block', 'drop_oldest'])
 def test_full_memory_does_what_a_full_queue_does(start, observer, overflow):
     """It holds up the camera, or costs the oldest frames; and is never exceeded."""
     stages = {

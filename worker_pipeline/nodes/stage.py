@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from worker_pipeline.core.latency import LatencyWindow
 from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow, Settled
 from worker_pipeline.core.supervision import Goal, LinkVerified
 from worker_pipeline.nodes import qos
+from worker_pipeline.nodes.frame_room import FrameRoom
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.outlet import Outlet
@@ -27,8 +29,6 @@ from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import answers, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
-from worker_pipeline.runtime.frame_blocks import room_for
-from worker_pipeline.runtime.frame_reference import decode, is_reference
 from worker_pipeline.runtime.inheritance import Legacy
 from worker_pipeline.runtime.pipeline_folder import forget_page
 from worker_pipeline.runtime.saved_state import SavedState
@@ -78,8 +78,7 @@ class StageNode(ManagedNode):
         self._period_timer: Any = None
         # By worker: the frames that it has kept for itself.
         self._looks: dict[str, list[bytes]] = {}
-        self._frame_size = 0  # of the largest of its outputs that go by shared memory, bytes
-        self._waits_for_frames = False
+        self.frame_room = FrameRoom(self, around.frames, around.pipeline.frame_memory * 1e6)
         # Groups of their own: whoever waits for a drain holds up nothing.
         for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
             self.create_service(
@@ -350,10 +349,11 @@ class StageNode(ManagedNode):
             slot = self.pool.least_loaded(self._load)
             if slot is None:
                 break
-            fresh = self._may_begin()
-            if self.is_source and fresh:
-                self._ask()
-            item = self.ledger.assign(slot.name, fresh=fresh)
+            item = self.ledger.assign(slot.name, fresh=False)
+            if item is None and self._may_begin():
+                if self.is_source:
+                    self._ask()
+                item = self.ledger.assign(slot.name)
             if item is None:
                 break
             freed = True
@@ -370,38 +370,40 @@ class StageNode(ManagedNode):
         for follower in self.followers:
             if follower.room() <= 0:
                 return False
-        if self._frame_size and not self._has_room_for_a_frame():
+        if not self.frame_room.is_there():
             return False
         if not self.ledger.ordered:
             return True
         capacity = len(self.pool) * self.workers.concurrency
         return self.ledger.outstanding < max(self.config.queue_size, capacity)
 
-    def _has_room_for_a_frame(self) -> bool:
-        """Whether one more frame may be made; where queues drop their oldest, they do for it."""
-        frames, limit = self._around.frames, self._around.pipeline.frame_memory * 1e6
-        while frames.needed + (self.ledger.in_flight + 1) * self._frame_size > limit > 0:
-            dropped = [
-                each.ledger.drop_oldest()
-                for each in self.followers
-                if each.config.overflow is Overflow.DROP_OLDEST
-            ]
-            # What was dropped may be needed elsewhere; and without any at all, who makes one will
-            # find that there is no room.
-            if not any(dropped) and (frames.needed or self.ledger.in_flight):
-                self._waits_for_frames = True
-                return False
-            if not any(dropped):
-                return True
-            frames.settle()
-        return True
-
     def on_frames_released(self) -> None:
         """There is more room for frames than there was."""
-        if self._waits_for_frames:
-            self._waits_for_frames = False
+        if self.frame_room.waits:
             with self._outbox:
                 self.pump()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its items go on by themselves: they are begun, or will be by a worker to come."""
+        return bool(self.ledger.begun or (self.ledger.waiting and not self.pool))
+
+    @functools.cached_property
+    def later(self) -> set[StageNode]:
+        """The stages that come after it, the next and all others."""
+        return {each for follower in self.followers for each in (follower, *follower.later)}
+
+    @functools.cached_property
+    def connected(self) -> set[StageNode]:
+        """The stages that it is linked with, in whatever way; itself among them."""
+        found: set[StageNode] = set()
+        left = [self]
+        while left:
+            stage = left.pop()
+            if stage not in found:
+                found.add(stage)
+                left += [*stage.followers, *stage.upstream]
+        return found
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -415,8 +417,7 @@ class StageNode(ManagedNode):
         """Book an answer, and pass on what it settles."""
         ledger, number, kind = self.ledger, answer.number, answer.kind
         if kind == answers.OUTPUT:
-            if is_reference(answer.output):
-                self._frame_size = max(self._frame_size, room_for(decode(answer.output).size))
+            self.frame_room.note(answer.output)
             self._settle(ledger.complete(worker, number, (answer.output,)))
         elif kind == answers.NONE:
             self._settle(ledger.complete(worker, number))
@@ -549,6 +550,7 @@ class StageNode(ManagedNode):
     def tick(self, now: float) -> None:
         """Let time pass: supervise every slot."""
         self.workers.tick(now, self.ledger.held_by)
+        self.on_frames_released()  # or whatever else has made room meanwhile
         if self.outlet is not None:
             self.outlet.tick(now)
         dropped = self.ledger.counters.dropped
