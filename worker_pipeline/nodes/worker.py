@@ -96,8 +96,10 @@ class WorkerNode(ManagedNode):
         work_qos = qos.work(spec.concurrency)
         self._input_type = stage_class.input_type
         self._output_type = stage_class.output_type
-        self._result = ShownTopic(self, self._output_type, f'{spec.slot}/result', work_qos)
-        self._outcome = ShownTopic(self, DiagnosticStatus, f'{spec.slot}/outcome', work_qos)
+        self._result, self._outcome = (
+            ShownTopic(self, kind, f'{spec.slot}/{name}', work_qos, self.get_namespace())
+            for kind, name in ((self._output_type, 'result'), (DiagnosticStatus, 'outcome'))
+        )
         self._heartbeat = self.create_publisher(
             DiagnosticStatus, f'{spec.namespace}/heartbeats', qos.HEARTBEATS
         )

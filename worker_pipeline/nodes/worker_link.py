@@ -61,7 +61,8 @@ class WorkerLink:
         self._line: Line | None = None
         profile = qos.work(concurrency)
         base = f'{stage}/{slot}'
-        self.work = ShownTopic(node, input_type, f'{base}/work', profile)
+        other_end = f'{node.get_fully_qualified_name()}/{slot}'
+        self.work = ShownTopic(node, input_type, f'{base}/work', profile, other_end)
         self._subscriptions = [
             listen(node, kind, f'{base}/{name}', profile)
             for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
