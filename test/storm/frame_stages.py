@@ -25,9 +25,9 @@ class _Framing(stages.Stage):
     looks_at = ''
 
     def configure(self):
-        super().configure()
         self.frames = Frames(self.params['height'])
         self.kept = None
+        super().configure()
 
     def take(self, image: Image) -> None:
         """Look at a frame where it is, and see how it came."""
