@@ -133,6 +133,21 @@ def test_what_a_stage_keeps_outlives_the_manager(start, observer, journal):
     assert {each.frame_id for each in answers} == {'whole'}
 
 
+def test_what_is_let_go_of_later_is_free_then(start, observer):
+    """Also where no further item comes, with the answer to which it could be told."""
+    stages = {
+        'camera': {'plugin': 'support.frames:Camera', 'params': {'frames': 3}},
+        'forget': {'plugin': 'support.frames:Forget', 'input': 'camera', 'overflow': 'block'},
+    }
+    start({'stages': list(stages), **stages})
+    wait_for(lambda: float(observer.values('manager').get('frames_mb', 0)), 'that one is kept')
+    wait_for(
+        lambda: observer.values('manager').get('frames_mb') == '0.0',
+        'that no frame is needed',
+        seen=lambda: observer.values('manager'),
+    )
+
+
 def test_a_listener_outside_is_given_the_whole_image(start, observer):
     """As rqt_image_view and rosbag need it."""
     settings = parameters(frames=100_000)

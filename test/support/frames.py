@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import zlib
 
@@ -56,6 +57,19 @@ class PassOn(Stage):
 
     def process(self, item):
         return item
+
+
+class Forget(Stage):
+    """Keeps the frame it has, and lets go of it after a while, when no other has come."""
+
+    input_type = Image
+    output_type = Header
+
+    def process(self, item):
+        pixels = from_message(item)
+        self.kept = [pixels]
+        threading.Timer(2.5, self.kept.clear).start()
+        return Header(frame_id=item.header.frame_id)
 
 
 class Check(Stage):

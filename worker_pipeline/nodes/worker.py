@@ -187,6 +187,10 @@ class WorkerNode(ManagedNode):
     def _on_heartbeat(self) -> None:
         # The main thread may be at an item for long: what comes meanwhile is held, too.
         self.line.read()
+        if self._looked_at and not self.runner.holding:
+            # What the stage has let go of since its last answer. Between items, as one that is
+            # about to be answered may pass a frame on.
+            self.runner.submit(self._say_what_is_looked_at)
         self.send_heartbeat()
         for topic in (self._result, self._outcome):
             topic.look_round()
@@ -282,6 +286,10 @@ class WorkerNode(ManagedNode):
         """The numbers of the frames in answers, but for those that are passed on."""
         references = (decode(each.output) for each in said if is_reference(each.output))
         return [each.frame for each in references if each.producer == os.getpid()]
+
+    def _say_what_is_looked_at(self) -> None:
+        with self._saying:
+            self._say_looked_at(self._messages.looked_at())
 
     def _say_looked_at(self, references: list[bytes]) -> None:
         if references != self._looked_at:
