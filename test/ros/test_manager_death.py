@@ -13,6 +13,7 @@ import pytest
 from support.configuring import stage
 from support.observing import header, number_of
 
+from worker_pipeline.runtime.saved_state import SavedState
 from worker_pipeline.testing import wait_for
 
 
@@ -116,6 +117,29 @@ def test_a_worker_that_dies_meanwhile_is_replaced_and_its_items_are_not_lost(sta
     wait_for(lambda: len(heard) == 2, 'both answers', seen=manager.show)
     assert [number_of(message) for message in heard] == [0, 1]
     assert pid not in {int(message.frame_id.split()[1]) for message in heard}
+
+
+def test_what_a_worker_remembers_that_dies_meanwhile_is_done(start, observer):
+    """It is in its state, so its answer is there, though nobody was told of it."""
+    manager = start(
+        {'stages': ['work'], 'work': stage('Remembers', params={'seconds': 1.0}), 'journal': True}
+    )
+    feed = observer.feeder('work/input')
+    heard = observer.collect('work/output')
+    observer.wait_until_active('work', 1)
+    pid = observer.pid_of('work/worker_0')
+    feed.publish(header(0))
+    wait_for(lambda: observer.heartbeats[-1].values[2].value == '1', 'an item held')
+    kill(manager)
+    saved = SavedState(manager.folder / 'states' / 'work.worker_0')
+    wait_for(lambda: saved.read().answers, 'the answer in its state')
+    os.kill(pid, signal.SIGKILL)
+    manager.start_again()
+    wait_for(lambda: heard, 'the answer', seen=manager.show)
+    observer.pid_of('work/worker_0', but=pid)
+    observer.feeder('work/input').publish(header(1))
+    wait_for(lambda: len(heard) == 2, 'an item for the next one', seen=manager.show)
+    assert [message.frame_id for message in heard] == ['1 1000000', '2 3000000']
 
 
 def test_a_second_manager_is_refused(start, observer):

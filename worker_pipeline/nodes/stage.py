@@ -422,7 +422,8 @@ class StageNode(ManagedNode):
         """Book an answer, and pass on what it settles."""
         ledger, number, kind = self.ledger, answer.number, answer.kind
         if kind == answers.OUTPUT:
-            self.frame_room.note(answer.output, self.slots[worker].supervision.pid)
+            slot = self.slots.get(worker)  # there is none yet of one that died without a manager
+            self.frame_room.note(answer.output, slot.supervision.pid if slot else None)
             if not is_reference(answer.output):
                 self.by_socket += self._makes_frames and len(answer.output) > frame_reference.LEAST
             self._settle(ledger.complete(worker, number, (answer.output,)))

@@ -52,6 +52,7 @@ class FrameKeeper:
         # By block: how many of these frames are in it. In what an earlier manager has left, one
         # that was released long ago may stand beside the one that came in its place.
         self._frames_in: Counter[str] = Counter()
+        self._rooms: dict[str, int] = {}  # by block: bytes
         # What a reference's end leads to, whichever thread it comes on, is done in `settle`.
         self._dropped: deque[Key] = deque()
         # By the pid of a producer that is connected: how it is told.
@@ -75,8 +76,10 @@ class FrameKeeper:
             self._count[key] = 0
             room = room_for(reference.size)
             self._blocks[key] = reference.block, room
+            if not self._frames_in[reference.block]:
+                self._rooms[reference.block] = room
+                self.in_use += room
             self._frames_in[reference.block] += 1
-            self.in_use += room
         self._count[key] += 1
         return kept
 
@@ -127,12 +130,12 @@ class FrameKeeper:
             if self._count[key]:
                 continue
             del self._count[key]
-            block, size = self._blocks.pop(key)
-            self.in_use -= size
+            block, _ = self._blocks.pop(key)
             self._frames_in[block] -= 1
             is_last = not self._frames_in[block]
             if is_last:
                 del self._frames_in[block]
+                self.in_use -= self._rooms.pop(block)
             producer, frame = key
             if producer in self._tell:
                 empty_block(self._folder / block, frame)

@@ -348,12 +348,15 @@ def test_a_dead_producers_block_stays_for_the_frame_that_is_in_it_now(tmp_path):
     keeper = FrameKeeper(tmp_path, LIMIT)
     ledger = [keeper.keep(reference_to(number, '7.1')) for number in (1, 2, 3)]
     keeper.sweep(set())
+    assert keeper.in_use == room_for(100_000)
     del ledger[:2]
     keeper.settle()
     assert (tmp_path / '7.1').exists()
+    assert keeper.in_use == room_for(100_000)
     ledger.clear()
     keeper.settle()
     assert not (tmp_path / '7.1').exists()
+    assert keeper.in_use == 0
 
 
 def test_another_manager_knows_what_is_needed_and_sweeps_the_rest(tmp_path):
