@@ -59,7 +59,11 @@ def run_manager(arguments: Sequence[str]) -> int:
     Exit code 0: stopped in order; 1: stopped with an error, or nothing was started, as another
     manager runs there or there is no room; 2: bad configuration, nothing was started.
     """
-    settings = dds.apply_defaults(package_share() / 'config')
+    try:
+        settings = dds.apply_defaults(package_share() / 'config')
+    except OSError as error:
+        print(f'manager: {error}; nothing was started', file=sys.stderr)
+        return EXIT_BAD_CONFIGURATION
     stop_asked = threading.Event()
     # Before anything is forked, which would have it in its environment.
     pipeline = _Pipeline(settings, ServiceManager.of_this_process())
@@ -74,8 +78,9 @@ def run_manager(arguments: Sequence[str]) -> int:
     # As long as this process has one thread, and with all that a worker needs.
     launcher.open(as_we_are=True)
     SignalWatch(stop)
-    shared_memory.sweep_the_dead()
-    shared_memory.sweep_the_unfinished()
+    if dds.may_use_shared_memory(settings):
+        shared_memory.sweep_the_dead()
+        shared_memory.sweep_the_unfinished()
     try:
         return pipeline.run(arguments, launcher, stop_asked)
     finally:
@@ -108,12 +113,12 @@ class _Pipeline:
         """A worker's process ended. Called from the process watcher's thread."""
         if self._node is not None:
             self._node.on_exit(pid, reason)
-        if dds.workers_use_shared_memory(self._dds):
+        if dds.may_use_shared_memory(self._dds):
             # Before the dead worker's lease is over, and what it used is mapped no more.
             self.shared_memory.note()
 
     def _note_worker(self, pid: int) -> None:
-        if dds.workers_use_shared_memory(self._dds):
+        if dds.may_use_shared_memory(self._dds):
             self.shared_memory.note(pid)
 
     def _participant(self) -> contextlib.AbstractContextManager[None]:
@@ -172,7 +177,8 @@ class _Pipeline:
             return 0  # nothing was started, and so nothing is to be stopped
         finally:
             self._node = None
-            self.shared_memory.note()
+            if dds.may_use_shared_memory(self._dds):
+                self.shared_memory.note()
             node.destroy()
             rclpy.shutdown()
 

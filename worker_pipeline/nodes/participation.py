@@ -27,7 +27,7 @@ class Participation:
 @contextlib.contextmanager
 def taking_part(terms: Participation) -> Iterator[None]:
     """Initialise rclpy. Within it the first node is to be made, and with it the participant."""
-    if dds.workers_use_shared_memory(terms.dds):
+    if dds.may_use_shared_memory(terms.dds):
         shared_memory.sweep_the_unfinished()
     with contextlib.ExitStack() as settings:
         if terms.dds is not None:

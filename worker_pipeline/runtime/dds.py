@@ -13,16 +13,16 @@ from pathlib import Path
 
 import attrs
 
-from worker_pipeline.runtime import shared_memory
 from worker_pipeline.runtime.dds_profile import (
     LEASE,
     LEASE_ACROSS_MACHINES,
-    ROOM_FOR_FRAMES,
     Transports,
     compose,
 )
 
 RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+PEERS = 'ROS_STATIC_PEERS'
+TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 # Participants' numbers for workers: above those that Fast DDS gives to other nodes, from 0 up, and
 # below what makes ports of the next domain.
@@ -42,12 +42,9 @@ class Settings:
 
     @property
     def manager(self) -> Transports:
-        """It hears cameras, and those who look at what its stages send, which are not ours.
-
-        And it is what links stages on one machine with stages on another.
-        """
+        """It is what links stages on one machine with stages on another."""
         lease = LEASE if self.worker.loopback else LEASE_ACROSS_MACHINES
-        return attrs.evolve(self.worker, shared_memory=True, room=ROOM_FOR_FRAMES, lease=lease)
+        return attrs.evolve(self.worker, lease=lease)
 
 
 def apply_defaults(folder: Path) -> Settings | None:
@@ -56,34 +53,44 @@ def apply_defaults(folder: Path) -> Settings | None:
     ``folder`` is the package's ``config`` folder. To be called before ``rclpy.init``; processes
     started later inherit it. Returns how the processes of a pipeline are to talk, or None where the
     user has chosen a profile, a transport or another middleware, which then holds for all of them.
+    A choice of transports holds in other ranges than LOCALHOST: there rmw_fastrtps has its own.
+    Raises OSError where a static peer has no address.
     """
     os.environ.setdefault(RANGE, 'LOCALHOST')
+    local = os.environ[RANGE] == 'LOCALHOST'
     common = str(folder / 'fastdds.xml')
     chosen = {os.environ.get(each, common) for each in PROFILE_VARIABLES}
-    if 'FASTDDS_BUILTIN_TRANSPORTS' in os.environ or chosen != {common} or not _is_fast_dds():
+    if (TRANSPORTS in os.environ and not local) or chosen != {common} or not _is_fast_dds():
         return None
     os.environ[profile_variable()] = common
     # Otherwise what the profile says of writers has no effect.
     os.environ.setdefault('RMW_FASTRTPS_USE_QOS_FROM_XML', '1')
-    local = os.environ[RANGE] == 'LOCALHOST'
-    # Those are looked for in no other range; and in this one rmw_fastrtps adds shared memory.
-    has_peers = bool(os.environ.get('ROS_STATIC_PEERS'))
-    worker = Transports(loopback=local and not has_peers, shared_memory=local and has_peers)
-    return Settings(common, worker)
+    # In other ranges rmw_fastrtps takes care of them.
+    peers = _static_peers() if local else ()
+    return Settings(common, Transports(loopback=local and not peers, peers=peers))
 
 
-def workers_use_shared_memory(settings: Settings | None) -> bool:
-    """Whether workers may use Fast DDS's; without settings, as the user's own choice may say so."""
-    return settings is None or settings.worker.shared_memory
+def _static_peers() -> tuple[str, ...]:
+    """The addresses of other machines that are to be looked for."""
+    addresses = []
+    for name in filter(None, os.environ.get(PEERS, '').split(';')):
+        try:
+            addresses.append(socket.gethostbyname(name))
+        except OSError as error:
+            raise OSError(f'{PEERS}: found {name!r}, which has no address: {error}') from None
+    return tuple(addresses)
+
+
+def may_use_shared_memory(settings: Settings | None) -> bool:
+    """Whether our processes may use Fast DDS's: where the user's own choice holds it may say so."""
+    return settings is None
 
 
 def participant_numbers(first: int) -> Iterator[int]:
     """Numbers for the participants of successive processes, each as late as possible again.
 
     A participant's number makes its ports. Left to itself, Fast DDS gives a replacement the number
-    and so the shared-memory port of the dead: its peers, the manager first of all, go on writing
-    into the dead port until a health check a second or more later. Measured here from kill to
-    ready: 2.4 s in the median with the number of the dead, 0.3 s with another.
+    and so the ports of the dead, to which others still send what was meant for him.
     """
     count = LAST_NUMBER - FIRST_NUMBER + 1
     return (FIRST_NUMBER + (first + step) % count for step in itertools.count())
@@ -113,8 +120,8 @@ def participant(
         profile.write(compose(Path(common), transports, number, version=version))
         profile.flush()
         settings = {profile_variable(): profile.name}
-        if transports.loopback:
-            # The profile keeps it on this machine. LOCALHOST would add shared memory to it.
+        if transports.looked_for:
+            # The profile says where to look. LOCALHOST would add shared memory to it.
             settings[RANGE] = 'SYSTEM_DEFAULT'
         before = {name: os.environ[name] for name in settings}
         os.environ |= settings
@@ -125,10 +132,7 @@ def participant(
 
 
 def _is_free(number: int) -> bool:
-    """Whether no participant has a number: its port for user data (RTPS 9.6.1.1) is free.
-
-    Nor may its ports in shared memory be half made, by somebody who was killed meanwhile.
-    """
+    """Whether no participant has a number: its port for user data (RTPS 9.6.1.1) is free."""
     domain = int(os.environ.get('ROS_DOMAIN_ID') or 0)
     port = 7400 + 250 * domain + 11 + 2 * number
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -136,7 +140,7 @@ def _is_free(number: int) -> bool:
             probe.bind(('127.0.0.1', port))
         except OSError:
             return False
-    return not any(shared_memory.is_unfinished(each) for each in (port - 1, port))
+    return True
 
 
 def profile_variable() -> str:

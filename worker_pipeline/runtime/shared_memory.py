@@ -1,8 +1,9 @@
 """Cleaning up the shared memory that killed processes leave behind.
 
 Fast DDS talks over files in ``/dev/shm``: a segment for each process and a port for each address.
-A process that is killed cannot remove its own. What this manager's pipeline used is noted while it
-lives; in the end what nobody uses any more is removed, and nothing of anybody else's.
+A process that is killed cannot remove its own. Ours use none, but where the user's own choice of
+transports holds. Then what this manager's pipeline used is noted while it lives; in the end what
+nobody uses any more is removed, and nothing of anybody else's.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ class SharedMemoryUse:
 def sweep_the_dead() -> list[str]:
     """Remove the segments of processes that were killed with nobody left to clean up after them.
 
-    They are large, 67 MB of memory for a manager, and stay until the machine is restarted. Only
-    segments, whose names are used once, never ports, which others may be about to open; and only
-    those that have lain for a while, as a new one is not mapped at once. Returns their names.
+    They stay until the machine is restarted, and may be large. Only segments, whose names are used
+    once, never ports, which others may be about to open; and only those that have lain for a while,
+    as a new one is not mapped at once. Returns their names.
     """
     now = time.time()
     old = set()
@@ -78,11 +79,6 @@ def sweep_the_dead() -> list[str]:
     for name in left:
         _remove(name)
     return left
-
-
-def is_unfinished(port: int) -> bool:
-    """Whether a process has begun to make this port, and not finished; perhaps it never will."""
-    return any(_is_unfinished(FOLDER / f'{kind}_port{port}') for kind in ('fastdds', 'fastrtps'))
 
 
 def sweep_the_unfinished() -> list[str]:

@@ -22,7 +22,6 @@ from std_srvs.srv import Trigger
 
 from worker_pipeline.nodes.executor import Spinner
 from worker_pipeline.runtime import dds
-from worker_pipeline.runtime.dds_profile import Transports
 from worker_pipeline.runtime.package_share import package_share
 from worker_pipeline.runtime.proc import start_of
 from worker_pipeline.testing.waiting import NotSeenError, wait_for
@@ -38,8 +37,8 @@ class PipelineProbe:
     ``namespace``: of the pipeline. ``domain``: ROS domain; None for that of the environment. Names
     of nodes, topics and services are relative to the namespace: ``detect_target/worker_0``. Every
     wait raises NotSeenError when it ends in vain. Where the environment does not say otherwise it
-    talks by UDP on this machine alone: a process that is killed may hold up whoever it shares
-    memory with, and a probe is to outlive them all.
+    talks as the pipeline does, by UDP on this machine alone: a process that is killed may hold up
+    whoever it shares memory with, and a probe is to outlive them all.
     """
 
     def __init__(self, namespace: str = '/airside', domain: int | None = None) -> None:
@@ -293,11 +292,11 @@ class PipelineProbe:
 
 @contextlib.contextmanager
 def _by_udp() -> Iterator[None]:
-    """Have the participant made within the context use UDP on this machine alone."""
+    """Have the participant made within the context talk as those of a pipeline do."""
     with mock.patch.dict(os.environ):
         settings = dds.apply_defaults(package_share() / 'config')
         if settings is None:
             yield
         else:
-            with dds.participant(settings.common, Transports(settings.worker.loopback)):
+            with dds.participant(settings.common, settings.worker):
                 yield

@@ -6,6 +6,7 @@ import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import attrs
 import pytest
 
 from worker_pipeline.runtime import dds
@@ -22,8 +23,8 @@ def environment(monkeypatch):
     names = (
         *dds.PROFILE_VARIABLES,
         dds.RANGE,
-        'FASTDDS_BUILTIN_TRANSPORTS',
-        'ROS_STATIC_PEERS',
+        dds.PEERS,
+        dds.TRANSPORTS,
         'RMW_FASTRTPS_USE_QOS_FROM_XML',
     )
     for name in names:
@@ -34,30 +35,35 @@ def environment(monkeypatch):
     monkeypatch.setattr(dds, '_is_free', lambda _number: True)
 
 
-@pytest.mark.parametrize('loopback', [False, True])
-@pytest.mark.parametrize(('shared_memory', 'room'), [(False, 0), (True, 0), (True, 1000)])
-def test_a_profile_is_the_common_one_with_transports_and_a_number(loopback, shared_memory, room):
-    """What is in common stays; the transports are those asked for and no others."""
-    transports = Transports(loopback, shared_memory, room)
+@pytest.mark.parametrize(
+    ('transports', 'peers'),
+    [
+        (Transports(loopback=True), ['127.0.0.1']),
+        (Transports(loopback=False), []),
+        (Transports(loopback=False, peers=('10.0.0.1', '10.0.0.2')), ['10.0.0.1', '10.0.0.2']),
+    ],
+)
+def test_a_profile_is_the_common_one_with_a_transport_and_a_number(transports, peers):
+    """What is in common stays. The transport is UDP, and no other."""
     profile = ElementTree.fromstring(compose(COMMON, transports, 47))
-    kinds = {each.text for each in profile.iter(f'{SPACE}type')}
-    assert kinds == ({'SHM', 'UDPv4'} if shared_memory else {'UDPv4'})
+    assert [each.text for each in profile.iter(f'{SPACE}type')] == ['UDPv4']
     [rtps] = profile.iter(f'{SPACE}rtps')
     assert rtps.findtext(f'{SPACE}participantID') == '47'
     assert rtps.findtext(f'{SPACE}useBuiltinTransports') == 'false'
     described = {each.text for each in profile.findall(f'.//{SPACE}transport_descriptor/*')}
     used = {each.text for each in rtps.iter(f'{SPACE}transport_id')}
-    assert used == described & {'udp', 'shared_memory'}
-    assert profile.findtext(f'.//{SPACE}segment_size') == (str(room) if room else None)
+    assert used == described & {'udp'}
     assert profile.find(f'.//{SPACE}initialAnnouncements') is not None
     assert profile.find(f'.//{SPACE}heartbeat_period') is not None
     # Static peers are given without the numbers of their participants.
     assert int(profile.findtext(f'.//{SPACE}maxInitialPeersRange')) > max(dds.MANAGER_NUMBERS)
     # Otherwise it is left to ROS_AUTOMATIC_DISCOVERY_RANGE.
     white = [each.text for each in profile.findall(f'.//{SPACE}interfaceWhiteList/*')]
-    assert white == (['127.0.0.1'] if loopback else [])
-    peers = [each.text for each in profile.findall(f'.//{SPACE}initialPeersList//*')]
-    assert ('127.0.0.1' in peers) == loopback
+    assert white == (['127.0.0.1'] if transports.loopback else [])
+    looked_for = [each.text for each in profile.iter(f'{SPACE}address')][len(white) :]
+    assert looked_for == (list(dict.fromkeys(['127.0.0.1', *peers])) if peers else [])
+    # Nor does it listen to multicast where it knows whom it looks for.
+    assert (profile.find(f'.//{SPACE}metatrafficUnicastLocatorList') is None) == (not peers)
 
 
 def test_the_heartbeat_of_writers_has_the_name_that_fast_dds_knows():
@@ -73,7 +79,7 @@ def test_the_heartbeat_of_writers_has_the_name_that_fast_dds_knows():
     [
         ({}, '5'),
         ({dds.RANGE: 'SUBNET'}, '20'),
-        ({'ROS_STATIC_PEERS': '10.0.0.1'}, '20'),
+        ({dds.PEERS: '10.0.0.1'}, '20'),
     ],
 )
 def test_a_manager_is_waited_for_longer_where_a_link_may_be_cut(
@@ -102,41 +108,48 @@ def test_a_number_may_be_left_to_fast_dds():
         ({dds.RANGE: 'LOCALHOST'}, Transports(loopback=True)),
         ({dds.RANGE: 'SUBNET'}, Transports(loopback=False)),
         ({dds.RANGE: 'SYSTEM_DEFAULT'}, Transports(loopback=False)),
-        # Its static peers are looked for in no other range; and in this one there is shared memory.
         (
-            {dds.RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.0.0.1'},
-            Transports(loopback=False, shared_memory=True),
+            {dds.PEERS: '10.0.0.1;localhost;'},
+            Transports(loopback=False, peers=('10.0.0.1', '127.0.0.1')),
         ),
+        # There rmw_fastrtps looks for them.
+        ({dds.RANGE: 'SUBNET', dds.PEERS: '10.0.0.1'}, Transports(loopback=False)),
+        # Which rmw_fastrtps does not look at in this range: it would add shared memory.
+        ({dds.TRANSPORTS: 'UDPv4'}, Transports(loopback=True)),
     ],
 )
-def test_a_worker_has_no_shared_memory_where_the_range_allows(
-    environment_says, expected, monkeypatch
-):
-    """The manager has, with room for camera frames: it talks to nodes that are not ours."""
+def test_our_processes_talk_where_the_range_says(environment_says, expected, monkeypatch):
+    """The manager as its workers."""
     for name, value in environment_says.items():
         monkeypatch.setenv(name, value)
     settings = dds.apply_defaults(FOLDER)
     assert settings is not None
     assert settings.worker == expected
-    assert settings.manager.shared_memory
-    assert settings.manager.room > 6_900_000
-    assert settings.manager.loopback == expected.loopback
+    assert attrs.evolve(settings.manager, lease=expected.lease) == expected
     assert os.environ[dds.RANGE] == environment_says.get(dds.RANGE, 'LOCALHOST')
 
 
+def test_a_peer_without_an_address_is_told(monkeypatch):
+    """Nobody is to wonder why it is not found."""
+    monkeypatch.setenv(dds.PEERS, '10.0.0.1;nowhere.invalid')
+    with pytest.raises(OSError, match=r"ROS_STATIC_PEERS: found 'nowhere\.invalid'"):
+        dds.apply_defaults(FOLDER)
+
+
 @pytest.mark.parametrize(
-    ('name', 'value'),
+    'environment_says',
     [
-        ('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA'),
-        ('FASTDDS_DEFAULT_PROFILES_FILE', '/mine.xml'),
-        ('FASTRTPS_DEFAULT_PROFILES_FILE', '/mine.xml'),
+        {dds.TRANSPORTS: 'LARGE_DATA', dds.RANGE: 'SUBNET'},
+        {'FASTDDS_DEFAULT_PROFILES_FILE': '/mine.xml'},
+        {'FASTRTPS_DEFAULT_PROFILES_FILE': '/mine.xml'},
     ],
 )
-def test_the_choice_of_the_user_holds(name, value, monkeypatch):
+def test_the_choice_of_the_user_holds(environment_says, monkeypatch):
     """Nothing but the discovery range, if that is not set, is set beside it."""
-    monkeypatch.setenv(name, value)
+    for name, value in environment_says.items():
+        monkeypatch.setenv(name, value)
     assert dds.apply_defaults(FOLDER) is None
-    assert os.environ[name] == value
+    assert environment_says.items() <= os.environ.items()
     assert 'RMW_FASTRTPS_USE_QOS_FROM_XML' not in os.environ
 
 
@@ -151,15 +164,24 @@ def test_a_process_started_by_ours_has_our_settings():
     assert dds.apply_defaults(FOLDER) == dds.apply_defaults(FOLDER) is not None
 
 
-@pytest.mark.parametrize('loopback', [False, True])
-def test_a_participant_is_made_with_its_profile_and_then_all_is_as_before(loopback, tmp_path):
+@pytest.mark.parametrize(
+    ('transports', 'discovery_range'),
+    [
+        (Transports(loopback=True), 'SYSTEM_DEFAULT'),
+        (Transports(loopback=False, peers=('10.0.0.1',)), 'SYSTEM_DEFAULT'),
+        (Transports(loopback=False), 'LOCALHOST'),
+    ],
+)
+def test_a_participant_is_made_with_its_profile_and_then_all_is_as_before(
+    transports, discovery_range, tmp_path
+):
     """And no file is left. LOCALHOST would add shared memory to what the profile says."""
     assert dds.apply_defaults(FOLDER) is not None
     before = dict(os.environ)
-    with dds.participant(str(COMMON), Transports(loopback), 50, tmp_path):
+    with dds.participant(str(COMMON), transports, 50, tmp_path):
         [path] = {os.environ[name] for name in dds.PROFILE_VARIABLES if name in os.environ}
         assert '<participantID>50</participantID>' in Path(path).read_text()
-        assert os.environ[dds.RANGE] == ('SYSTEM_DEFAULT' if loopback else 'LOCALHOST')
+        assert os.environ[dds.RANGE] == discovery_range
     assert list(tmp_path.iterdir()) == []
     assert dict(os.environ) == before
 
