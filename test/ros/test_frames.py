@@ -19,12 +19,15 @@ FRAMES = 100
 
 
 def blocks(manager) -> dict[str, int]:
-    """The files with frames that there are, by name: bytes."""
+    """The files with frames that there are, by name: bytes of memory.
+
+    One that is reserved has a size already, and no memory yet.
+    """
     found = {}
     with contextlib.suppress(FileNotFoundError):  # not there yet; or it goes as we look
         for each in (manager.folder / 'frames').iterdir():
             with contextlib.suppress(FileNotFoundError):
-                found[each.name] = each.stat().st_size
+                found[each.name] = each.stat().st_blocks * 512
     return found
 
 
