@@ -2,6 +2,7 @@
 
 The ground is one layer and every pad another, for a pad needs a hundred times the photograph's
 resolution. A plane seen by a pinhole camera is a homography, so each layer is one perspective warp.
+A lens that distorts bends the whole picture once more, by a map that is made once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from worker_pipeline.airside.pinhole import CameraPose, PinholeCamera
 from worker_pipeline.simulation.imagery import Orthophoto
+from worker_pipeline.simulation.lens import Lens
 from worker_pipeline.simulation.pads import Pad
 
 Pixels = npt.NDArray[np.uint8]
@@ -28,12 +30,13 @@ _MARGIN = 2  # pixels around a pad's box
 
 
 class Renderer:
-    """Draws frames of one world for one camera."""
+    """Draws frames of one world for one camera. ValueError for a lens that cannot be undone."""
 
     def __init__(self, ground: Orthophoto, pads: Sequence[Pad], camera: PinholeCamera) -> None:
         self._ground = ground
         self._pads = list(pads)
-        self._camera = camera
+        self._lens = None if camera.distortion.is_none else Lens(camera)
+        self._camera = camera if self._lens is None else self._lens.ideal
 
     def render(self, pose: CameraPose) -> Pixels:
         """The frame (H, W, 3), BGR, that the camera takes from ``pose``, above the ground."""
@@ -41,7 +44,7 @@ class Renderer:
         frame = self._draw_ground(image_from_ground)
         for pad in self._pads:
             self._draw_pad(frame, pad, image_from_ground)
-        return frame
+        return frame if self._lens is None else self._lens.bend(frame)
 
     def _draw_ground(self, image_from_ground: Matrix) -> Pixels:
         size = (self._camera.width, self._camera.height)

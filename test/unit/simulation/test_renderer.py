@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from flown import CAMERA, MOUNTED
+from flown import CAMERA, MOUNTED, on_ground
 
 from worker_pipeline.airside.geometry import quaternion_from_euler
 from worker_pipeline.airside.pinhole import CameraPose
@@ -57,7 +57,7 @@ def test_a_pad_is_seen_where_the_camera_must_see_it(label):
 def test_a_pad_at_the_edge_is_cut_off_and_one_out_of_view_is_not_seen():
     dark = Orthophoto(np.zeros((800, 800, 3), np.uint8), 0.1)
     pose = camera_over(0.0, 0.0, 0.0, 0.0, 0.0)
-    edge = pose.on_plane(CAMERA.rays([[0.0, 600.0]]), 0.0, 0.1)[0]
+    edge = on_ground(pose, [[0.0, 600.0]])[0]
     cut = Renderer(dark, [Pad(5, edge[0], edge[1])], CAMERA).render(pose)
     assert cut[:, :40].any()
     assert not cut[:, 100:].any()
