@@ -112,9 +112,11 @@ class DataMerge(Stage):
                 self.params['default_position_deviation'],
                 self.params['default_attitude_deviation'],
             )
-            for each in (early or late, late or early)
+            for each in (late if early is None else early, early if late is None else late)
         )
-        share = share_between(early, late, stamp) if early and late else 0.0
+        if early is None or late is None:
+            return first
+        share = share_between(early, late, stamp)
         return np.asarray(first + share * (last - first))
 
 

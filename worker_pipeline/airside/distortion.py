@@ -17,6 +17,8 @@ _MOST_TURNS = 30
 # How near a point has to come back to the one it was made of: a millionth of a pixel, for a focal
 # length of ten thousand.
 _RESIDUAL = 1e-10
+# 1 / r^2 of what is as good as at right angles to the line of sight, which no such lens shows.
+_LEVEL = 1e-8
 
 
 @attrs.frozen
@@ -33,10 +35,11 @@ class LensDistortion:
 
     @limit.default
     def _fold(self) -> float:
-        # Where the derivative of r (1 + k1 r^2 + k2 r^4 + k3 r^6) is 0, as a polynomial in r^2.
-        squares = np.roots([7 * self.k3, 5 * self.k2, 3 * self.k1, 1.0])
-        turning = squares.real[(abs(squares.imag) < 1e-9 * abs(squares)) & (squares.real > 0)]
-        return float(np.sqrt(turning.min())) if len(turning) else np.inf
+        # Where the derivative of r (1 + k1 r^2 + k2 r^4 + k3 r^6) is 0, as a polynomial in 1 / r^2:
+        # its first coefficient is 1, however small the others are.
+        roots = np.roots([1.0, 3 * self.k1, 5 * self.k2, 7 * self.k3])
+        turning = roots.real[(abs(roots.imag) < 1e-9 * abs(roots)) & (roots.real > _LEVEL)]
+        return float(1 / np.sqrt(turning.max())) if len(turning) else np.inf
 
     @property
     def is_none(self) -> bool:
@@ -45,7 +48,9 @@ class LensDistortion:
 
     def distort(self, ideal: Vector) -> Vector:
         """Ideal points (N, 2) to where the lens puts them (N, 2); NaN past the fold."""
-        return np.where(self._is_before_fold(ideal)[:, None], self._distorted(ideal), np.nan)
+        with np.errstate(over='ignore', invalid='ignore'):
+            before = self._is_before_fold(ideal)
+            return np.where(before[:, None], self._distorted(ideal), np.nan)
 
     def undistort(self, distorted: Vector) -> Vector:
         """The ideal points (N, 2) that the lens puts here; NaN where none is found."""

@@ -84,7 +84,8 @@ class ElevationGrid:
         moves = speed != 0
         if ((start < low) | (start > high))[~moves].any():
             return np.empty(0)
-        bounds = np.sort((np.stack([low, high]) - start)[:, moves] / speed[moves], axis=0)
+        with np.errstate(over='ignore'):
+            bounds = np.sort((np.stack([low, high]) - start)[:, moves] / speed[moves], axis=0)
         enter, leave = max(0.0, bounds[0].max()), bounds[1].min()
         if not enter < leave:
             return np.empty(0)
@@ -93,7 +94,8 @@ class ElevationGrid:
             if moves[axis]:
                 ends = start[axis] + np.array([enter, leave]) * speed[axis]
                 lines = np.arange(np.ceil(ends.min()), np.floor(ends.max()) + 1)
-                times.append(np.clip((lines - start[axis]) / speed[axis], enter, leave))
+                with np.errstate(over='ignore'):
+                    times.append(np.clip((lines - start[axis]) / speed[axis], enter, leave))
         return np.unique(np.concatenate(times))
 
     def _in_cells(self, east: Vector, north: Vector) -> tuple[Vector, Vector]:
