@@ -62,4 +62,5 @@ def _rays(camera: PinholeCamera, first: int) -> npt.NDArray[np.float64]:
 def _unusable(camera: PinholeCamera, found: str) -> str:
     lens = camera.distortion
     coefficients = [lens.k1, lens.k2, lens.p1, lens.p2, lens.k3]
-    return f'distortion: found {coefficients}, which makes {found}; allowed: a lens that can be'
+    text = f'distortion: found {coefficients}, which makes {found}'
+    return f'{text}; allowed: one that can be undone over the whole image'

@@ -49,7 +49,9 @@ class Renderer:
     def _draw_ground(self, image_from_ground: Matrix) -> Pixels:
         size = (self._camera.width, self._camera.height)
         small = (round(size[0] * _GROUND_SCALE), round(size[1] * _GROUND_SCALE))
-        homography = _rescaling(_GROUND_SCALE) @ image_from_ground @ self._ground.ground_from_pixel
+        # As it will be enlarged: by a little more or less than twice, where the size is odd.
+        rescaling = _rescaling(small[0] / size[0], small[1] / size[1])
+        homography = rescaling @ image_from_ground @ self._ground.ground_from_pixel
         # Past the photograph's edge it is mirrored: ground that is there, if not where it belongs.
         half = cv2.warpPerspective(
             self._ground.pixels,
@@ -69,7 +71,7 @@ class Renderer:
         left, top, right, bottom = box
         size = (right - left, bottom - top)
         shift = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
-        fine = _rescaling(_OVERSAMPLING) @ shift @ homography
+        fine = _rescaling(_OVERSAMPLING, _OVERSAMPLING) @ shift @ homography
         fine_size = (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
         layer = cv2.warpPerspective(
             texture, fine, fine_size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -82,10 +84,9 @@ class Renderer:
         patch[:] = np.rint(share * colour + (1 - share) * patch)
 
 
-def _rescaling(scale: float) -> Matrix:
-    """3x3: pixel to pixel of the image resized by ``scale``; a pixel's middle is its coordinate."""
-    offset = 0.5 * scale - 0.5
-    return np.array([[scale, 0.0, offset], [0.0, scale, offset], [0.0, 0.0, 1.0]])
+def _rescaling(u: float, v: float) -> Matrix:
+    """3x3: pixel to pixel of the image resized so; a pixel's middle is its coordinate."""
+    return np.array([[u, 0.0, 0.5 * u - 0.5], [0.0, v, 0.5 * v - 0.5], [0.0, 0.0, 1.0]])
 
 
 def _box_of(

@@ -10,10 +10,16 @@ import pymap3d
 import pytest
 from flown import CAMERA, MOUNTED, flown_odometry, on_ground, ready, seen, stamp_at
 
+from worker_pipeline import ContextBuffer
 from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.data_merge import DataMerge
 from worker_pipeline.airside.geolocation import Geolocation
-from worker_pipeline.airside.geometry import quaternion_from_euler
+from worker_pipeline.airside.geometry import (
+    multiply,
+    quaternion_from_euler,
+    quaternion_from_rotation_vector,
+    rotation_matrix,
+)
 from worker_pipeline.airside.pinhole import CameraPose
 from worker_pipeline.airside.records import OBSERVATION, POSE, POSE_VARIANCES
 from worker_pipeline.simulation.flight import SimulatedFlight
@@ -71,6 +77,40 @@ def test_the_lens_is_undone():
     np.testing.assert_allclose(np.column_stack([found['x'], found['y']]), truth[:, :2], atol=1e-4)
     without = located(ready(Geolocation()), message)
     assert np.hypot(without['x'] - truth[:, 0], without['y'] - truth[:, 1]).max() > 0.5
+
+
+def test_noisy_odometry_scatters_places_as_their_covariance_says():
+    """Through both stages, the noise told as an Odometry tells it: chi-square of 2 degrees."""
+    random = np.random.default_rng(3)
+    odometry = flown_odometry(6.0, 6.0).latest()
+    truth = SimulatedFlight().state(6.0).pose
+    pose = CameraPose.of(truth, MOUNTED)
+    (target,) = on_ground(pose, [[1850.0, 100.0]])
+    deviations = np.array([0.5, 1.0, 2.0, 0.03, 0.01, 0.002])
+    world_from_body = rotation_matrix(truth.orientation)
+    covariance = np.diag(deviations**2)
+    covariance[3:, 3:] = world_from_body @ covariance[3:, 3:] @ world_from_body.T
+    odometry.pose.covariance = covariance.ravel()
+    context = ContextBuffer()
+    merge = ready(DataMerge(), {'max_wait': 0.0}, {'odometry': context})
+    locate = ready(
+        Geolocation(), {'mounting_attitude_deviation': 0.0, 'ground_height_deviation': 0.0}
+    )
+    squared = []
+    for off in random.normal(size=(800, 6)) * deviations:
+        place, turn = odometry.pose.pose.position, odometry.pose.pose.orientation
+        place.x, place.y, place.z = truth.position + off[:3]
+        turned = multiply(truth.orientation, quaternion_from_rotation_vector(off[3:]))
+        turn.x, turn.y, turn.z, turn.w = turned
+        context.add(odometry)
+        pixel = pose.pixels_of(CAMERA, target)[0] + random.normal(size=2)
+        (found,) = located(locate, merge.process(seen([pixel], 6.0)))
+        error = np.array([found['x'], found['y']]) - target[:2]
+        cov = found['cov_east_north']
+        spread = np.array([[found['var_east'], cov], [cov, found['var_north']]])
+        squared.append(error @ np.linalg.inv(spread) @ error)
+    assert np.mean(squared) == pytest.approx(2.0, abs=5 * 2 / np.sqrt(800))
+    assert np.mean(np.array(squared) < 4.605) == pytest.approx(0.9, abs=5 * 0.3 / np.sqrt(800))
 
 
 @pytest.mark.parametrize(
