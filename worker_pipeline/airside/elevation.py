@@ -23,6 +23,17 @@ class ElevationGrid:
     west: float
     south: float
     spacing: float
+    # Of all heights, m; NaN if none is known.
+    _lowest: float = attrs.field(init=False)
+    _highest: float = attrs.field(init=False)
+
+    @_lowest.default
+    def _find_lowest(self) -> float:
+        return float(np.fmin.reduce(self.heights, axis=None))
+
+    @_highest.default
+    def _find_highest(self) -> float:
+        return float(np.fmax.reduce(self.heights, axis=None))
 
     def height(self, east: Vector, north: Vector) -> Vector:
         """The ground's height at places (N,), m; NaN outside of the grid, and where it has none."""
@@ -74,13 +85,11 @@ class ElevationGrid:
 
         None if it never is over the grid, between the lowest and the highest ground.
         """
-        if not np.isfinite(self.heights).any():
-            return np.empty(0)
         rows, columns = self.heights.shape
         start = np.array([*self._in_cells(origin[0], origin[1]), origin[2]])
         speed = direction / [self.spacing, self.spacing, 1.0]
-        low = np.array([0.0, 0.0, np.nanmin(self.heights) - _TOUCHES])
-        high = np.array([columns - 1.0, rows - 1.0, np.nanmax(self.heights) + _TOUCHES])
+        low = np.array([0.0, 0.0, self._lowest - _TOUCHES])
+        high = np.array([columns - 1.0, rows - 1.0, self._highest + _TOUCHES])
         moves = speed != 0
         if ((start < low) | (start > high))[~moves].any():
             return np.empty(0)

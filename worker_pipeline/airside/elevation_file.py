@@ -1,10 +1,4 @@
-"""Elevation grids out of files: ESRI ASCII grids, which GDAL and every GIS write.
-
-    gdalwarp -t_srs '+proj=tmerc +lat_0=44.959366 +lon_0=-110.638650 +datum=WGS84' in.tif local.tif
-    gdal_translate -of AAIGrid local.tif local.asc
-
-gives one in the local frame's east and north. One in degrees of WGS 84 needs no origin to be made.
-"""
+"""Elevation grids out of files: ESRI ASCII grids, which GDAL and every GIS write."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def searched(grid, origin, direction):
         east, north, up = origin + time * direction
         height = plain_height(grid, east, north)
         if np.isnan(height):
-            continue
-        if up > height:
+            was_above = False
+        elif up > height:
             was_above = True
         else:
             return (time, [east, north, up]) if was_above else None
@@ -62,8 +62,7 @@ def test_a_ray_meets_the_ground_where_a_search_finds_it(seed):
     random = np.random.default_rng(1000 + seed)
     grid = rugged(seed, holes=seed % 3)
     origin = random.uniform([-45, -45, 5], [45, 45, 60])
-    direction = random.normal(size=3) * [1, 1, 0.5]
-    direction[2] = -abs(direction[2])
+    direction = random.uniform([-25, -25, 0], [25, 25, 10]) - origin
     direction /= np.linalg.norm(direction)
     expected = searched(grid, origin, direction)
     found = grid.meet(origin, direction)
@@ -127,7 +126,7 @@ def test_what_is_behind_a_ridge_is_not_seen():
     grid = hill()
     direction = np.array([4.0, 0.0, -1.0]) / np.sqrt(17)
     point = grid.meet(np.array([-40.0, 0.0, 15.0]), direction)
-    np.testing.assert_allclose(point, [-2.0 / 0.9 + 2.0 / 0.9 - 20 / 9, 0.0, 50 / 9], atol=1e-9)
+    np.testing.assert_allclose(point, [-20 / 9, 0.0, 50 / 9], atol=1e-9)
     over = grid.meet(np.array([-40.0, 0.0, 21.0]), direction)
     np.testing.assert_allclose(over, [44.0, 0.0, 0.0], atol=1e-9)
 
