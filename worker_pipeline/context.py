@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 NANOSECONDS = 1_000_000_000
+# More than the disorder that several publishers make, or a worker whose item is done again.
+CLOCK_JUMP = 2 * NANOSECONDS
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -26,7 +28,8 @@ class ContextBuffer:
     """The newest messages of a context, ordered by their stamps.
 
     Filled by the worker's executor thread and read by the stage's thread. Bounded: past
-    ``capacity`` messages the oldest go.
+    ``capacity`` messages the oldest go. When a message is older than the newest by more than
+    ``CLOCK_JUMP`` its clock was set back: what is newer is of another time, and forgotten.
     """
 
     def __init__(self, capacity: int = 256) -> None:
@@ -46,6 +49,8 @@ class ContextBuffer:
         stamp = stamp_ns(header_of(message).stamp)
         with self._changed:
             at = bisect.bisect_left(self._stamps, stamp)
+            if self._stamps and self._stamps[-1] - stamp > CLOCK_JUMP:
+                del self._stamps[at:], self._messages[at:]
             if at < len(self._stamps) and self._stamps[at] == stamp:
                 self._messages[at] = message
             else:

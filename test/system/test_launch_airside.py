@@ -22,6 +22,8 @@ from worker_pipeline.testing import PipelineProbe, wait_for
 
 need_installed_package()
 
+FOLLOWERS = ('detect_target', 'data_merge', 'geolocation', 'cluster_estimation')
+
 
 @pytest.mark.launch_test
 def generate_test_description():
@@ -47,7 +49,7 @@ class TestFlight(unittest.TestCase):
         """Three work; one is killed; each frame is answered once, in order, as if none had been."""
         with PipelineProbe(domain=scene.domain) as probe:
             seen = probe.collect('detect_target/output', PointCloud2)
-            for stage in ('video_input', 'detect_target', 'geolocation', 'cluster_estimation'):
+            for stage in ('video_input', *FOLLOWERS):
                 probe.wait_until_active(stage)
             assert probe.count('detect_target', 'workers') == 3
             wait_for(lambda: len(seen) > 5, 'some detections')
@@ -64,7 +66,7 @@ class TestFlight(unittest.TestCase):
             wait_for(lambda: len(probe.diagnostics) > told + 1, 'newer counts')
             frames = probe.count('video_input', 'delivered')
             assert frames >= len(stamps)
-            for stage in ('detect_target', 'geolocation', 'cluster_estimation'):
+            for stage in FOLLOWERS:
                 assert probe.count(stage, 'delivered') == frames
             assert probe.count('detect_target', 'quarantined') == 0
             assert probe.count('manager', 'restarts') == 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_pipeline import ContextBuffer
-from worker_pipeline.context import header_of, stamp_ns
+from worker_pipeline.context import CLOCK_JUMP, header_of, stamp_ns
 
 BOUND = 10.0  # s that a test waits at most for what is to happen at once
 
@@ -129,6 +129,45 @@ def test_a_buffer_that_could_keep_nothing_is_refused():
     """The message names what was found and what is allowed."""
     with pytest.raises(ValueError, match='capacity: found 0; allowed: 1 or more'):
         ContextBuffer(0)
+
+
+def test_a_clock_that_is_set_back_makes_what_is_newer_forgotten():
+    """It is of another time; what is older may be of this one too."""
+    second = 10**9
+    buffer = filled(1 * second, 10 * second, 11 * second)
+    buffer.add(message(4 * second))
+    assert stamps_of(buffer.latest(), *buffer.around(5 * second)) == (
+        4 * second,
+        4 * second,
+        None,
+    )
+    assert len(buffer) == 2
+
+
+def test_a_full_buffer_goes_on_when_the_clock_is_set_back():
+    """Though all it keeps is newer."""
+    buffer = filled(*(10**12 + each for each in range(4)), capacity=4)
+    buffer.add(message(50))
+    buffer.add(message(60))
+    assert stamps_of(*buffer.around(55)) == (50, 60)
+
+
+def test_a_little_disorder_is_no_clock_that_is_set_back():
+    """Two publishers, or an item done again."""
+    buffer = filled(CLOCK_JUMP + 10, 10)
+    assert stamps_of(*buffer.around(20)) == (10, CLOCK_JUMP + 10)
+    buffer.add(message(9))
+    assert stamps_of(buffer.latest()) == (9,)
+
+
+def test_around_waits_again_when_the_clock_is_set_back():
+    """For what is of the new time."""
+    asking = Asking(filled(10**12), 15, timeout=1000.0)
+    asking.buffer.add(message(10))
+    asking.start()
+    asking.until_it_waits()
+    asking.buffer.add(message(20))
+    assert asking.answered() == (10, 20)
 
 
 # -- nearest -------------------------------------------------------------------------------------

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import attrs
 import numpy as np
 import pymap3d
-from nav_msgs.msg import Odometry
 from sensor_msgs.msg import PointCloud2
 
 from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.pinhole import (
-    INTRINSICS,
-    MOUNTING,
-    CameraPose,
-    Mounting,
-    PinholeCamera,
-)
+from worker_pipeline.airside.drop_outs import DropOuts
+from worker_pipeline.airside.elevation_file import LOCAL, WGS84, Origin, load_elevation
+from worker_pipeline.airside.ground import FlatGround, Ground
+from worker_pipeline.airside.location_covariance import Deviations
+from worker_pipeline.airside.locator import Locator, NoPlaceError, Place
+from worker_pipeline.airside.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
 from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.pose import Pose, PoseUnavailableError, pose_at
-from worker_pipeline.airside.records import LOCATION
+from worker_pipeline.airside.pose import Pose
+from worker_pipeline.airside.records import LOCATION, OBSERVATION, POSE, POSE_VARIANCES
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage
 
+DROP, GROUND_HEIGHT = 'drop', 'ground_height'
+
 
 class Geolocation(Stage):
-    """Detections in pixels to a cloud of ``records.LOCATION``, on flat ground, ENU and WGS 84.
+    """Observations to a cloud of ``records.LOCATION``: on the ground, ENU and WGS 84.
 
-    The vehicle's pose is interpolated to the image's stamp. A detection that does not meet the
-    ground drops out alone. With no pose for the image, or a pose that is no number, all of its
-    detections do, and the log says so: an empty cloud is the answer.
+    An observation that cannot be placed drops out alone: the status counts it by reason, and the
+    log tells it now and then.
     """
 
     input_type = PointCloud2
     output_type = PointCloud2
-    contexts: ClassVar[Mapping[str, Any]] = {'odometry': Odometry}
     parameters: ClassVar[Mapping[str, Any]] = {
         **INTRINSICS,
         **MOUNTING,
@@ -43,54 +44,96 @@ class Geolocation(Stage):
         'origin_latitude': Parameter(44.95936602, 'WGS 84', 'degree', -90.0, 90.0),
         'origin_longitude': Parameter(-110.63865039, 'WGS 84', 'degree', -180.0, 180.0),
         'origin_altitude': Parameter(2000.0, 'above the ellipsoid', 'm'),
-        'ground_height': Parameter(0.0, 'of the ground, z in the local frame', 'm'),
-        'min_descent': Parameter(
-            0.1, 'rays that go down less steeply are not used', 'rad', minimum=0.0, maximum=1.57
+        'ground_height': Parameter(0.0, 'of the flat ground, z in the local frame', 'm'),
+        'elevation_file': Parameter('', 'heights of the ground, an ESRI ASCII grid; empty: flat'),
+        'elevation_frame': Parameter(
+            LOCAL,
+            "the file's: metres from the origin, or degrees and m above the ellipsoid",
+            choices=(LOCAL, WGS84),
         ),
-        'max_gap': Parameter(0.5, 'between the odometry an image lies between', 's', minimum=0.0),
-        'max_wait': Parameter(0.5, 'for odometry that is still to come', 's', minimum=0.0),
+        'beyond_elevation': Parameter(
+            DROP,
+            "what lies where the file has no height: nothing, or ground_height's flat ground",
+            choices=(DROP, GROUND_HEIGHT),
+        ),
+        'min_descent': Parameter(
+            0.1,
+            'rays that meet the ground at a smaller angle are not used',
+            'rad',
+            minimum=0.0,
+            maximum=1.57,
+        ),
+        'pixel_deviation': Parameter(1.0, 'of where a target is seen, u and v each', 'pixel', 0.0),
+        'mounting_attitude_deviation': Parameter(
+            0.005, 'of how the camera is mounted, about each axis', 'rad', minimum=0.0
+        ),
+        'ground_height_deviation': Parameter(0.2, "of the ground's height", 'm', minimum=0.0),
     }
 
     def configure(self) -> None:
-        """Read the camera and its mounting. ValueError names what is wrong with them."""
-        self._camera = PinholeCamera.of(self.params)
-        self._mounting = Mounting.of(self.params)
+        """Read camera, mounting and ground. ValueError or OSError tells what is wrong with them."""
+        params = self.params
+        self._origin = Origin(
+            params['origin_latitude'], params['origin_longitude'], params['origin_altitude']
+        )
+        self._locator = Locator(
+            camera=PinholeCamera.of(params),
+            mounting=Mounting.of(params),
+            ground=self._ground(),
+            min_descent=params['min_descent'],
+            deviations=Deviations(
+                pixel=params['pixel_deviation'],
+                mounting=params['mounting_attitude_deviation'],
+                ground=params['ground_height_deviation'],
+            ),
+        )
+        self._drop_outs = DropOuts('unplaced', self.status, self.logger)
 
     def process(self, item: Any) -> Any:
-        """Where on the ground the detections of one image lie."""
-        detections = point_cloud.from_message(item)
-        located = np.empty(0, LOCATION)
-        if len(detections):
+        """Where on the ground the observations of one image lie."""
+        observations = point_cloud.as_type(point_cloud.from_message(item), OBSERVATION)
+        placed, unplaced = [], Counter[str]()
+        for observation in observations:
             try:
-                located = self._locate(detections, self._pose_at(item.header.stamp))
-            except (PoseUnavailableError, ValueError) as error:
-                self.logger.warning('%d detections not placed: %s', len(detections), error)
-        return point_cloud.to_message(located, self.params['frame_id'])
+                placed.append((observation, self._place(observation)))
+            except NoPlaceError as error:
+                unplaced[error.reason] += 1
+        if len(observations):
+            self._drop_outs.tell(unplaced, len(observations), '', time.monotonic())
+        return point_cloud.to_message(self._located(placed), self.params['frame_id'])
 
-    def _pose_at(self, stamp: Any) -> Pose:
-        early, late = self.context['odometry'].around(stamp, self.params['max_wait'])
-        return pose_at(early, late, stamp, self.params['max_gap'])
+    def _ground(self) -> FlatGround | Ground:
+        params = self.params
+        flat = FlatGround(params['ground_height'])
+        if not params['elevation_file']:
+            return flat
+        try:
+            grid = load_elevation(params['elevation_file'], params['elevation_frame'], self._origin)
+        except (OSError, ValueError) as error:
+            raise ValueError(f'elevation_file: {error}') from error
+        return Ground(grid, flat if params['beyond_elevation'] == GROUND_HEIGHT else None)
 
-    def _locate(self, detections: Records, pose: Pose) -> Records:
-        camera = CameraPose.of(pose, self._mounting)
-        rays = self._camera.rays(np.column_stack([detections['u'], detections['v']]))
-        points = camera.on_plane(rays, self.params['ground_height'], self.params['min_descent'])
-        met = np.isfinite(points).all(axis=1)
-        if not met.all():
-            self.logger.info('%d detections do not meet the ground', np.count_nonzero(~met))
-        located = np.zeros(np.count_nonzero(met), LOCATION)
-        east, north, up = points[met].T
-        located['x'], located['y'], located['z'] = east, north, up
-        located['label'] = detections['label'][met]
-        located['confidence'] = detections['confidence'][met]
-        if len(located):
-            latitude, longitude, _ = pymap3d.enu2geodetic(
-                east,
-                north,
-                up,
-                self.params['origin_latitude'],
-                self.params['origin_longitude'],
-                self.params['origin_altitude'],
-            )
-            located['latitude'], located['longitude'] = latitude, longitude
+    def _place(self, observation: Any) -> Place:
+        pose = Pose(
+            np.array([observation[name] for name in POSE[:3]]),
+            np.array([observation[name] for name in POSE[3:]]),
+        )
+        pixel = np.array([observation['u'], observation['v']], dtype=float)
+        variances = np.array([observation[name] for name in POSE_VARIANCES], dtype=float)
+        return self._locator.place(pixel, pose, variances)
+
+    def _located(self, placed: list[tuple[Any, Place]]) -> Records:
+        located = np.zeros(len(placed), LOCATION)
+        if not placed:
+            return located
+        points = np.array([place.point for _, place in placed])
+        for record, (observation, place) in zip(located, placed, strict=True):
+            for name in ('label', 'confidence'):
+                record[name] = observation[name]
+            record['var_east'], record['var_north'] = np.diag(place.covariance)
+            record['cov_east_north'] = place.covariance[0, 1]
+        for name, values in zip('xyz', points.T, strict=True):
+            located[name] = values
+        latitude, longitude, _ = pymap3d.enu2geodetic(*points.T, *attrs.astuple(self._origin))
+        located['latitude'], located['longitude'] = latitude, longitude
         return located

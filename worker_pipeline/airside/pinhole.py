@@ -1,4 +1,4 @@
-"""The pinhole camera: pixels, rays, and where a ray meets the ground.
+"""The pinhole camera and its lens: pixels and rays, and how it sits in the world.
 
 Pixel ``(0, 0)`` is the centre of the first pixel, u runs right and v down. The optical frame is
 REP 103's: x right, y down, z along the line of sight.
@@ -12,7 +12,9 @@ from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
+from worker_pipeline.airside.distortion import LensDistortion
 from worker_pipeline.airside.geometry import (
     Matrix,
     Vector,
@@ -33,6 +35,9 @@ INTRINSICS: Mapping[str, Parameter] = {
     'height': Parameter(1200, 'rows of the image', 'pixel', minimum=16),
     'focal_length': Parameter([2854.7, 2854.7], 'in x and y', 'pixel', minimum=1.0),
     'principal_point': Parameter([959.5, 599.5], 'where the line of sight meets it', 'pixel'),
+    'distortion': Parameter(
+        [0.0, 0.0, 0.0, 0.0, 0.0], "the lens's k1, k2, p1, p2, k3 (plumb_bob of CameraInfo)"
+    ),
 }
 MOUNTING: Mapping[str, Parameter] = {
     'mounting_position': Parameter([0.0, 0.0, 0.0], 'the camera, in the body (FLU)', 'm'),
@@ -44,7 +49,7 @@ MOUNTING: Mapping[str, Parameter] = {
 
 @attrs.frozen
 class PinholeCamera:
-    """An ideal camera's intrinsics, all in pixels."""
+    """A camera's intrinsics, all in pixels, and its lens."""
 
     width: int
     height: int
@@ -52,33 +57,49 @@ class PinholeCamera:
     fy: float
     cx: float
     cy: float
+    distortion: LensDistortion = attrs.field(factory=LensDistortion)
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> PinholeCamera:
         """The camera that a stage's :data:`INTRINSICS` describe. ValueError names what is wrong."""
         fx, fy = _numbers(params, 'focal_length', 2)
         cx, cy = _numbers(params, 'principal_point', 2)
-        return cls(params['width'], params['height'], fx, fy, cx, cy)
+        lens = LensDistortion(*_numbers(params, 'distortion', 5))
+        return cls(params['width'], params['height'], fx, fy, cx, cy, lens)
 
     @property
     def matrix(self) -> Matrix:
-        """3x3: optical frame to homogeneous pixels."""
+        """3x3: optical frame to homogeneous pixels, were the lens ideal."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
-    def rays(self, pixels: Vector) -> Vector:
-        """Pixels (N, 2) to directions (N, 3) in the optical frame, each with z = 1."""
+    def sees(self, pixels: Vector) -> npt.NDArray[np.bool_]:
+        """Whether pixels (N, 2) lie in the image: (N,). One that is no number does not."""
         uv = np.asarray(pixels, dtype=float).reshape(-1, 2)
-        return np.column_stack(
-            [(uv[:, 0] - self.cx) / self.fx, (uv[:, 1] - self.cy) / self.fy, np.ones(len(uv))]
-        )
+        inside = (uv >= -0.5) & (uv <= [self.width - 0.5, self.height - 0.5])
+        return np.asarray(inside.all(axis=1))
+
+    def rays(self, pixels: Vector) -> Vector:
+        """Pixels (N, 2) to directions (N, 3) in the optical frame, each with z = 1.
+
+        x and y are NaN where the lens's distortion cannot be undone.
+        """
+        uv = np.asarray(pixels, dtype=float).reshape(-1, 2)
+        ideal = self.distortion.undistort((uv - [self.cx, self.cy]) / [self.fx, self.fy])
+        return np.column_stack([ideal, np.ones(len(ideal))])
+
+    def ray_jacobians(self, rays: Vector) -> Matrix:
+        """(N, 2, 2): how the x and y of rays (N, 3), each with z = 1, move with their pixels."""
+        pixel_from_ray = self.distortion.jacobian(rays[:, :2]) * [[self.fx], [self.fy]]
+        return np.asarray(np.linalg.inv(pixel_from_ray))
 
     def project(self, points: Vector) -> Vector:
-        """Points (N, 3) in the optical frame to pixels (N, 2); NaN where a point is behind."""
+        """Points (N, 3) in the optical frame to pixels (N, 2).
+
+        NaN where a point is behind, or so far off the line of sight that the lens's model ends.
+        """
         xyz = np.asarray(points, dtype=float).reshape(-1, 3)
-        depth = np.where(xyz[:, 2] > 0, xyz[:, 2], np.nan)
-        return np.column_stack(
-            [self.fx * xyz[:, 0] / depth + self.cx, self.fy * xyz[:, 1] / depth + self.cy]
-        )
+        depth = np.where(xyz[:, 2:] > 0, xyz[:, 2:], np.nan)
+        return self.distortion.distort(xyz[:, :2] / depth) * [self.fx, self.fy] + [self.cx, self.cy]
 
 
 @attrs.frozen(eq=False)
@@ -116,28 +137,21 @@ class CameraPose:
             world_from_body @ mounting.rotation,
         )
 
-    def on_plane(self, rays: Vector, height: float, min_descent: float) -> Vector:
-        """Where rays (N, 3, optical frame) meet the plane ``z = height``: (N, 3), m, ENU.
-
-        A row is NaN where the ray goes level or up, or descends at less than ``min_descent`` (rad
-        below the horizon): there a small error of attitude is a large one on the ground.
-        """
+    def directions(self, rays: Vector) -> Vector:
+        """Rays (N, 3) in the optical frame to directions (N, 3) of length 1 in the world."""
         directions = np.asarray(rays, dtype=float).reshape(-1, 3) @ self.rotation.T
-        with np.errstate(divide='ignore', invalid='ignore'):
-            downwards = -directions[:, 2] / np.linalg.norm(directions, axis=1)
-            distance = (height - self.position[2]) / directions[:, 2]
-        met = (downwards > max(math.sin(min_descent), 0.0)) & (distance > 0)
-        points: Vector = self.position + np.where(met, distance, np.nan)[:, None] * directions
-        points[met, 2] = height
-        return points
+        return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
     def pixels_of(self, camera: PinholeCamera, points: Vector) -> Vector:
-        """World points (N, 3) to pixels (N, 2); NaN where a point is behind the camera."""
+        """World points (N, 3) to pixels (N, 2); NaN where the camera has none for it."""
         offset = np.asarray(points, dtype=float).reshape(-1, 3) - self.position
         return camera.project(offset @ self.rotation)
 
     def plane_homography(self, camera: PinholeCamera, height: float = 0.0) -> Matrix:
-        """3x3: homogeneous ``(east, north, 1)`` on the plane ``z = height`` to pixels."""
+        """3x3: homogeneous ``(east, north, 1)`` on the plane ``z = height`` to pixels.
+
+        As an ideal lens would show it: no matrix distorts.
+        """
         optical_from_world = self.rotation.T
         origin = np.array([0.0, 0.0, height]) - self.position
         columns = [optical_from_world[:, 0], optical_from_world[:, 1], optical_from_world @ origin]

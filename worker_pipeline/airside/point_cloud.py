@@ -76,6 +76,22 @@ def from_message(message: Any) -> Records:
     return np.frombuffer(message.data, dtype=dtype, count=count)
 
 
+def as_type(records: Records, dtype: np.dtype[np.void]) -> Records:
+    """Records (N,) as ``dtype``: a copy, by the names of the fields; others do not count.
+
+    ValueError if fields are missing, whoever made the cloud; one of no points need not have any.
+    """
+    assert dtype.names is not None
+    found = records.dtype.names or ()
+    missing = [name for name in dtype.names if name not in found]
+    if missing and len(records):
+        raise ValueError(f'fields: found {", ".join(found)}; missing: {", ".join(missing)}')
+    made = np.empty(len(records), dtype)
+    for name in dtype.names if len(records) else ():
+        made[name] = records[name]
+    return made
+
+
 def _known(field: Any) -> bool:
     return field.datatype in _DATATYPES and field.count in (0, 1)
 

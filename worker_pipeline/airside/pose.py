@@ -19,7 +19,11 @@ from worker_pipeline.context import NANOSECONDS, stamp_ns
 
 
 class PoseUnavailableError(Exception):
-    """There is no odometry near enough to the time asked for."""
+    """There is no pose for the time asked for. ``reason``: why, in a word that can be counted."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @attrs.frozen(eq=False)
@@ -43,53 +47,67 @@ def pose_of(odometry: Any) -> Pose:
     return Pose(position, normalized([turn.x, turn.y, turn.z, turn.w]))
 
 
+def share_between(early: Any, late: Any, stamp: Any) -> float:
+    """How far ``stamp`` is on the way from one message's stamp to the other's, 0 to 1."""
+    start, end = stamp_ns(early.header.stamp), stamp_ns(late.header.stamp)
+    return (stamp_ns(stamp) - start) / (end - start) if end > start else 0.0
+
+
 def interpolated(early: Any, late: Any, stamp: Any) -> Pose:
     """The pose at ``stamp`` between two Odometry messages: linear position, spherical attitude."""
-    start, end = stamp_ns(early.header.stamp), stamp_ns(late.header.stamp)
-    first = pose_of(early)
-    if end <= start:
-        return first
-    last = pose_of(late)
-    fraction = (stamp_ns(stamp) - start) / (end - start)
+    first, last = pose_of(early), pose_of(late)
+    share = share_between(early, late, stamp)
     return Pose(
-        first.position + fraction * (last.position - first.position),
-        slerp(first.orientation, last.orientation, fraction),
+        first.position + share * (last.position - first.position),
+        slerp(first.orientation, last.orientation, share),
     )
 
 
 def extrapolated(odometry: Any, stamp: Any) -> Pose:
     """The pose at ``stamp`` if the vehicle keeps the velocity and turn rate of ``odometry``.
 
-    The twist of an Odometry message is in its child frame, the body's.
+    The twist of an Odometry message is in its child frame, the body's. ValueError if it is not
+    finite.
     """
     pose = pose_of(odometry)
-    elapsed = (stamp_ns(stamp) - stamp_ns(odometry.header.stamp)) / NANOSECONDS
+    elapsed = seconds_between(odometry.header.stamp, stamp)
     linear, angular = odometry.twist.twist.linear, odometry.twist.twist.angular
-    velocity = rotation_matrix(pose.orientation) @ np.array([linear.x, linear.y, linear.z])
-    turned = np.array([angular.x, angular.y, angular.z]) * elapsed
+    velocity = np.array([linear.x, linear.y, linear.z])
+    rate = np.array([angular.x, angular.y, angular.z])
+    if not np.isfinite([velocity, rate]).all():
+        raise ValueError(f'twist: found {[*velocity, *rate]}; allowed: finite numbers')
     return Pose(
-        pose.position + velocity * elapsed,
-        multiply(pose.orientation, quaternion_from_rotation_vector(turned)),
+        pose.position + rotation_matrix(pose.orientation) @ velocity * elapsed,
+        multiply(pose.orientation, quaternion_from_rotation_vector(rate * elapsed)),
     )
 
 
 def pose_at(early: Any, late: Any, stamp: Any, max_gap: float) -> Pose:
     """The pose at ``stamp`` from the Odometry before and after it, either of which may be None.
 
-    Raises :class:`PoseUnavailableError` if the two are more than ``max_gap`` seconds apart, or if
-    the only one is further than that from ``stamp``.
+    Raises :class:`PoseUnavailableError` with the reason ``no_odometry`` if both are; ``gap`` if the
+    two are more than ``max_gap`` seconds apart, or the only one is further than that from
+    ``stamp``; ``no_number`` if what is needed of them is not finite.
     """
     if early is None and late is None:
-        raise PoseUnavailableError('no odometry yet')
-    if early is not None and late is not None:
-        gap = (stamp_ns(late.header.stamp) - stamp_ns(early.header.stamp)) / NANOSECONDS
-        if gap > max_gap:
-            raise PoseUnavailableError(f'odometry has a gap of {gap:.3f} s; allowed: {max_gap:g} s')
-        return interpolated(early, late, stamp)
-    only = late if early is None else early
-    gap = abs(stamp_ns(stamp) - stamp_ns(only.header.stamp)) / NANOSECONDS
-    if gap > max_gap:
-        raise PoseUnavailableError(
-            f'the nearest odometry is {gap:.3f} s away; allowed: {max_gap:g} s'
-        )
-    return extrapolated(only, stamp)
+        raise PoseUnavailableError('no_odometry', 'no odometry yet')
+    try:
+        if early is not None and late is not None:
+            gap = seconds_between(early.header.stamp, late.header.stamp)
+            if gap <= max_gap:
+                return interpolated(early, late, stamp)
+            told = f'odometry has a gap of {gap:.3f} s'
+        else:
+            only = late if early is None else early
+            gap = abs(seconds_between(only.header.stamp, stamp))
+            if gap <= max_gap:
+                return extrapolated(only, stamp)
+            told = f'the nearest odometry is {gap:.3f} s away'
+    except ValueError as error:
+        raise PoseUnavailableError('no_number', str(error)) from error
+    raise PoseUnavailableError('gap', f'{told}; allowed: {max_gap:g} s')
+
+
+def seconds_between(first: Any, second: Any) -> float:
+    """From one stamp to another."""
+    return (stamp_ns(second) - stamp_ns(first)) / NANOSECONDS

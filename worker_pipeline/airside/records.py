@@ -24,8 +24,21 @@ DETECTION = np.dtype(
     ]
 )
 
+# What was seen, and where the vehicle was then. px py pz: its position, m, ENU; qx qy qz qw: its
+# attitude, world from body (FLU). var_px var_py var_pz: m^2, of the position; var_roll var_pitch
+# var_yaw: rad^2, of small rotations about the body's axes.
+POSE = ('px', 'py', 'pz', 'qx', 'qy', 'qz', 'qw')
+POSE_VARIANCES = ('var_px', 'var_py', 'var_pz', 'var_roll', 'var_pitch', 'var_yaw')
+OBSERVATION = np.dtype(
+    [
+        *DETECTION.descr,
+        *((name, 'f8') for name in POSE),
+        *((name, 'f4') for name in POSE_VARIANCES),
+    ]
+)
+
 # Placed on the ground. x y z: m, ENU (float32 is a tenth of a millimetre at a kilometre);
-# latitude longitude: degrees, WGS 84.
+# latitude longitude: degrees, WGS 84. var_east var_north cov_east_north: m^2, of x and y.
 LOCATION = np.dtype(
     [
         ('x', 'f4'),
@@ -35,6 +48,9 @@ LOCATION = np.dtype(
         ('latitude', 'f8'),
         ('longitude', 'f8'),
         ('confidence', 'f4'),
+        ('var_east', 'f4'),
+        ('var_north', 'f4'),
+        ('cov_east_north', 'f4'),
     ]
 )
 

@@ -9,7 +9,7 @@ import attrs
 Values = Mapping[str, str]
 
 # From the tick to the targets: the way of one frame.
-CHAIN = ('video_input', 'detect_target', 'geolocation', 'cluster_estimation')
+CHAIN = ('video_input', 'detect_target', 'data_merge', 'geolocation', 'cluster_estimation')
 SOURCE, LAST = CHAIN[0], CHAIN[-1]
 
 

@@ -2,6 +2,7 @@
 
 The ground is one layer and every pad another, for a pad needs a hundred times the photograph's
 resolution. A plane seen by a pinhole camera is a homography, so each layer is one perspective warp.
+A lens that distorts bends the whole picture once more, by a map that is made once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from worker_pipeline.airside.pinhole import CameraPose, PinholeCamera
 from worker_pipeline.simulation.imagery import Orthophoto
+from worker_pipeline.simulation.lens import Lens
 from worker_pipeline.simulation.pads import Pad
 
 Pixels = npt.NDArray[np.uint8]
@@ -28,12 +30,13 @@ _MARGIN = 2  # pixels around a pad's box
 
 
 class Renderer:
-    """Draws frames of one world for one camera."""
+    """Draws frames of one world for one camera. ValueError for a lens that cannot be undone."""
 
     def __init__(self, ground: Orthophoto, pads: Sequence[Pad], camera: PinholeCamera) -> None:
         self._ground = ground
         self._pads = list(pads)
-        self._camera = camera
+        self._lens = None if camera.distortion.is_none else Lens(camera)
+        self._camera = camera if self._lens is None else self._lens.ideal
 
     def render(self, pose: CameraPose) -> Pixels:
         """The frame (H, W, 3), BGR, that the camera takes from ``pose``, above the ground."""
@@ -41,12 +44,14 @@ class Renderer:
         frame = self._draw_ground(image_from_ground)
         for pad in self._pads:
             self._draw_pad(frame, pad, image_from_ground)
-        return frame
+        return frame if self._lens is None else self._lens.bend(frame)
 
     def _draw_ground(self, image_from_ground: Matrix) -> Pixels:
         size = (self._camera.width, self._camera.height)
         small = (round(size[0] * _GROUND_SCALE), round(size[1] * _GROUND_SCALE))
-        homography = _rescaling(_GROUND_SCALE) @ image_from_ground @ self._ground.ground_from_pixel
+        # As it will be enlarged: by a little more or less than twice, where the size is odd.
+        rescaling = _rescaling(small[0] / size[0], small[1] / size[1])
+        homography = rescaling @ image_from_ground @ self._ground.ground_from_pixel
         # Past the photograph's edge it is mirrored: ground that is there, if not where it belongs.
         half = cv2.warpPerspective(
             self._ground.pixels,
@@ -66,7 +71,7 @@ class Renderer:
         left, top, right, bottom = box
         size = (right - left, bottom - top)
         shift = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
-        fine = _rescaling(_OVERSAMPLING) @ shift @ homography
+        fine = _rescaling(_OVERSAMPLING, _OVERSAMPLING) @ shift @ homography
         fine_size = (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
         layer = cv2.warpPerspective(
             texture, fine, fine_size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -79,10 +84,9 @@ class Renderer:
         patch[:] = np.rint(share * colour + (1 - share) * patch)
 
 
-def _rescaling(scale: float) -> Matrix:
-    """3x3: pixel to pixel of the image resized by ``scale``; a pixel's middle is its coordinate."""
-    offset = 0.5 * scale - 0.5
-    return np.array([[scale, 0.0, offset], [0.0, scale, offset], [0.0, 0.0, 1.0]])
+def _rescaling(u: float, v: float) -> Matrix:
+    """3x3: pixel to pixel of the image resized so; a pixel's middle is its coordinate."""
+    return np.array([[u, 0.0, 0.5 * u - 0.5], [0.0, v, 0.5 * v - 0.5], [0.0, 0.0, 1.0]])
 
 
 def _box_of(

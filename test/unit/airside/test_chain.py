@@ -13,6 +13,7 @@ from flown import answer, ready, tick
 from worker_pipeline import ContextBuffer, EndOfStream
 from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.cluster_estimation import ClusterEstimation
+from worker_pipeline.airside.data_merge import DataMerge
 from worker_pipeline.airside.detect_target import DetectTarget
 from worker_pipeline.airside.flight_interface import FlightInterface
 from worker_pipeline.airside.geolocation import Geolocation
@@ -37,18 +38,19 @@ def stream(source, period):
             yield answer(source, tick(step * period))
 
 
-def fly(ground):
+def fly(ground, **camera):
     """The targets that the chain tells of at the end of the flight over this ground."""
     odometry = ContextBuffer(capacity=2000)
     for message in stream(ready(FlightInterface()), 0.05):
         odometry.add(message)
     stages = [
         ready(DetectTarget()),
-        ready(Geolocation(), {'max_wait': 0.0}, {'odometry': odometry}),
+        ready(DataMerge(), {'max_wait': 0.0}, {'odometry': odometry}),
+        ready(Geolocation(), camera),
         ready(ClusterEstimation(), {'min_sightings': 2}),
     ]
     frames = 0
-    for item in stream(ready(VideoInput(), {'path': ground}), FRAME_PERIOD):
+    for item in stream(ready(VideoInput(), {'path': ground, **camera}), FRAME_PERIOD):
         for stage in stages:
             item = answer(stage, item)
         frames += 1
@@ -68,12 +70,14 @@ def check(targets):
     assert not unfound
 
 
-def test_all_pads_are_found_on_synthetic_ground(tmp_path):
+def test_all_pads_are_found_on_synthetic_ground_through_a_lens_that_distorts(tmp_path):
+    """At the edge of the image it moves what is seen by more than a metre on the ground."""
     pixels = synthetic_ground().pixels
     scale = synthetic_ground().metres_per_pixel / METRES_PER_PIXEL
     path = tmp_path / 'ground.png'
     cv2.imwrite(str(path), cv2.resize(pixels, None, fx=scale, fy=scale))
-    check(fly(str(path)))
+    lens = [-0.6, 0.25, 0.004, -0.003, 0.0]
+    check(fly(str(path), distortion=lens))
 
 
 def test_all_pads_are_found_on_the_photograph():

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from flown import CAMERA, MOUNTED
+from flown import CAMERA, MOUNTED, on_ground
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,15 +29,15 @@ def camera_at(east, north, up, roll=0.0, pitch=0.0, yaw=0.0, mounting=MOUNTED):
 
 def test_the_middle_of_a_level_camera_is_straight_below():
     pose = camera_at(3.0, -4.0, 50.0)
-    point = pose.on_plane(CAMERA.rays([[CAMERA.cx, CAMERA.cy]]), 0.0, 0.1)
+    point = on_ground(pose, [[CAMERA.cx, CAMERA.cy]])
     np.testing.assert_allclose(point, [[3.0, -4.0, 0.0]], atol=1e-9)
 
 
 def test_the_top_of_the_image_is_ahead_and_its_right_is_right():
     """Heading north: ahead is north, right is east."""
     pose = camera_at(0.0, 0.0, 28.547, yaw=math.pi / 2)
-    rays = CAMERA.rays([[CAMERA.cx, CAMERA.cy - 100], [CAMERA.cx + 100, CAMERA.cy]])
-    np.testing.assert_allclose(pose.on_plane(rays, 0.0, 0.1), [[0, 1, 0], [1, 0, 0]], atol=1e-9)
+    pixels = [[CAMERA.cx, CAMERA.cy - 100], [CAMERA.cx + 100, CAMERA.cy]]
+    np.testing.assert_allclose(on_ground(pose, pixels), [[0, 1, 0], [1, 0, 0]], atol=1e-9)
 
 
 def test_the_field_of_view_is_the_reference_cameras():
@@ -58,7 +58,7 @@ small = st.floats(-0.4, 0.4)
 @given(small, small, st.floats(-3.1, 3.1), st.floats(0, 1919), st.floats(0, 1199))
 def test_a_pixel_on_the_ground_is_seen_in_that_pixel(roll, pitch, yaw, u, v):
     pose = camera_at(10.0, 20.0, 60.0, roll, pitch, yaw)
-    points = pose.on_plane(CAMERA.rays([[u, v]]), 1.5, 0.1)
+    points = on_ground(pose, [[u, v]], height=1.5)
     np.testing.assert_allclose(pose.pixels_of(CAMERA, points), [[u, v]], atol=1e-6)
     east, north, _ = points[0]
     projected = pose.plane_homography(CAMERA, 1.5) @ [east, north, 1.0]
@@ -68,9 +68,8 @@ def test_a_pixel_on_the_ground_is_seen_in_that_pixel(roll, pitch, yaw, u, v):
 def test_a_ray_that_does_not_come_down_meets_no_ground():
     """Rolled by 80 degrees, one side of the image looks above the horizon."""
     pose = camera_at(0.0, 0.0, 30.0, roll=math.radians(80))
-    points = pose.on_plane(CAMERA.rays([[0, 600], [1919, 600]]), 0.0, 0.05)
-    assert np.isfinite(points).all(axis=1).sum() == 1
-    assert np.isnan(camera_at(0, 0, -1.0).on_plane(CAMERA.rays([[0, 0]]), 0.0, 0.1)).all()
+    assert np.isfinite(on_ground(pose, [[0, 600], [1919, 600]])).all(axis=1).sum() == 1
+    assert np.isnan(on_ground(camera_at(0, 0, -1.0), [[0, 0]])).all()
 
 
 def test_a_point_behind_the_camera_has_no_pixel():

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.records import DETECTION, LOCATION, TARGET
+from worker_pipeline.airside.records import DETECTION, LOCATION, OBSERVATION, TARGET
 
 
-@pytest.mark.parametrize('dtype', [DETECTION, LOCATION, TARGET])
+@pytest.mark.parametrize('dtype', [DETECTION, OBSERVATION, LOCATION, TARGET])
 def test_records_come_back(dtype):
     records = np.zeros(3, dtype)
     for place, name in enumerate(dtype.names):

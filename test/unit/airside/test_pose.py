@@ -48,8 +48,9 @@ def test_a_message_on_the_stamp_is_the_pose(odometry):
 
 
 def test_no_odometry_is_no_pose():
-    with pytest.raises(PoseUnavailableError, match='no odometry yet'):
+    with pytest.raises(PoseUnavailableError, match='no odometry yet') as none:
         pose_at(None, None, stamp_at(0.0), max_gap=1.0)
+    assert none.value.reason == 'no_odometry'
 
 
 def test_a_gap_is_not_bridged(odometry):

@@ -40,7 +40,7 @@ def test_the_reference_configuration_fits_the_stages(name):
 def test_camera_and_flight_are_the_same_in_every_stage():
     sections = stages()
     camera, ground = sections['video_input']['params'], sections['geolocation']['params']
-    for name in ('focal_length', 'principal_point'):
+    for name in ('width', 'height', 'focal_length', 'principal_point'):
         assert camera[name] == ground[name]
     assert camera['seed'] == sections['flight_interface']['params']['seed']
 
