@@ -33,6 +33,9 @@ INTRINSICS: Mapping[str, Parameter] = {
     'height': Parameter(1200, 'rows of the image', 'pixel', minimum=16),
     'focal_length': Parameter([2854.7, 2854.7], 'in x and y', 'pixel', minimum=1.0),
     'principal_point': Parameter([959.5, 599.5], 'where the line of sight meets it', 'pixel'),
+    'distortion': Parameter(
+        [0.0, 0.0, 0.0, 0.0, 0.0], "the lens's k1, k2, p1, p2, k3 (plumb_bob of CameraInfo)"
+    ),
 }
 MOUNTING: Mapping[str, Parameter] = {
     'mounting_position': Parameter([0.0, 0.0, 0.0], 'the camera, in the body (FLU)', 'm'),
