@@ -8,6 +8,8 @@ import time
 import cv2
 import numpy as np
 
+from worker_pipeline.airside.video_input import VideoInput
+
 SIZE = (64, 48)
 
 
@@ -94,15 +96,32 @@ class _FakeCapture:
 
 
 class PacedDevice(FakeDevice):
-    """Gives an image every ``period`` seconds, stamped by its driver ``delay`` seconds before."""
+    """Gives an image every ``period`` seconds, in which stands when it was captured.
+
+    That was ``delay`` seconds before, and the driver says so: steady time, ms.
+    """
 
     def __init__(self, period, delay):
         super().__init__()
         self.period = period
         self.delay = delay
-        self.number = 0
 
     def next(self):
         time.sleep(self.period)  # the pace of a camera
-        self.number += 1
-        return picture(self.number % 25, self.size), (time.monotonic() - self.delay) * 1e3
+        pixels = picture(0, self.size)
+        captured = round((time.monotonic() - self.delay) * 1e3)
+        pixels[0, :8, 0] = np.frombuffer(captured.to_bytes(8, 'little'), np.uint8)
+        return pixels, captured
+
+
+def captured_at(pixels):
+    """What stands in an image of a PacedDevice, in ns."""
+    return int.from_bytes(pixels[0, :8, 0].tobytes(), 'little') * 1_000_000
+
+
+class PacedInput(VideoInput):
+    """The stage, in a process where such a camera is there."""
+
+    def configure(self):
+        cv2.VideoCapture = PacedDevice(0.005, 0.03)
+        super().configure()

@@ -45,8 +45,8 @@ class Device:
         backend = self._backend()
         if backend != 'any' and not cv2.videoio_registry.hasBackend(BACKENDS[backend]):
             raise OSError(
-                f'backend: {self.path!r} needs {backend!r}, which this OpenCV ({cv2.__version__}) '
-                f'was built without; allowed: {", ".join(_available())}'
+                f'backend: found {backend!r}, for {self.path!r}, which this OpenCV '
+                f'({cv2.__version__}) was built without; allowed: {", ".join(_available())}'
             )
         path = int(self.path) if self.path.isdigit() else self.path
         capture = cv2.VideoCapture(path, BACKENDS[backend])

@@ -29,7 +29,7 @@ class Captured:
 
 def pause_after(failures: int) -> float:
     """How long to leave a camera alone that has failed once more, s."""
-    return min(FIRST_PAUSE * 2 ** min(failures, 30), LONGEST_PAUSE)
+    return min(FIRST_PAUSE * 2.0 ** min(failures, 30), LONGEST_PAUSE)
 
 
 class LiveCapture:
