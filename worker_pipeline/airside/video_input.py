@@ -54,6 +54,9 @@ class VideoInput(Stage):
         'frame_rate': Parameter(
             0.0, "of a file or folder, asked of a device; 0: the file's own, 10", '1/s', minimum=0.0
         ),
+        'every_frame': Parameter(
+            False, 'of a file or folder: none is left out, however late it is asked for'
+        ),
         'pixel_format': Parameter(
             '', 'asked of a device: four characters, as MJPG; empty: its own'
         ),
@@ -134,10 +137,11 @@ class VideoInput(Stage):
     def _open(self, size: tuple[int, int]) -> Camera:
         params = self.params
         path, rate, timeout = (params[key] for key in ('path', 'frame_rate', 'read_timeout'))
+        every = params['every_frame']
         if params['camera'] == 'file':
-            return Playback(VideoFile(path, rate, self.status), timeout)
+            return Playback(VideoFile(path, rate, self.status), timeout, every_frame=every)
         if params['camera'] == 'folder':
-            return Playback(ImageFolder(path, rate, self.status), timeout)
+            return Playback(ImageFolder(path, rate, self.status), timeout, every_frame=every)
         if params['camera'] == 'device':
             if len(params['pixel_format']) not in (0, 4):
                 raise ValueError(

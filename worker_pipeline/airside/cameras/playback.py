@@ -38,7 +38,8 @@ class Playback:
 
     None is given twice: asked again before the next is due, it waits for that, for
     ``longest_wait`` seconds at most. So a recording plays at its own rate, however often it is
-    asked.
+    asked. ``every_frame``: asked too late, it gives the next one all the same, so that none is
+    left out.
     """
 
     def __init__(
@@ -46,10 +47,13 @@ class Playback:
         recording: Recording,
         longest_wait: float,
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        every_frame: bool = False,
     ) -> None:
         self._recording = recording
         self._longest_wait = longest_wait
         self._sleep = sleep
+        self._every_frame = every_frame
         self._tried = 0  # the newest stamp that was read, whatever came of it
 
     @property
@@ -63,15 +67,18 @@ class Playback:
     def frame(self, asked: Asked, after: int) -> Frame | None:
         """The frame shown now, or the next one."""
         began = asked.stamp - asked.time
+        after = max(after, self._tried)
         # A time on a frame's very beginning must not fall to the one before by rounding.
         index = int(asked.time / NANOSECONDS * self._recording.rate + 1e-6)
+        if self._every_frame:
+            index = min(index, self._index_after(after - began))
         stamp = began + self._time_of(index)
-        if stamp <= max(after, self._tried):
+        if stamp <= after:
             index += 1
             stamp = began + self._time_of(index)
             wait = (stamp - asked.stamp) / NANOSECONDS
             self._sleep(min(wait, self._longest_wait))
-            if wait > self._longest_wait or stamp <= max(after, self._tried):
+            if wait > self._longest_wait or stamp <= after:
                 return None
         self._tried = stamp
         pixels = self._recording.read(index)
@@ -80,6 +87,9 @@ class Playback:
     def close(self) -> None:
         """Close the recording."""
         self._recording.close()
+
+    def _index_after(self, time: int) -> int:
+        return max(0, round(time * self._recording.rate / NANOSECONDS) + 1)
 
     def _time_of(self, index: int) -> int:
         return round(index * NANOSECONDS / self._recording.rate)

@@ -35,10 +35,10 @@ class Frames:
 class Player:
     """Asks a playback as the stage does."""
 
-    def __init__(self, frames=None, longest_wait=1.0):
+    def __init__(self, frames=None, longest_wait=1.0, **how):
         self.frames = frames or Frames()
         self.waits = []
-        self.playback = Playback(self.frames, longest_wait, self.waits.append)
+        self.playback = Playback(self.frames, longest_wait, self.waits.append, **how)
         self.last = 0
 
     def ask(self, milliseconds):
@@ -67,6 +67,18 @@ def test_no_frame_is_given_twice():
     player = Player()
     assert [player.ask(each) for each in (0, 60, 160)] == [(0, 0), (1, 100), (2, 200)]
     assert player.waits == pytest.approx([0.04, 0.04])
+
+
+def test_none_is_left_out_where_that_is_asked():
+    """Also by a replacement; but for what cannot be read. It does not run ahead."""
+    player = Player(every_frame=True)
+    assert [player.ask(each) for each in (150, 450)] == [(0, 0), (1, 100)]
+    replacement = Player(every_frame=True)
+    replacement.last = player.last
+    assert [replacement.ask(450) for _ in range(3)] == [(2, 200), None, (4, 400)]
+    assert replacement.waits == []
+    assert replacement.ask(450) == (5, 500)
+    assert replacement.waits == pytest.approx([0.05])
 
 
 def test_it_waits_no_longer_than_it_may():
