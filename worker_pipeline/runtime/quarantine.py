@@ -25,6 +25,7 @@ from worker_pipeline.runtime.quarantine_files import (
     items_in,
     read,
 )
+from worker_pipeline.runtime.whole_files import remove_halves
 
 __all__ = [
     'BadFileError',
@@ -149,7 +150,7 @@ class QuarantineStore:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if not self._prepared:
             self._prepared = True
-            quarantine_files.remove_halves(self.folder)
+            remove_halves(self.folder)
             if self._suffix != quarantine_files.MCAP:
                 self._complain(
                     'the Python package mcap is not installed (pip install mcap); until it is, '

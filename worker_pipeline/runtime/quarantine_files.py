@@ -6,12 +6,11 @@ Either form is there whole or not at all, also after a power cut.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +18,7 @@ from typing import BinaryIO
 import attrs
 
 from worker_pipeline.runtime.cdr import split_stamp
+from worker_pipeline.runtime.whole_files import write_whole
 
 MCAP = '.mcap'
 # The message's bytes, and beside them what is known of it. The second is written last, so where it
@@ -88,12 +88,12 @@ def write(path: Path, item: QuarantinedItem, definition: str) -> None:
     ``definition`` is the full text of its message's type, or '' where that is not known.
     """
     if path.suffix == MCAP:
-        _put(path, lambda file: _write_mcap(file, item, definition))
+        write_whole(path, lambda file: _write_mcap(file, item, definition))
     else:
         text = json.dumps(_fields_of(item), indent=2) + '\n'
-        _put(path.with_suffix(BYTES), lambda file: file.write(item.message))
+        write_whole(path.with_suffix(BYTES), lambda file: file.write(item.message))
         try:
-            _put(path, lambda file: file.write(text.encode()))
+            write_whole(path, lambda file: file.write(text.encode()))
         except BaseException:
             path.with_suffix(BYTES).unlink(missing_ok=True)
             raise
@@ -148,38 +148,6 @@ def remove_oldest(folder: Path, limit: int, youngest: Mapping[str, int]) -> set[
         for suffix in (MCAP, JSON, BYTES):
             (folder / f'{stem}{suffix}').unlink(missing_ok=True)
     return set(oldest_first[excess:])
-
-
-def remove_halves(folder: Path) -> None:
-    """Remove what writers left behind that were killed; one that lives has its file locked."""
-    for path in folder.glob('.*.part'):
-        with suppress(OSError), path.open('rb') as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-
-
-def _put(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Make a file that is there whole or not at all."""
-    part = path.with_name(f'.{path.name}.part')
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, 'wb') as file:
-            # Some network file systems have no locks, and nobody will remove a half there.
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fill(file)
-            file.flush()
-            # The bytes must be on the disk before the name is.
-            os.fsync(file.fileno())
-            os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_mcap(file: BinaryIO, item: QuarantinedItem, definition: str) -> None:

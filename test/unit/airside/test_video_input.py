@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import cv2
-import numpy as np
 import pytest
-from flown import ready, tick
+import yaml
+from flown import BEGINNING, ready, stamp_at, tick
+from support.fake_camera import SIZE, FakeDevice, number_of, picture
 
 from worker_pipeline import EndOfStream, ParameterError
 from worker_pipeline.airside import image
 from worker_pipeline.airside.video_input import VideoInput
+from worker_pipeline.context import stamp_ns
 from worker_pipeline.simulation.imagery import synthetic_ground
+from worker_pipeline.testing import wait_for
 
 FRAMES = 25
 RATE = 10.0
+CALIBRATED = {'width': SIZE[0], 'height': SIZE[1]}
 
 
-def frame(number):
-    """A picture that says its own number in its brightness, whatever a codec does to it."""
-    return np.full((48, 64, 3), 20 + 8 * number, np.uint8)
-
-
-def number_of(message):
-    return round((float(image.from_message(message).mean()) - 20) / 8)
+def number_in(message):
+    return number_of(image.from_message(message))
 
 
 @pytest.fixture(scope='module')
@@ -31,13 +33,12 @@ def recorded(tmp_path_factory):
     root = tmp_path_factory.mktemp('recorded')
     video, folder = root / 'frames.avi', root / 'frames'
     folder.mkdir()
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), RATE, (64, 48))
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), RATE, SIZE)
     assert writer.isOpened()
     for number in range(FRAMES):
-        writer.write(frame(number))
-        cv2.imwrite(str(folder / f'{number:04}.png'), frame(number))
+        writer.write(picture(number))
+        cv2.imwrite(str(folder / f'{number:04}.png'), picture(number))
     writer.release()
-    (folder / 'notes.txt').write_text('not an image')
     return {'file': str(video), 'folder': str(folder)}
 
 
@@ -48,25 +49,58 @@ def ground(tmp_path_factory):
     return str(path)
 
 
-def source(recorded, kind):
-    return ready(VideoInput(), {'camera': kind, 'path': recorded[kind], 'frame_rate': RATE})
+@pytest.fixture
+def device(monkeypatch):
+    fake = FakeDevice()
+    monkeypatch.setattr(cv2, 'VideoCapture', fake)
+    return fake
+
+
+@pytest.fixture
+def live(device):
+    """Make a stage whose camera is not there; what it gives is there at once, or never."""
+    made = []
+
+    def make(**params):
+        given = {'camera': 'device', 'path': '0', 'read_timeout': 10.0, **CALIBRATED, **params}
+        made.append(ready(VideoInput(), given))
+        return made[-1]
+
+    yield make
+    device.pull_out()
+    for each in made:
+        each.cleanup()
+
+
+def source(recorded, kind, **params):
+    given = {'camera': kind, 'path': recorded[kind], 'frame_rate': RATE, **CALIBRATED, **params}
+    return ready(VideoInput(), given)
 
 
 @pytest.mark.parametrize('kind', ['file', 'folder'])
 def test_the_frame_follows_the_streams_time(recorded, kind):
+    """It is stamped when it began."""
     stage = source(recorded, kind)
-    for number in (0, 1, 2, 2, 7, 3, 24, 0):
-        message = stage.process(tick(number / RATE))
-        assert number_of(message) == number
-        assert (message.width, message.height) == (64, 48)
-    assert number_of(stage.process(tick(0.55))) == 5
+    for number in (0, 1, 2, 7, 24):
+        message = stage.process(tick(number / RATE + 0.04))
+        assert number_in(message) == number
+        assert (message.width, message.height) == SIZE
+        assert message.header.stamp == stamp_at(number / RATE)
     stage.cleanup()
 
 
 @pytest.mark.parametrize('kind', ['file', 'folder'])
-def test_a_replacement_goes_on_where_the_dead_one_was(recorded, kind):
-    source(recorded, kind).process(tick(1.0))
-    assert number_of(source(recorded, kind).process(tick(1.1))) == 11
+def test_no_frame_is_given_twice(recorded, kind):
+    """Nor by a replacement that has what the dead one had; without it, it says the same again."""
+    dead = source(recorded, kind, read_timeout=0.0)
+    message = dead.process(tick(1.0))
+    assert dead.process(tick(1.05)) is None
+    again = source(recorded, kind).process(tick(1.05))
+    assert again.header.stamp == message.header.stamp
+    replacement = source(recorded, kind, read_timeout=0.0)
+    replacement.restore_state(dead.save_state())
+    assert replacement.process(tick(1.05)) is None
+    assert number_in(replacement.process(tick(1.1))) == 11
 
 
 @pytest.mark.parametrize('kind', ['file', 'folder'])
@@ -84,6 +118,8 @@ def test_the_stream_ends_after_the_last_frame(recorded, kind):
         ({'camera': 'folder', 'path': 'no'}, FileNotFoundError, 'allowed: a folder'),
         ({'camera': 'simulated', 'path': 'no.png'}, FileNotFoundError, 'fetch_imagery'),
         ({'camera': 'device', 'path': '/nowhere/video9'}, OSError, 'is not a camera'),
+        ({'camera': 'device', 'pixel_format': 'MJPEG'}, ValueError, "found 'MJPEG'; allowed: four"),
+        ({'calibration_file': 'no.yaml'}, OSError, 'calibration_file: .*no.yaml'),
     ],
 )
 def test_a_camera_that_is_not_there_is_named(params, error, text):
@@ -91,29 +127,151 @@ def test_a_camera_that_is_not_there_is_named(params, error, text):
         ready(VideoInput(), params)
 
 
-def test_what_is_no_video_and_no_image_is_named(tmp_path):
-    for broken in (tmp_path / 'broken.png', tmp_path / 'broken.avi'):
-        broken.write_text('not an image')
-    with pytest.raises(OSError, match='is not a video'):
-        ready(VideoInput(), {'camera': 'file', 'path': str(broken)})
-    stage = ready(VideoInput(), {'camera': 'folder', 'path': str(tmp_path)})
-    with pytest.raises(OSError, match='is not an image'):
-        stage.process(tick(0.0))
-
-
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='no image in'):
         ready(VideoInput(), {'camera': 'folder', 'path': str(tmp_path)})
 
 
-def test_a_device_gives_one_frame_after_the_other(recorded):
-    """OpenCV opens a file where a device is named, which stands in for one."""
-    stage = ready(VideoInput(), {'camera': 'device', 'path': recorded['file']})
-    assert [number_of(stage.process(tick(0.0))) for _ in range(3)] == [0, 1, 2]
-    for _ in range(FRAMES - 3):
-        stage.process(tick(0.0))
-    with pytest.raises(OSError, match='gave no image'):
-        stage.process(tick(9.0))
+@pytest.mark.parametrize('kind', ['file', 'folder'])
+def test_images_of_another_size_than_the_calibration_are_refused(recorded, kind):
+    with pytest.raises(
+        ValueError, match='width, height: found images of 64x48; allowed: 1920x1200'
+    ):
+        ready(VideoInput(), {'camera': kind, 'path': recorded[kind]})
+
+
+def test_one_image_of_another_size_is_refused_alone(tmp_path):
+    """The others go on; the worker's status tells."""
+    for number, size in enumerate((SIZE, (32, 16), SIZE)):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), picture(number, size))
+    stage = source({'folder': str(tmp_path)}, 'folder')
+    assert number_in(stage.process(tick(0.0))) == 0
+    assert stage.process(tick(0.1)) is None
+    assert stage.status.level == 'error'
+    assert 'found images of 32x16; allowed: 64x48' in stage.status.message
+    assert stage.status.values == {'refused': '1'}
+    assert number_in(stage.process(tick(0.2))) == 2
+    assert stage.status.level == 'ok'
+
+
+def test_what_is_no_image_is_left_out_and_told(tmp_path, caplog):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), picture(number))
+    (tmp_path / '1.png').write_text('not an image')
+    stage = source({'folder': str(tmp_path)}, 'folder')
+    assert stage.process(tick(0.1)) is None
+    assert (stage.status.level, stage.status.values) == ('warn', {'unreadable': '1'})
+    assert number_in(stage.process(tick(0.2))) == 2
+    assert stage.status.level == 'ok'
+    assert caplog.text.count('is not an image') == 1
+
+
+def test_a_video_cut_short_ends_early_and_tells_why(recorded, tmp_path):
+    whole = Path(recorded['file']).read_bytes()
+    (tmp_path / 'cut.avi').write_bytes(whole[:-3000])
+    stage = source({'file': str(tmp_path / 'cut.avi')}, 'file')
+    stage.process(tick(0.0))
+    with pytest.raises(EndOfStream):
+        stage.process(tick(2.4))
+    assert stage.status.level == 'warn'
+    assert 'was cut short: of 25 frames' in stage.status.message
+
+
+def test_the_camera_is_described_at_each_image(recorded):
+    stage = source(recorded, 'file', frame_id='nadir', focal_length=[50.0, 51.0])
+    images = [stage.process(tick(each / RATE)) for each in range(3)]
+    told = stage.topic['camera_info'].messages
+    assert [each.header for each in told] == [each.header for each in images]
+    assert told[-1].header.frame_id == 'nadir'
+    assert (told[-1].width, told[-1].height, told[-1].k[0]) == (*SIZE, 50.0)
+
+
+def test_a_calibration_file_takes_the_place_of_the_parameters(recorded, tmp_path):
+    path = tmp_path / 'camera.yaml'
+    matrices = {
+        'camera_matrix': [50, 0, 32, 0, 50, 24, 0, 0, 1],
+        'rectification_matrix': [1, 0, 0, 0, 1, 0, 0, 0, 1],
+        'projection_matrix': [48, 0, 32, 0, 0, 48, 24, 0, 0, 0, 1, 0],
+        'distortion_coefficients': [0.1, 0, 0, 0, 0],
+    }
+    content = {'image_width': 64, 'image_height': 48, 'distortion_model': 'plumb_bob'}
+    content |= {name: {'data': data} for name, data in matrices.items()}
+    path.write_text(yaml.safe_dump(content))
+    stage = source(recorded, 'file', calibration_file=str(path), width=640, height=480)
+    stage.process(tick(0.0))
+    (info,) = stage.topic['camera_info'].messages
+    assert [*info.d] == matrices['distortion_coefficients']
+    path.write_text(yaml.safe_dump(content | {'image_width': 65}))
+    with pytest.raises(ValueError, match='calibration_file: found images of 64x48; allowed: 65x48'):
+        source(recorded, 'file', calibration_file=str(path))
+
+
+def test_a_live_image_is_stamped_when_it_was_captured(live, device):
+    """Not when it was asked for; it is asked of the device in the calibration's size."""
+    stage = live()
+    captured = time.monotonic_ns() // 1_000_000 - 20
+    device.shoot(3, captured)
+    message = stage.process(tick(0.0))
+    assert number_in(message) == 3
+    expected = captured * 1_000_000 + time.time_ns() - time.monotonic_ns()
+    assert abs(stamp_ns(message.header.stamp) - expected) < 5_000_000
+    assert (cv2.CAP_PROP_FRAME_WIDTH, 64) in device.asked
+
+
+def test_a_replacement_of_a_live_camera_goes_on_with_its_time(live, device):
+    """And gives nothing that was given: the driver may have kept it."""
+    stage = live()
+    captured = time.monotonic_ns() // 1_000_000 - 20
+    device.shoot(1, captured)
+    first = stage.process(tick(0.0))
+    state = stage.save_state()
+    stage._camera._capture._closing.set()
+    device.fail(OSError('ended'))
+    stage.cleanup()
+    replacement = live()
+    replacement.restore_state(state)
+    device.shoot(1, captured)
+    device.shoot(2, captured + 7)
+    second = replacement.process(tick(0.1))
+    assert number_in(second) == 2
+    assert stamp_ns(second.header.stamp) == stamp_ns(first.header.stamp) + 7_000_000
+
+
+def test_a_live_camera_that_fails_gives_no_image_until_it_is_back(live, device):
+    stage = live(read_timeout=0.05)
+    device.pull_out()
+    wait_for(lambda: stage.status.values.get('failed_opens'), 'that it is tried again')
+    assert stage.process(tick(0.0)) is None
+    assert stage.status.level == 'warn'
+    assert 'is not a camera that OpenCV can open' in stage.status.message
+    device.plugged = True
+    device.shoot(2)
+    message = wait_for(lambda: stage.process(tick(0.1)), 'an image')
+    assert number_in(message) == 2
+    assert stage.status.level == 'ok'
+
+
+def test_a_camera_may_be_waited_for(live, device):
+    device.plugged = False
+    with pytest.raises(OSError, match="'0' is not a camera"):
+        live()
+    stage = live(wait_for_camera=True, read_timeout=0.05)
+    assert stage.status.level == 'warn'
+    assert stage.process(tick(0.0)) is None
+    device.plugged = True
+    device.shoot(5)
+    message = wait_for(lambda: stage.process(tick(0.1)), 'an image')
+    assert number_in(message) == 5
+
+
+def test_images_are_saved_on_the_way(recorded, tmp_path):
+    stage = source(recorded, 'folder', save_to=str(tmp_path / 'saved'), save_as='png')
+    for number in range(3):
+        stage.process(tick(number / RATE))
+    stage.cleanup()
+    files = sorted((tmp_path / 'saved').iterdir())
+    assert [number_of(cv2.imread(str(each))) for each in files] == [0, 1, 2]
+    assert files[1].name == f'{BEGINNING}_100000000.png'
 
 
 def test_the_simulated_camera_is_a_function_of_time(ground):
@@ -122,6 +280,7 @@ def test_the_simulated_camera_is_a_function_of_time(ground):
     first.process(tick(4.0))
     message = first.process(tick(12.3))
     assert (message.width, message.height, message.encoding) == (320, 200, 'bgr8')
+    assert message.header.stamp == stamp_at(12.3)
     assert message.data == second.process(tick(12.3)).data
     assert message.data != second.process(tick(12.4)).data
 

@@ -1,37 +1,119 @@
-"""A camera device, through OpenCV."""
+"""Opening a live camera, through OpenCV."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import attrs
 import cv2
-import numpy as np
 
-from worker_pipeline.airside.image import Pixels
+from worker_pipeline.context import NANOSECONDS
+
+BACKENDS = {
+    'any': cv2.CAP_ANY,
+    'v4l2': cv2.CAP_V4L2,
+    'gstreamer': cv2.CAP_GSTREAMER,
+    'ffmpeg': cv2.CAP_FFMPEG,
+}
+# Of a frame that waits in the driver. By another clock it would seem much older, or not taken yet.
+_OLDEST = 5 * NANOSECONDS
 
 
-class DeviceCamera:
-    """A live camera. ``path``: a device's number or path, or a pipeline OpenCV understands.
+@attrs.frozen
+class Device:
+    """A camera, and what is asked of it.
 
-    ``width``, ``height``: pixels, what is asked of the device; it may give another size.
-    ``rate``: frames/s asked of it, 0 to leave it.
+    ``path``: a number, a path, an address, or a GStreamer pipeline. ``backend``: a key of
+    ``BACKENDS``. ``size``: columns and rows; ``rate``: frames/s, 0 for its own; ``pixel_format``:
+    four characters, empty for its own. A pipeline asks for these itself.
     """
 
-    def __init__(self, path: str, width: int, height: int, rate: float = 0.0) -> None:
-        self._path = path
-        self._capture = cv2.VideoCapture(int(path) if path.isdigit() else path)
-        if not self._capture.isOpened():
-            raise OSError(f'path: {path!r} is not a camera that OpenCV can open')
-        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
-        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-        if rate > 0:
-            self._capture.set(cv2.CAP_PROP_FPS, rate)
+    path: str
+    backend: str
+    size: tuple[int, int]
+    rate: float = 0.0
+    pixel_format: str = ''
 
-    def frame(self, time: float) -> Pixels:
-        """The next image: a live camera knows only now, whatever ``time`` is."""
-        done, pixels = self._capture.read()
-        if not done:
-            raise OSError(f'{self._path}: the camera gave no image at {time:.3f} s')
-        return np.asarray(pixels, dtype=np.uint8)
+    def open(self) -> cv2.VideoCapture:
+        """Open it. OSError if that cannot be, or if it gives images of another size."""
+        if not self.path:
+            raise OSError(
+                "path: found ''; allowed: a camera's number, path or address, or a GStreamer "
+                'pipeline'
+            )
+        backend = self._backend()
+        if backend != 'any' and not cv2.videoio_registry.hasBackend(BACKENDS[backend]):
+            raise OSError(
+                f'backend: found {backend!r}, for {self.path!r}, which this OpenCV '
+                f'({cv2.__version__}) was built without; allowed: {", ".join(_available())}'
+            )
+        path = int(self.path) if self.path.isdigit() else self.path
+        capture = cv2.VideoCapture(path, BACKENDS[backend])
+        if not capture.isOpened():
+            raise OSError(f'path: {self.path!r} is not a camera that OpenCV can open{self._why()}')
+        if backend == 'v4l2':
+            self._ask(capture)
+        self._check_size(capture)
+        return capture
 
-    def close(self) -> None:
-        """Close the device."""
-        self._capture.release()
+    def _backend(self) -> str:
+        if self.backend != 'any':
+            return self.backend
+        # OpenCV would try one after the other, and say of each that it failed.
+        if '!' in self.path:
+            return 'gstreamer'
+        return 'v4l2' if self._node() else 'any'
+
+    def _node(self) -> str:
+        path = f'/dev/video{self.path}' if self.path.isdigit() else self.path
+        return path if path.startswith('/dev/') else ''
+
+    def _why(self) -> str:
+        node = self._node()
+        if not node:
+            return ''
+        if not Path(node).exists():
+            return f': there is no {node}'
+        if not os.access(node, os.R_OK | os.W_OK):
+            return f': no permission for {node}; who is in the group video has'
+        return f': {node} is in use, or gives no images'
+
+    def _ask(self, capture: cv2.VideoCapture) -> None:
+        # The format first: which sizes and rates there are depends on it.
+        if self.pixel_format:
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self.pixel_format))
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self.size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self.size[1])
+        if self.rate > 0:
+            capture.set(cv2.CAP_PROP_FPS, self.rate)
+
+    def _check_size(self, capture: cv2.VideoCapture) -> None:
+        width = round(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        height = round(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        # A backend that does not know yet says 0.
+        if width > 0 and height > 0 and (width, height) != self.size:
+            capture.release()
+            raise OSError(
+                f'width, height: {self.path!r} gives images of {width}x{height}; '
+                f'allowed: {self.size[0]}x{self.size[1]}, as the camera is calibrated'
+            )
+
+
+def capture_time(capture: cv2.VideoCapture, now: int) -> int | None:
+    """When the driver says the frame just grabbed was captured: steady time, ns.
+
+    None where it does not say, or by another clock. ``now``: steady time, ns.
+    """
+    if capture.getBackendName() != 'V4L2':
+        return None  # there it is the position in the stream
+    time = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+    return time if 0 <= now - time <= _OLDEST else None
+
+
+def _available() -> list[str]:
+    return [
+        repr(name)
+        for name, code in BACKENDS.items()
+        if code == cv2.CAP_ANY or cv2.videoio_registry.hasBackend(code)
+    ]

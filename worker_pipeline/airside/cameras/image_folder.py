@@ -1,4 +1,4 @@
-"""A folder of images as a camera."""
+"""A folder of images as a recording."""
 
 from __future__ import annotations
 
@@ -7,35 +7,50 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from worker_pipeline.airside.cameras import frame_index
 from worker_pipeline.airside.image import Pixels
 from worker_pipeline.stage import EndOfStream
+from worker_pipeline.status import StageStatus
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 DEFAULT_RATE = 10.0  # frames/s
 
 
-class ImageFolderCamera:
+class ImageFolder:
     """The images of a folder in the order of their names. ``rate`` (frames/s): 0 for 10."""
 
-    def __init__(self, path: str, rate: float = 0.0) -> None:
+    def __init__(self, path: str, rate: float, status: StageStatus) -> None:
         folder = Path(path)
         if not folder.is_dir():
             raise FileNotFoundError(f'path: found {path!r}; allowed: a folder of images')
-        self._files = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+        self._files = sorted(
+            each
+            for each in folder.iterdir()
+            # A hidden one is half of one that is being written.
+            if each.suffix.lower() in SUFFIXES and not each.name.startswith('.')
+        )
         if not self._files:
             raise FileNotFoundError(f'path: no image in {path!r}; allowed: {", ".join(SUFFIXES)}')
-        self._rate = rate or DEFAULT_RATE
+        self.rate = rate or DEFAULT_RATE
+        self.trouble = ''
+        self._status = status
+        first = _read(self._files[0])
+        self.size = None if first is None else (first.shape[1], first.shape[0])
 
-    def frame(self, time: float) -> Pixels:
-        """The image shown at ``time``."""
-        index = frame_index(time, self._rate)
+    def read(self, index: int) -> Pixels | None:
+        """One image."""
         if index >= len(self._files):
             raise EndOfStream
-        pixels = cv2.imread(str(self._files[index]), cv2.IMREAD_COLOR)
+        pixels = _read(self._files[index])
+        self.trouble = ''
         if pixels is None:
-            raise OSError(f'{self._files[index]} is not an image that OpenCV can read')
-        return np.asarray(pixels, dtype=np.uint8)
+            self.trouble = f'{self._files[index]} is not an image that OpenCV can read'
+            self._status.count('unreadable')
+        return pixels
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _read(path: Path) -> Pixels | None:
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return None if pixels is None else np.asarray(pixels, dtype=np.uint8)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker_pipeline.airside.image import Pixels
+from worker_pipeline.airside.cameras import Asked, Frame
 from worker_pipeline.airside.pinhole import CameraPose, Mounting, PinholeCamera
+from worker_pipeline.context import NANOSECONDS
 from worker_pipeline.simulation.flight import SimulatedFlight
 from worker_pipeline.simulation.imagery import load_photograph
 from worker_pipeline.simulation.pads import REFERENCE_PADS
@@ -17,18 +18,25 @@ from worker_pipeline.stage import EndOfStream
 class SimulatedCamera:
     """Looks down from the simulated flight on the photograph and the pads."""
 
+    trouble = ''
+
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._flight = SimulatedFlight(params['seed'], params['duration'])
         self._mounting = Mounting.of(params)
         ground = load_photograph(params['path'])
-        self._renderer = Renderer(ground, REFERENCE_PADS, PinholeCamera.of(params))
+        camera = PinholeCamera.of(params)
+        self.size = camera.width, camera.height
+        self._renderer = Renderer(ground, REFERENCE_PADS, camera)
 
-    def frame(self, time: float) -> Pixels:
-        """What the camera sees at this time of the flight."""
+    def frame(self, asked: Asked, after: int) -> Frame | None:
+        """What the camera sees at this very moment of the flight."""
+        time = asked.time / NANOSECONDS
         if time > self._flight.duration:
             raise EndOfStream
+        if asked.stamp <= after:
+            return None
         pose = self._flight.state(time).pose
-        return self._renderer.render(CameraPose.of(pose, self._mounting))
+        return Frame(self._renderer.render(CameraPose.of(pose, self._mounting)), asked.stamp)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -1,0 +1,20 @@
+"""A camera that is not there."""
+
+from __future__ import annotations
+
+import cv2
+import pytest
+from support.fake_camera import FakeDevice
+
+from worker_pipeline.airside.cameras import live_capture
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """What ``cv2.VideoCapture`` opens. A camera that fails is opened again after a moment."""
+    fake = FakeDevice()
+    monkeypatch.setattr(cv2, 'VideoCapture', fake)
+    monkeypatch.setattr(live_capture, 'FIRST_PAUSE', 0.001)
+    monkeypatch.setattr(live_capture, 'LONGEST_PAUSE', 0.002)
+    yield fake
+    fake.pull_out()

@@ -1,0 +1,152 @@
+"""A camera that is read on a thread of its own."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+import pytest
+from support.fake_camera import number_of
+
+from worker_pipeline import StageStatus
+from worker_pipeline.airside.cameras import live_capture
+from worker_pipeline.airside.cameras.device import Device
+from worker_pipeline.airside.cameras.live_capture import LiveCapture
+from worker_pipeline.testing import wait_for
+
+A_LONG_TIME = 10.0  # s
+
+
+@pytest.fixture
+def start(device):
+    """Read the camera that is not there."""
+    started = []
+
+    def start_reading(latency=0.0, *, wait=False):
+        asked = Device('0', 'any', device.size)
+        status = StageStatus()
+        capture = LiveCapture(asked.open, None if wait else asked.open(), latency, status)
+        capture.status = status
+        started.append(capture)
+        return capture
+
+    yield start_reading
+    device.pull_out()
+    for each in started:
+        each.close()
+
+
+def test_the_newest_image_is_given_and_only_once(start, device):
+    capture = start()
+    for number in range(3):
+        device.shoot(number)
+    wait_for(lambda: capture._newest is not None and device.grabbed == 3, 'that all were read')
+    wait_for(lambda: number_of(capture._newest.pixels) == 2, 'the newest')
+    assert number_of(capture.newest(0.0).pixels) == 2
+    assert capture.newest(0.0) is None
+
+
+def test_an_image_is_waited_for(start, device):
+    """As long as was said, and no longer."""
+    capture = start()
+    began = time.monotonic()
+    assert capture.newest(0.05) is None
+    assert time.monotonic() - began >= 0.05
+    device.shoot(7)
+    assert number_of(capture.newest(A_LONG_TIME).pixels) == 7
+
+
+def test_it_is_stamped_when_it_came_not_when_it_is_asked_for(start, device):
+    capture = start(latency=0.5)
+    before = time.monotonic_ns()
+    device.shoot(1)
+    wait_for(lambda: capture._newest, 'the image')
+    after = time.monotonic_ns()
+    wait_for(lambda: time.monotonic_ns() > after + 5_000_000, 'some milliseconds')
+    assert before <= capture.newest(0.0).time + 500_000_000 <= after
+    assert capture.status.values['stamped_by'] == 'arrival'
+
+
+def test_the_driver_knows_better(start, device):
+    """By its clock; what cannot be is not believed, nor what is no time of capture."""
+    capture = start(latency=0.5)
+    milliseconds = time.monotonic_ns() // 1_000_000 - 30.0
+    device.shoot(1, milliseconds)
+    assert capture.newest(A_LONG_TIME).time == round(milliseconds * 1e6)
+    assert capture.status.values['stamped_by'] == 'driver'
+    for by_another_clock in (time.time() * 1e3, milliseconds - 10_000.0, 0.0):
+        device.shoot(2, by_another_clock)
+        assert abs(capture.newest(A_LONG_TIME).time + 500_000_000 - time.monotonic_ns()) < 5e9
+        assert capture.status.values['stamped_by'] == 'arrival'
+    device.backend = 'FFMPEG'
+    device.shoot(3, milliseconds)
+    capture.newest(A_LONG_TIME)
+    assert capture.status.values['stamped_by'] == 'arrival'
+
+
+def test_a_camera_that_fails_is_opened_again(start, device):
+    """Until it is back; nothing is given meanwhile."""
+    capture = start()
+    device.shoot(1)
+    assert number_of(capture.newest(A_LONG_TIME).pixels) == 1
+    device.pull_out()
+    wait_for(lambda: int(capture.status.values.get('failed_opens', 0)) >= 3, 'more attempts')
+    assert capture.newest(0.0) is None
+    assert 'is not a camera that OpenCV can open' in capture.trouble
+    device.plugged = True
+    device.shoot(2)
+    assert number_of(capture.newest(A_LONG_TIME).pixels) == 2
+    assert capture.trouble == ''
+    assert capture.status.values['failed_reads'] == capture.status.values['reconnects'] == '1'
+    assert device.given_back == 1
+
+
+def test_a_camera_may_come_later(start, device):
+    device.plugged = False
+    capture = start(wait=True)
+    wait_for(lambda: device.opened, 'an attempt')
+    assert capture.trouble
+    device.plugged = True
+    device.shoot(4)
+    assert number_of(capture.newest(A_LONG_TIME).pixels) == 4
+
+
+def test_an_image_that_came_torn_is_left_out(start, device):
+    """The camera goes on."""
+    capture = start()
+    device.shoot_torn()
+    wait_for(lambda: capture.trouble == 'an image could not be decoded', 'that it is told')
+    assert capture.newest(0.0) is None
+    device.shoot(5)
+    assert number_of(capture.newest(A_LONG_TIME).pixels) == 5
+    assert capture.trouble == ''
+    assert capture.status.values['failed_reads'] == '1'
+    assert len(device.opened) == 1
+
+
+def test_what_opencv_raises_is_a_failure_like_others(start, device):
+    capture = start()
+    device.shoot(1)
+    capture.newest(A_LONG_TIME)
+    device.fail(cv2.error('VIDIOC_DQBUF'))
+    device.shoot(2)
+    assert number_of(capture.newest(A_LONG_TIME).pixels) == 2
+    assert len(device.opened) == 2
+    assert capture.status.values['failed_reads'] == '1'
+
+
+def test_pauses_grow_up_to_a_bound(monkeypatch):
+    monkeypatch.undo()
+    pauses = [live_capture.pause_after(failures) for failures in range(5)]
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
+    assert live_capture.pause_after(10_000) == 5.0
+
+
+def test_closed_it_lets_go_of_the_camera(start, device):
+    capture = start()
+    device.shoot(1)
+    capture.newest(A_LONG_TIME)
+    capture._closing.set()
+    device.shoot(2)
+    capture.close()
+    assert device.given_back == 1
