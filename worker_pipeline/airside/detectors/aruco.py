@@ -56,7 +56,9 @@ class ArucoDetector(Detector):
             raise ValueError(f'aruco_dictionary: found {name!r}; allowed: one of {known}')
         self._scale = float(params['aruco_search_scale'])
         self._min_size = float(params['aruco_min_size'])
-        self._find = _finder(code)
+        dictionary = cv2.aruco.getPredefinedDictionary(code)
+        self.labels = range(len(dictionary.bytesList))
+        self._find = _finder(dictionary)
 
     def detect(self, pixels: Pixels) -> Records:
         """The markers in an image, one record each; their centre is where the diagonals cross."""
@@ -90,7 +92,8 @@ class ArucoDetector(Detector):
         left, top = np.maximum(0, np.floor(corners.min(axis=0) - margin)).astype(int)
         right, bottom = np.ceil(corners.max(axis=0) + margin).astype(int) + 1
         part = np.ascontiguousarray(grey[top:bottom, left:right])
-        return [(each + [left, top], label) for each, label in self._find(part, self._min_size)[0]]
+        corner = np.array([left, top])
+        return [(corner + each, label) for each, label in self._find(part, self._min_size)[0]]
 
 
 def _enlarged(corners: Any, scale: float) -> Any:
@@ -125,9 +128,8 @@ def crossing_of_diagonals(corners: Any) -> Any:
     return first + along * (third - first)
 
 
-def _finder(code: int) -> Callable[[Any, float], tuple[list[_Marker], list[Any]]]:
+def _finder(dictionary: Any) -> Callable[[Any, float], tuple[list[_Marker], list[Any]]]:
     """A function (grey, min_size) -> (markers, quadrangles not read), for the OpenCV there is."""
-    dictionary = cv2.aruco.getPredefinedDictionary(code)
     opencv: Any = cv2.aruco
     modern = hasattr(opencv, 'ArucoDetector')  # since 4.7; Ubuntu 24.04 has 4.6
     settings = opencv.DetectorParameters() if modern else opencv.DetectorParameters_create()

@@ -94,7 +94,7 @@ class BrightspotDetector(Detector):
         longer = max(width, height)
         if not _LEAST_DIAMETER <= longer <= 2 * _BLOOM * self._max:
             return None
-        # With what is around it, as wide again on each side; of a large one, every so many-th pixel.
+        # With what is around it, as wide again on each side. A large one needs not every pixel.
         u, v, step = max(0, left - longer), max(0, top - longer), max(1, longer // _ENOUGH)
         part = grey[v : top + height + longer : step, u : left + width + longer : step]
         peak = float(grey[top : top + height, left : left + width].max())

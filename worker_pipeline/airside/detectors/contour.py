@@ -84,9 +84,7 @@ class ContourDetector(Detector):
         opponent = cv2.transform(pixels.astype(np.float32), _OPPONENT_FROM_BGR)
         scene = np.median(opponent[::_EVERY, ::_EVERY].reshape(-1, 2), axis=0)
         first, second = cv2.split(opponent)
-        distance = cv2.magnitude(
-            cv2.subtract(first, float(scene[0])), cv2.subtract(second, float(scene[1]))
-        )
+        distance = cv2.magnitude(first - scene[0], second - scene[1])
         spread = _DEVIATIONS_FROM_MEDIAN * float(np.median(distance[::_EVERY, ::_EVERY]))
         return distance, max(self._contrast, _DEVIATIONS * spread)
 

@@ -12,12 +12,13 @@ from worker_pipeline.airside.point_cloud import Records
 class Detector(abc.ABC):
     """Finds targets in one image at a time. Built from the stage's parameters.
 
-    ``facts``: what is worth knowing of it, for the stage's status. ``names``: of the labels it
-    gives, those that have a name.
+    ``labels``: the numbers it tells its finds apart by; not ``NO_LABEL``. ``names``: of these,
+    those that have a name. ``facts``: what is worth knowing of it, for the stage's status.
     """
 
-    facts: Mapping[str, str] = {}
+    labels: range = range(0)
     names: Mapping[int, str] = {}
+    facts: Mapping[str, str] = {}
 
     @abc.abstractmethod
     def detect(self, pixels: Pixels) -> Records:
