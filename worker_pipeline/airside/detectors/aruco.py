@@ -30,9 +30,11 @@ PARAMETERS: Mapping[str, Parameter] = {
 _Marker = tuple[Any, int]
 
 # Half the width of the patch a corner is refined in, as a share of the marker's side and in pixels:
-# less than a cell, so that only the one corner is in it, and enough where the image is blurred.
-_REFINEMENT_SHARE = 1 / 24
+# enough where the image is blurred, but of a small marker no more than half a cell, so that only
+# the one corner is in it.
+_REFINEMENT_SHARE = 1 / 20
 _REFINEMENT_REACH = (3, 10)
+_HALF_A_CELL = 1 / 12
 _REFINEMENT_END = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
 # A quadrangle no larger than this (pixels) whose number cannot be read in the reduced image is read
 # once more in the full one; of so many at most, that a motley scene does not take for ever.
@@ -114,8 +116,9 @@ def _is_new(marker: _Marker, found: list[_Marker]) -> bool:
 
 def _refined(grey: Any, corners: Any) -> Any:
     """Corners (4, 2), each moved to where the edges about it cross."""
-    least, most = _REFINEMENT_REACH
-    reach = int(np.clip(round(_size(corners) * _REFINEMENT_SHARE), least, most))
+    side = cv2.arcLength(corners.astype(np.float32), closed=True) / 4
+    wanted = int(np.clip(round(side * _REFINEMENT_SHARE), *_REFINEMENT_REACH))
+    reach = max(1, min(wanted, int(side * _HALF_A_CELL)))
     rough = corners.reshape(4, 1, 2).astype(np.float32)
     return cv2.cornerSubPix(grey, rough, (reach, reach), (-1, -1), _REFINEMENT_END).reshape(4, 2)
 
