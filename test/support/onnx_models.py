@@ -1,6 +1,6 @@
 """Tiny models that answer as those of the YOLO family do.
 
-Each finds the middle of what is white in its input, and puts a box about it for every row of a
+Each finds the middle of what is bright red in its input, and puts a box about it for every row of a
 table: so what comes of an image is known exactly, and only if the image was put into the input as
 it must be.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper, save_model
 
-WHITE = 0.9  # brighter than this, of 1
+BRIGHT = 0.9  # of 1
 
 
 def row(layout, confidence, label, classes, half=(20, 10), off=(0, 0)):
@@ -38,16 +38,17 @@ def save(path, layout, rows, input_shape=(1, 3, 96, 128), kind=TensorProto.FLOAT
     constants = {
         'table': table,
         'added': added,
-        'white': np.float32(WHITE),
+        'bright': np.float32(BRIGHT),
         'little': np.float32(1e-6),
         'u': u.astype(np.float32),
         'v': v.astype(np.float32),
         'one': np.array([1], np.int64),
+        'first': np.array([0], np.int64),
     }
     nodes = [
         helper.make_node('Cast', ['images'], ['cast'], to=TensorProto.FLOAT),
-        helper.make_node('ReduceMean', ['cast'], ['grey'], axes=[1]),
-        helper.make_node('Sub', ['grey', 'white'], ['above']),
+        helper.make_node('Gather', ['cast', 'first'], ['red'], axis=1),
+        helper.make_node('Sub', ['red', 'bright'], ['above']),
         helper.make_node('Relu', ['above'], ['light']),
         helper.make_node('ReduceSum', ['light'], ['dim'], keepdims=0),
         helper.make_node('Add', ['dim', 'little'], ['all']),

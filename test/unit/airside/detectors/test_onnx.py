@@ -19,14 +19,14 @@ from support.onnx_models import row, save
 
 LAYOUTS = ('v5', 'v8', 'end_to_end')
 CLASSES = 3
-# The middle of a white square in an image of 384 x 240: the input of 128 x 96 holds it at a third
+# The middle of a red square in an image of 384 x 240: the input of 128 x 96 holds it at a third
 # of its size, 128 x 80, eight pixels below its top.
 MIDDLE = np.array([203.5, 119.5])
 
 
 def picture(left=192):
     pixels = np.zeros((240, 384, 3), np.uint8)
-    pixels[108:132, left : left + 24] = 255
+    pixels[108:132, left : left + 24] = (0, 0, 255)
     return pixels
 
 
@@ -85,7 +85,7 @@ def test_an_input_of_open_size_has_the_size_asked_for(tmp_path):
 
 
 def test_an_input_of_bytes_is_given_bytes(tmp_path):
-    """To it then also the frame is white, whose middle is the image's."""
+    """To it then also the frame is bright, whose middle is the image's."""
     eye = detector(model(tmp_path, kind=TensorProto.UINT8))
     found = eye.detect(picture(left=180))
     middle = found[found['label'] == 1]
