@@ -60,8 +60,8 @@ class BrightspotDetector(Detector):
     """Bright, compact, round blobs in a dark image; a dark image without any gives none."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
-        size, height = (_pair(params, f'brightspot_{name}') for name in ('size', 'height'))
-        focal_length = max(float(each) for each in params['focal_length'])
+        size, height = (_range(params, f'brightspot_{name}') for name in ('size', 'height'))
+        focal_length = max(_two(params, 'focal_length'))
         self._contrast = float(params['brightspot_contrast'])
         self._roundness = float(params['brightspot_roundness'])
         self._min = max(_LEAST_DIAMETER, size[0] * focal_length / height[1])
@@ -149,8 +149,15 @@ def _around(part: Any, middle: tuple[float, float], radius: float) -> float:
     return float(np.median(ring)) if ring.size else 0.0
 
 
-def _pair(params: Mapping[str, Any], name: str) -> tuple[float, float]:
+def _two(params: Mapping[str, Any], name: str) -> tuple[float, float]:
     values = [float(each) for each in params[name]]
-    if len(values) != 2 or not values[0] <= values[1]:
-        raise ValueError(f'{name}: found {values}; allowed: two, of which the first is no greater')
+    if len(values) != 2 or not all(map(math.isfinite, values)):
+        raise ValueError(f'{name}: found {values}; allowed: two finite numbers')
     return values[0], values[1]
+
+
+def _range(params: Mapping[str, Any], name: str) -> tuple[float, float]:
+    least, greatest = _two(params, name)
+    if least > greatest:
+        raise ValueError(f'{name}: found {[least, greatest]}; allowed: the least one first')
+    return least, greatest

@@ -39,7 +39,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         [''], "the classes' names, in order; one empty name: those in the model, if any"
     ),
     'onnx_first_label': Parameter(
-        0, 'label of the first class; the others count on from it', minimum=0, maximum=2**30
+        0, 'label of the first class; the others count on from it', minimum=0, maximum=1_000_000
     ),
     'onnx_overlap': Parameter(
         0.45, 'of two boxes of a class, intersection over union, that both count', '', 0.0, 1.0
