@@ -45,6 +45,8 @@ _LEVELS = (1.0, 2.0)
 # another one, by so much of the contrast. What fades into the scene is ground.
 _OUTSIDE = (1.15, 1.45)
 _LEAST_STEP = 0.75
+# So many pixels along a radius are enough to tell.
+_ENOUGH = 20
 
 
 class ContourDetector(Detector):
@@ -119,9 +121,10 @@ def _step(distance: Any, outline: Any) -> float:
     (u, v), radius = cv2.minEnclosingCircle(outline)
     near, far = (share * (radius + 1) for share in _OUTSIDE)
     left, top = max(0, math.floor(u - far)), max(0, math.floor(v - far))
-    part = distance[top : math.ceil(v + far) + 1, left : math.ceil(u + far) + 1]
+    every = max(1, int(far / _ENOUGH))
+    part = distance[top : math.ceil(v + far) + 1 : every, left : math.ceil(u + far) + 1 : every]
     rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
-    away = np.hypot(columns + left - u, rows + top - v)
+    away = np.hypot(every * columns + left - u, every * rows + top - v)
     around = part[(away >= near) & (away <= far)]
     within = part[away <= radius]
     return float(np.median(within) - np.median(around)) if around.size else 0.0
