@@ -30,6 +30,7 @@ setup(
         (f'{SHARE}/deploy', sorted(glob('deploy/*.service'))),
     ],
     install_requires=['setuptools'],
+    extras_require={'onnx': ['onnxruntime']},  # for the detector of that name
     zip_safe=False,
     entry_points={
         'console_scripts': [

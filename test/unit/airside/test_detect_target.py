@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from flown import CAMERA, MOUNTED, ready, reference_renderer
@@ -63,7 +66,7 @@ def test_a_box_holds_its_pad():
     assert 25 < box['x2'] - box['x1'] < 60
 
 
-@pytest.mark.parametrize('detector', ['aruco', 'contour'])
+@pytest.mark.parametrize('detector', ['aruco', 'contour', 'brightspot'])
 def test_an_image_without_a_pad_gives_an_empty_cloud(detector):
     blank = image.to_message(np.full((120, 160, 3), 90, np.uint8), 'camera')
     answer = ready(DetectTarget(), {'detector': [detector]}).process(blank)
@@ -131,3 +134,64 @@ def test_the_image_is_left_as_it_was():
     before = message.data[:]
     ready(DetectTarget()).process(message)
     assert message.data == before
+
+
+def test_a_broken_image_is_refused_and_the_next_one_is_not():
+    stage = ready(DetectTarget(), {'width': 320, 'height': 240})
+    broken = disc(24)
+    broken.header.frame_id = 'camera'
+    broken._data = broken.data[:-1]
+    answer = stage.process(broken)
+    assert (answer.width, answer.header.frame_id) == (0, 'camera')
+    assert stage.status.values['refused'] == '1'
+    assert stage.status.level == 'warn'
+    assert 'allowed: at least 240 rows' in stage.status.message
+    assert len(detections(stage, disc(24))) == 1
+    assert stage.status.level == 'ok'
+    assert stage.status.values['refused'] == '1'
+
+
+def test_an_image_of_another_size_than_the_calibrations_is_searched_and_warned_of():
+    stage = ready(DetectTarget())
+    assert len(detections(stage, disc(24))) == 1
+    assert stage.status.values['of_another_size'] == '1'
+    assert stage.status.level == 'warn'
+    assert 'found 320x240 pixels; calibrated: 1920x1200' in stage.status.message
+
+
+def test_the_picture_with_what_was_found_is_made_for_whoever_looks():
+    stage = ready(DetectTarget(), {'annotated_scale': 0.25})
+    message = disc(24)
+    message.header.stamp.sec = 5
+    message.header.frame_id = 'camera'
+    stage.topic['annotated'].is_heard = False
+    stage.process(message)
+    assert not stage.topic['annotated'].messages
+    stage.topic['annotated'].is_heard = True
+    stage.process(message)
+    (picture,) = stage.topic['annotated'].messages
+    assert (picture.width, picture.height) == (80, 60)
+    assert picture.header == message.header
+    plain = image.from_message(message)[::4, ::4]
+    assert (image.from_message(picture) != plain).any(axis=2).sum() > 30
+
+
+def test_detectors_that_would_give_different_things_one_label_are_refused(tmp_path):
+    pytest.importorskip('onnxruntime')
+    models = pytest.importorskip('support.onnx_models')
+    path = models.save(tmp_path / 'm.onnx', 'v8', [models.row('v8', 0.0, 0, 3)] * 20)
+    params = {'detector': ['aruco', 'onnx'], 'onnx_model': path}
+    with pytest.raises(ValueError, match=r'aruco with labels 0 to 49.*onnx.* 0 to 2.*allowed'):
+        ready(DetectTarget(), params)
+    both = ready(DetectTarget(), {**params, 'onnx_first_label': 50})
+    assert both.status.values['onnx_provider'] == 'CPUExecutionProvider'
+    assert both.status.values['onnx_layout'] == 'v8'
+
+
+def test_onnxruntime_is_not_loaded_where_no_model_is_used():
+    code = (
+        'import sys; from worker_pipeline.airside.detect_target import DetectTarget;'
+        'stage = DetectTarget(); stage.bind(); stage.configure();'
+        "sys.exit('onnxruntime' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from worker_pipeline.airside.detectors.detector import Detector
 from worker_pipeline.airside.image import Pixels
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.airside.records import DETECTION, NO_LABEL
@@ -16,13 +17,13 @@ from worker_pipeline.parameter import Parameter
 
 PARAMETERS: Mapping[str, Parameter] = {
     'contour_contrast': Parameter(
-        60.0, "distance of a pad's colour from the mean colour", 'grey level', 1.0, 360.0
+        60.0, "distance of a pad's colour from the scene's", 'grey level', 1.0, 360.0
     ),
     'contour_circularity': Parameter(
         0.8, '4 pi area / perimeter^2: 1 for a circle, 0.785 for a square', '', 0.0, 1.0
     ),
     'contour_min_diameter': Parameter(16.0, 'of a pad', 'pixel', minimum=4.0),
-    'contour_max_diameter': Parameter(400.0, 'of a pad', 'pixel', minimum=4.0),
+    'contour_max_diameter': Parameter(700.0, 'of a pad', 'pixel', minimum=4.0),
 }
 
 # Looked for at half the size: a disc's centre is the mean of so many edge pixels that it stays
@@ -32,10 +33,23 @@ _SCALE = 0.5
 # cloud's shadow nor a white rock stands out.
 _OPPONENT_FROM_BGR = np.array([[0.0, -1.0, 1.0], [1.0, -0.5, -0.5]], dtype=np.float32)
 
+# In a motley scene only what is out of its own range stands out. Median and spread are those of
+# every so many-th pixel: where pads fill a third of the view they still are the scene's.
 _DEVIATIONS = 3.0
+_EVERY = 6
+_DEVIATIONS_FROM_MEDIAN = 1.2  # of what is normal in two directions
+# Outlines are taken at these shares of what stands out: at the first, a pad may run together with
+# motley ground beside it, from which it still stands out at the second.
+_LEVELS = (1.0, 2.0)
+# A pad ends at its edge: just outside of it, between these shares of its radius, the colour is
+# another one, by so much of the contrast. What fades into the scene is ground.
+_OUTSIDE = (1.15, 1.45)
+_LEAST_STEP = 0.75
+# So many pixels along a radius are enough to tell.
+_ENOUGH = 20
 
 
-class ContourDetector:
+class ContourDetector(Detector):
     """Closed outlines, round and of the right size, of what differs in colour from the scene."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -52,21 +66,29 @@ class ContourDetector:
     def detect(self, pixels: Pixels) -> Records:
         """The discs in an image, one record each; confidence is the circularity."""
         small = cv2.resize(pixels, None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_AREA)
-        outlines, _ = cv2.findContours(
-            self._stands_out(small), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-        )
-        found = [disc for disc in map(self._as_disc, outlines) if disc is not None]
+        distance, enough = self._distance(small)
+        found: list[tuple[float, ...]] = []
+        for level in _LEVELS:
+            mask = (distance > level * enough).view(np.uint8)
+            outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            for outline in outlines:
+                disc = self._as_disc(outline)
+                if (
+                    disc is not None
+                    and not any(_is_within(disc, other) for other in found)
+                    and _step(distance, outline) >= _LEAST_STEP * enough
+                ):
+                    found.append(disc)
         return np.array(found, dtype=DETECTION)
 
-    def _stands_out(self, pixels: Any) -> Any:
-        """A mask (H, W) of the pixels whose colour is far from the mean colour."""
+    def _distance(self, pixels: Any) -> tuple[Any, float]:
+        """How far each pixel's colour is from the scene's (H, W), and how far stands out."""
         opponent = cv2.transform(pixels.astype(np.float32), _OPPONENT_FROM_BGR)
+        scene = np.median(opponent[::_EVERY, ::_EVERY].reshape(-1, 2), axis=0)
         first, second = cv2.split(opponent)
-        mean, deviation = cv2.meanStdDev(opponent)
-        distance = cv2.magnitude(first - mean[0, 0], second - mean[1, 0])
-        # In a motley scene only what is out of its own range stands out.
-        enough = max(self._contrast, _DEVIATIONS * float(np.linalg.norm(deviation)))
-        return (np.asarray(distance) > enough).view(np.uint8)
+        distance = cv2.magnitude(first - scene[0], second - scene[1])
+        spread = _DEVIATIONS_FROM_MEDIAN * float(np.median(distance[::_EVERY, ::_EVERY]))
+        return distance, max(self._contrast, _DEVIATIONS * spread)
 
     def _as_disc(self, outline: Any) -> tuple[float, ...] | None:
         # A contour runs through the middles of the edge pixels, half a pixel inside of the disc.
@@ -86,3 +108,23 @@ class ContourDetector:
         centre = [moments['m10'] / moments['m00'], moments['m01'] / moments['m00']]
         full = [(value + 0.5) / _SCALE - 0.5 for value in corners + centre]
         return (*full, NO_LABEL, circularity)
+
+
+def _is_within(disc: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether the middle of a disc is in the box of another."""
+    x1, y1, x2, y2 = other[:4]
+    return x1 <= disc[4] <= x2 and y1 <= disc[5] <= y2
+
+
+def _step(distance: Any, outline: Any) -> float:
+    """How much further from the scene's colour it is within an outline than around it."""
+    (u, v), radius = cv2.minEnclosingCircle(outline)
+    near, far = (share * (radius + 1) for share in _OUTSIDE)
+    left, top = max(0, math.floor(u - far)), max(0, math.floor(v - far))
+    every = max(1, int(far / _ENOUGH))
+    part = distance[top : math.ceil(v + far) + 1 : every, left : math.ceil(u + far) + 1 : every]
+    rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
+    away = np.hypot(every * columns + left - u, every * rows + top - v)
+    around = part[(away >= near) & (away <= far)]
+    within = part[away <= radius]
+    return float(np.median(within) - np.median(around)) if around.size else 0.0

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import abc
+from collections.abc import Mapping
 
 from worker_pipeline.airside.image import Pixels
 from worker_pipeline.airside.point_cloud import Records
 
 
-class Detector(Protocol):
-    """Finds targets in one image at a time. Built from the stage's parameters."""
+class Detector(abc.ABC):
+    """Finds targets in one image at a time. Built from the stage's parameters.
 
+    ``labels``: the numbers it tells its finds apart by; not ``NO_LABEL``. ``names``: of these,
+    those that have a name. ``facts``: what is worth knowing of it, for the stage's status.
+    """
+
+    labels: range = range(0)
+    names: Mapping[int, str] = {}
+    facts: Mapping[str, str] = {}
+
+    @abc.abstractmethod
     def detect(self, pixels: Pixels) -> Records:
         """What is seen in ``pixels`` (H, W, 3), BGR, which it leaves as they are.
 

@@ -1,0 +1,85 @@
+"""Tiny models that answer as those of the YOLO family do.
+
+Each finds the middle of what is bright red in its input, and puts a box about it for every row of a
+table: so what comes of an image is known exactly, and only if the image was put into the input as
+it must be.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper, save_model
+
+BRIGHT = 0.9  # of 1
+
+
+def row(layout, confidence, label, classes, half=(20, 10), off=(0, 0)):
+    """What a model says of one box: where from the middle, half its size, class, confidence."""
+    if layout == 'end_to_end':
+        corners = [off[0] - half[0], off[1] - half[1], off[0] + half[0], off[1] + half[1]]
+        return [*corners, confidence, label]
+    scores = [confidence if each == label else 0.01 for each in range(classes)]
+    box = [*off, 2 * half[0], 2 * half[1]]
+    # An object for certain, of a class that is less so.
+    return [*box, 1.0, *scores] if layout == 'v5' else [*box, *scores]
+
+
+def save(path, layout, rows, input_shape=(1, 3, 96, 128), kind=TensorProto.FLOAT, names=None):
+    """Save a model that answers these rows; the size of an open input is that of its grids."""
+    height, width = (side if isinstance(side, int) else 96 for side in input_shape[2:])
+    table = np.array(rows, np.float32)[None]
+    # The middle is added to the first two columns of a row; of corners, to the first four.
+    added = np.zeros((2, table.shape[2]), np.float32)
+    added[0, 0] = added[1, 1] = 1.0
+    if layout == 'end_to_end':
+        added[0, 2] = added[1, 3] = 1.0
+    # Such models count pixels from the corner of the first.
+    u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    constants = {
+        'table': table,
+        'added': added,
+        'bright': np.float32(BRIGHT),
+        'little': np.float32(1e-6),
+        'u': u.astype(np.float32),
+        'v': v.astype(np.float32),
+        'one': np.array([1], np.int64),
+        'first': np.array([0], np.int64),
+    }
+    nodes = [
+        helper.make_node('Cast', ['images'], ['cast'], to=TensorProto.FLOAT),
+        helper.make_node('Gather', ['cast', 'first'], ['red'], axis=1),
+        helper.make_node('Sub', ['red', 'bright'], ['above']),
+        helper.make_node('Relu', ['above'], ['light']),
+        helper.make_node('ReduceSum', ['light'], ['dim'], keepdims=0),
+        helper.make_node('Add', ['dim', 'little'], ['all']),
+        *(
+            node
+            for axis in 'uv'
+            for node in (
+                helper.make_node('Mul', ['light', axis], [f'moment_{axis}']),
+                helper.make_node('ReduceSum', [f'moment_{axis}'], [f'sum_{axis}'], keepdims=0),
+                helper.make_node('Div', [f'sum_{axis}', 'all'], [f'mean_{axis}']),
+                helper.make_node('Reshape', [f'mean_{axis}', 'one'], [f'middle_{axis}']),
+            )
+        ),
+        helper.make_node('Concat', ['middle_u', 'middle_v'], ['middle'], axis=0),
+        helper.make_node('MatMul', ['middle', 'added'], ['moved']),
+        helper.make_node('Add', ['table', 'moved'], ['rows']),
+        helper.make_node('Transpose', ['rows'], ['output0'], perm=[0, 2, 1])
+        if layout == 'v8'
+        else helper.make_node('Identity', ['rows'], ['output0']),
+    ]
+    shape = table.shape if layout != 'v8' else (1, *table.shape[:0:-1])
+    graph = helper.make_graph(
+        nodes,
+        'tiny',
+        [helper.make_tensor_value_info('images', kind, input_shape)],
+        [helper.make_tensor_value_info('output0', TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
+    if names is not None:
+        helper.set_model_props(model, {'names': names})
+    checker.check_model(model)
+    save_model(model, str(path))
+    return str(path)

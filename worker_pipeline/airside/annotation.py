@@ -1,0 +1,41 @@
+"""Detections drawn on an image, to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from worker_pipeline.airside.image import Pixels
+from worker_pipeline.airside.point_cloud import Records
+from worker_pipeline.airside.records import NO_LABEL
+
+_COLOUR = (0, 255, 255)  # BGR
+_CROSS = 12  # pixels
+_TEXT = 0.5  # of the font's own size
+_ABOVE = 4  # pixels, between a box and its text
+
+
+def annotated(
+    pixels: Pixels, detections: Records, names: Mapping[int, str], scale: float
+) -> Pixels:
+    """A copy of an image (H, W, 3), BGR, at this scale, with ``records.DETECTION`` drawn on it."""
+    size = tuple(max(1, round(scale * side)) for side in pixels.shape[1::-1])
+    picture = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    for each in detections:
+        corners = [(float(each[name]) + 0.5) * scale - 0.5 for name in ('x1', 'y1', 'x2', 'y2')]
+        left, top, right, bottom = map(round, corners)
+        middle = [round((float(each[name]) + 0.5) * scale - 0.5) for name in ('u', 'v')]
+        cv2.rectangle(picture, (left, top), (right, bottom), _COLOUR)
+        cv2.drawMarker(picture, middle, _COLOUR, cv2.MARKER_CROSS, _CROSS)
+        place = (left, max(top - _ABOVE, 12))
+        text = f'{_name_of(int(each["label"]), names)} {float(each["confidence"]):.2f}'
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, _TEXT, _COLOUR, 1, cv2.LINE_AA)
+    return picture
+
+
+def _name_of(label: int, names: Mapping[int, str]) -> str:
+    if label == NO_LABEL:
+        return ''
+    return names.get(label, str(label))
