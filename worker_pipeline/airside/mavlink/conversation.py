@@ -184,6 +184,7 @@ class Conversation:
         if self.clock.jumps != jumps:
             self._telemetry.forget()
             self.newest = None
+            self._heard.clear()
             self._next_request = 0
             self._asked = 0
         return result

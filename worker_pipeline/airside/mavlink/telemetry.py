@@ -180,7 +180,6 @@ class Telemetry:
 
     def _attitude_quaternion(self, message: Any, time: int) -> Timed | None:
         numbers = _finite(message.q1, message.q2, message.q3, message.q4)
-        self._seen['ATTITUDE_QUATERNION'] = time
         return self._combined(message, time, axes.attitude_from_mavlink(*numbers))
 
     def _attitude_angles(self, message: Any, time: int) -> Timed | None:
@@ -192,6 +191,7 @@ class Telemetry:
     def _combined(self, message: Any, time: int, attitude: Vector) -> Timed | None:
         rates = _finite(message.rollspeed, message.pitchspeed, message.yawspeed)
         attitude = _attitude(attitude)
+        self._seen[message.get_type()] = time
         source = self.source
         if source == 'ODOMETRY':
             return None  # which tells the same better
