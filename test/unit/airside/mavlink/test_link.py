@@ -7,6 +7,7 @@ import os
 import socket
 
 import pytest
+from support.vehicles import free_port
 
 from worker_pipeline.airside.mavlink.address import check_address
 from worker_pipeline.airside.mavlink.link import Link, LinkLostError
@@ -20,12 +21,6 @@ def opened(address):
         yield link
     finally:
         link.close()
-
-
-def free_port(kind):
-    with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(('127.0.0.1', 0))
-        return taken.getsockname()[1]
 
 
 def talk(first, second):
@@ -76,7 +71,7 @@ def test_addresses_that_cannot(address):
 
 def test_udp_both_ways():
     """A server answers whoever was heard; whoever is not there yet costs nothing."""
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     with opened(f'udpout:127.0.0.1:{port}') as early:
         early.write(b'to nobody')
         assert early.read(0.05) == b''

@@ -8,8 +8,6 @@ import re
 import select
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ import numpy as np
 import pytest
 from flown import tick
 from support.autopilots import EXACT
-from support.managing import python_path
+from support.vehicles import free_port, vehicle_process
 
 from worker_pipeline.airside.flight_interface import FlightInterface
 from worker_pipeline.airside.mavlink.vehicle import Clocks, MavlinkVehicle
@@ -31,12 +29,6 @@ from worker_pipeline.simulation.vehicle import SimulatedVehicle
 from worker_pipeline.testing import wait_for
 
 FLIGHT = SimulatedFlight()
-
-
-def free_port(kind=socket.SOCK_DGRAM):
-    with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(('127.0.0.1', 0))
-        return taken.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -146,24 +138,6 @@ def null_modem():
         thread.join()
         for each in sum(ends, ()):
             os.close(each)
-
-
-@contextlib.contextmanager
-def vehicle_process(address, *arguments):
-    """A vehicle as one starts it by hand; and the time its flight began, ns."""
-    command = [sys.executable, '-m', 'worker_pipeline.simulation.vehicle', '--connection', address]
-    process = subprocess.Popen(
-        [*command, '--noise', '0', *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {'PYTHONPATH': python_path()},
-    )
-    try:
-        said = process.stdout.readline()
-        yield process, round(float(re.search(r'begins at ([0-9.]+)', said)[1]) * SECONDS)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize('kind', ['UDP', 'TCP'])
