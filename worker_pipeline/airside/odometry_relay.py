@@ -22,6 +22,7 @@ class OdometryRelay(Stage):
     output_type = Odometry
 
     _newest = 0
+    _was_finite = True
 
     def process(self, item: Any) -> Any:
         """The same, or None for what nobody could use."""
@@ -29,8 +30,11 @@ class OdometryRelay(Stage):
             pose_of(item)
         except ValueError as error:
             self.status.count('not_finite')
-            self.logger.warning(f'odometry: {error}; left out')
+            if self._was_finite:  # the first of a row; the others are counted
+                self.logger.warning(f'odometry: {error}; left out')
+            self._was_finite = False
             return None
+        self._was_finite = True
         stamp = stamp_ns(item.header.stamp)
         if stamp <= self._newest:
             self.status.count('not_newer')
