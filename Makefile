@@ -13,7 +13,8 @@ ROS_WHEELS ?= kilted
 PYTEST_ARGS ?=
 # More for the benchmarks, as in make bench BENCH_ARGS='--repeats 1'.
 BENCH_ARGS ?=
-# More for the storm, as in make storm STORM_ARGS='--items 2000 --no-peers'.
+# More for the storm, as in make storm STORM_ARGS='--items 2000 --no-peers'; with camera frames:
+# STORM_ARGS=--frames.
 STORM_ARGS ?=
 
 VENV_PYTHON := .venv/bin/python

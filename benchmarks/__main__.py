@@ -47,8 +47,16 @@ def main() -> int:
         console.print(problem, markup=False, highlight=False)
     flat = [each for name in options.only for each in series[name]]
     console.print(rich_table(flat))
+    about = machine.describe()
+    if options.add is not None:
+        earlier = json.loads(options.add.read_text())
+        fresh = {each.figure.key for each in flat}
+        kept = [each for each in earlier['figures'] if each['key'] not in fresh]
+        flat = _in_order([*flat, *map(Series.from_dict, kept)])
+        told = ', '.join(options.only)
+        about |= {'date': f'{earlier["machine"]["date"]}; {told}: {about["date"]}'}
     report = {
-        'machine': machine.describe(),
+        'machine': about,
         'repeats': options.repeats,
         'cpus_busy_with_other_work': statistics.fmean(background),
         'figures': [each.as_dict() for each in flat],
@@ -75,6 +83,12 @@ def _add(series: list[Series], benchmark: str, contender: str) -> list[str]:
     return problems
 
 
+def _in_order(series: list[Series]) -> list[Series]:
+    """As in the catalogue."""
+    keys = [each.key for benchmark in BENCHMARKS.values() for each in benchmark.figures]
+    return sorted(series, key=lambda each: keys.index(each.figure.key))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks',
@@ -83,6 +97,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=5, help='of each measurement (default: 5)')
     parser.add_argument(
         '--only', nargs='+', choices=list(BENCHMARKS), default=list(BENCHMARKS), help='not all'
+    )
+    parser.add_argument(
+        '--add', type=Path, help='to the figures of this JSON, which stay but for those of --only'
     )
     parser.add_argument('--out', type=Path, default=Path('out/bench.json'), help='the JSON')
     parser.add_argument('--write', type=Path, help='also write the documentation to this file')

@@ -61,6 +61,14 @@ class Series:
             for figure in benchmark.figures
         ]
 
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Series:
+        """What ``as_dict`` gave."""
+        names = [each.name for each in attrs.fields(Figure)]
+        figure = Figure(**{name: content[name] for name in names})
+        contenders = content['contenders'].items()
+        return cls(figure, {name: each['repeats'] for name, each in contenders})
+
     def has(self, contender: str) -> bool:
         """Whether there are any samples of a contender."""
         return any(self.samples[contender])

@@ -115,6 +115,24 @@ def test_a_stage_may_keep_what_it_looked_at(start, observer):
     wait_for_all(answers, 60, manager)
 
 
+@pytest.mark.parametrize('journal', [True, False])
+def test_what_a_stage_keeps_outlives_the_manager(start, observer, journal):
+    """No item needs it any more, so no ledger tells the next manager of it."""
+    settings = parameters(frames=100_000, journal=journal)
+    settings['check'] |= {'workers': 1, 'params': {'keeps': 5}}
+    manager = start(settings)
+    answers = observer.collect('check/output')
+    for _ in range(2):
+        enough = len(answers) + 30
+        wait_for(lambda enough=enough: len(answers) > enough, 'some answers', 30.0, manager.show)
+        os.kill(manager.process.pid, signal.SIGKILL)
+        manager.wait()
+        manager.start_again()
+    enough = len(answers) + 30
+    wait_for(lambda: len(answers) > enough, 'more answers', 30.0, manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
+
+
 def test_a_listener_outside_is_given_the_whole_image(start, observer):
     """As rqt_image_view and rosbag need it."""
     settings = parameters(frames=100_000)
@@ -185,6 +203,23 @@ def test_a_chain_has_enough_with_little(start, observer, plugin):
     wait_for(lambda: observer.count('pass', 'completed') > 300, 'more frames')
     # Who has been told of room a moment too late does without.
     assert observer.count('pass', 'by_socket') < observer.count('pass', 'completed') / 4
+
+
+@pytest.mark.parametrize('overflow', ['block', 'drop_oldest'])
+def test_little_memory_is_shared_by_stages_that_make_frames_of_frames(start, observer, overflow):
+    """The first leaves the second what it needs to go on, also while that is replaced."""
+    settings = parameters(frames=100_000, frame_memory=2.8)
+    for name in ('pass', 'check'):
+        settings[name] |= {'workers': 1, 'overflow': overflow}
+    manager = start(settings)
+    answers = observer.collect('check/output')
+    wait_for(lambda: len(answers) > 50, 'answers', seen=manager.show)
+    for _ in range(3):
+        killed = observer.kill('pass/worker_0')
+        observer.wait_until_replaced('pass/worker_0', killed)
+        enough = len(answers) + 50
+        wait_for(lambda enough=enough: len(answers) > enough, 'more', seen=manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
 
 
 @pytest.mark.parametrize('overflow', ['block', 'drop_oldest'])

@@ -26,7 +26,24 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 from benchmarks import machine
 from storm import peers, report
 from storm.course import Outcome, Settings, run
+from storm.document import document
+from storm.frames import HEIGHT
 from worker_pipeline.testing import own_domain
+
+# What each kind of storm is unless told otherwise. Frames take their time: were it struck as often
+# as the other, hardly any would be on their way.
+PLAIN = {
+    'items': 20_000,
+    'kill_period': 0.2,
+    'manager_kill_period': 10.0,
+    'startup_timeout': 10.0,
+}
+FRAMES = {
+    'items': 2_000,
+    'kill_period': 0.4,
+    'manager_kill_period': 5.0,
+    'startup_timeout': 5.0,
+}
 
 
 def main() -> int:
@@ -50,9 +67,12 @@ def main() -> int:
                 manager_kills=options.manager_kills,
                 rate=options.rate,
                 startup_timeout=options.startup_timeout,
+                frames=options.frames,
+                frame_memory=options.frame_memory,
+                frame_height=options.frame_height,
             )
             outcomes.append(_storm(settings, console))
-            if not options.no_peers:
+            if not options.no_peers and not options.frames:
                 for peer, title in peers.TITLES.items():
                     console.print(f'the same load through a peer: {title}')
                     others.setdefault(peer, []).append(_peer(peer, settings))
@@ -71,10 +91,7 @@ def main() -> int:
     if options.json is not None:
         _write(options.json, json.dumps(_as_dict(outcomes, others, about), indent=2) + '\n')
     if options.write is not None:
-        _write(
-            options.write,
-            report.document(columns, outcomes[0].settings, seeds, about, good, peers.SILENCE),
-        )
+        _write(options.write, document(columns, outcomes[0].settings, seeds, about, good))
     return 0 if good else 1
 
 
@@ -140,7 +157,7 @@ def _options() -> argparse.Namespace:
         description='Kill, stop and hang the processes of a pipeline at random, its manager '
         'included, and prove what became of every item.',
     )
-    parser.add_argument('--items', type=int, default=20_000, help='default: 20000')
+    parser.add_argument('--items', type=int, help='default: 20000; with --frames 2000')
     parser.add_argument('--repeats', type=int, default=1, help='storms (default: 1)')
     parser.add_argument(
         '--seed',
@@ -148,13 +165,15 @@ def _options() -> argparse.Namespace:
         help='chooses kinds and victims; each further repeat has the next one (default: random)',
     )
     parser.add_argument(
-        '--kill-period', type=float, default=0.2, help='s between two blows (default: 0.2; 0: none)'
+        '--kill-period',
+        type=float,
+        help='s between two blows (default: 0.2, with --frames 0.4; 0: none)',
     )
     parser.add_argument(
         '--manager-kill-period',
         type=float,
-        default=10.0,
-        help='s that a manager has at work before it is killed (default: 10; 0: for ever)',
+        help='s that a manager has at work before it is killed (default: 10, with --frames 5; '
+        '0: for ever)',
     )
     parser.add_argument(
         '--manager-kills', type=int, default=1_000_000, help='of these, at most (default: many)'
@@ -163,14 +182,28 @@ def _options() -> argparse.Namespace:
         '--rate', type=float, default=0.0, help='items/s fed at most (default: as they come out)'
     )
     parser.add_argument(
-        '--startup-timeout', type=float, default=10.0, help="the stages', s (default: 10)"
+        '--startup-timeout', type=float, help="the stages', s (default: 10, with --frames 5)"
+    )
+    parser.add_argument(
+        '--frames', action='store_true', help='with camera frames between the stages; no peers'
+    )
+    parser.add_argument(
+        '--frame-memory', type=float, default=256.0, help='with --frames: MB (default: 256)'
+    )
+    parser.add_argument(
+        '--frame-height', type=int, default=HEIGHT, help=f'with --frames: px (default: {HEIGHT})'
     )
     parser.add_argument('--no-peers', action='store_true', help='the pipeline alone')
     parser.add_argument('--write', type=Path, help='also write the documentation to this file')
     parser.add_argument('--json', type=Path, help='also write every figure to this file')
     options = parser.parse_args()
+    for key, value in (FRAMES if options.frames else PLAIN).items():
+        if getattr(options, key) is None:
+            setattr(options, key, value)
     if options.items < 100:
         parser.error(f'--items: found {options.items}; allowed: 100 or more')
+    if not 1 <= options.frame_height <= HEIGHT:
+        parser.error(f'--frame-height: found {options.frame_height}; allowed: 1 to {HEIGHT}')
     if options.repeats < 1:
         parser.error(f'--repeats: found {options.repeats}; allowed: 1 or more')
     if options.seed is None:

@@ -16,11 +16,14 @@ import psutil
 from support.managing import ManagerProcess
 
 from storm.feeding import Feeder
+from storm.frame_watch import FrameWatch
+from storm.frames import HEIGHT
 from storm.history import Verdict, check
 from storm.mischief import Mischief
 from storm.outside import Outside
 from storm.peers import CALM
 from storm.recording import Recorder
+from worker_pipeline.runtime.pipeline_folder import folder_of
 from worker_pipeline.runtime.shared_memory import SharedMemoryUse
 
 WORKERS = {'first': 3, 'second': 3, 'third': 1}
@@ -47,11 +50,15 @@ class Settings:
     seconds: float = 0.002  # that an item takes in each of the first two stages
     startup_timeout: float = 10.0  # s
     stall: float = 45.0  # s without any item coming out, after which it is given up
+    frames: bool = False  # whether camera frames travel between the stages
+    frame_memory: float = 256.0  # MB
+    frame_height: int = HEIGHT  # px
 
     @property
     def limit(self) -> float:
         """How long it may take, s."""
-        return 120.0 + 0.03 * self.items + (self.items / self.rate if self.rate else 0.0)
+        each = 0.2 if self.frames else 0.03
+        return 120.0 + each * self.items + (self.items / self.rate if self.rate else 0.0)
 
     @property
     def poison(self) -> dict[str, list[int]]:
@@ -72,9 +79,10 @@ class Settings:
             'task_timeout': 0.5,
             'startup_timeout': self.startup_timeout,
         }
+        module = 'storm.frame_stages' if self.frames else 'storm.stages'
         stages = {
             name: {
-                'plugin': f'storm.stages:{name.capitalize()}',
+                'plugin': f'{module}:{name.capitalize()}',
                 'workers': WORKERS[name],
                 'params': {'poison': poison[name]},
                 **common,
@@ -86,6 +94,9 @@ class Settings:
         stages['third'] |= {'input': 'second', 'overflow': 'block'}
         for name in ('first', 'second'):
             stages[name]['params']['seconds'] = self.seconds
+        if self.frames:
+            for stage in stages.values():
+                stage['params']['height'] = self.frame_height
         return {
             'stages': list(WORKERS),
             'journal': self.journal,
@@ -93,6 +104,7 @@ class Settings:
             # Random kills are not a slot's fault.
             'restart_limit': 1_000_000,
             'restart_backoff_max': 0.2,
+            **({'frame_memory': self.frame_memory} if self.frames else {}),
             **stages,
         }
 
@@ -135,10 +147,13 @@ def run(
         recorder.note('settings', **attrs.asdict(settings), poison=settings.poison)
         # Before there is a pipeline, so that nothing of it is missed.
         outside = stack.enter_context(contextlib.closing(Outside(domain, recorder)))
+        watch = None
+        if settings.frames:
+            watch = FrameWatch(folder_of('/airside', domain), settings.frame_memory * 1e6)
         manager = stack.enter_context(
             contextlib.closing(ManagerProcess(directory, settings.parameters(), domain))
         )
-        course = _Course(settings, outside, manager, recorder, shared_memory, say)
+        course = _Course(settings, outside, manager, recorder, shared_memory, watch, say)
         stack.callback(course.mischief.close)
         stack.callback(course.note_shared_memory)
         return course.run()
@@ -152,6 +167,7 @@ class _Course:
         manager: ManagerProcess,
         recorder: Recorder,
         shared_memory: SharedMemoryUse,
+        watch: FrameWatch | None,
         say: Callable[[str], None],
     ) -> None:
         self.settings = settings
@@ -159,6 +175,7 @@ class _Course:
         self.manager = manager
         self.recorder = recorder
         self.shared_memory = shared_memory
+        self.watch = watch
         self.say = say
         self.mischief = Mischief(settings.seed, SLOTS, manager.mark, recorder)
         self.feeder = Feeder(outside, settings.items, settings.window, settings.rate, recorder)
@@ -183,6 +200,8 @@ class _Course:
         seconds = time.monotonic() - begin if begin else 0.0
         if not self.problems:
             self._stop()
+        if self.watch is not None:
+            self.problems += self.watch.problems(self.manager.output)
         verdict = check(
             range(self.settings.items),
             list(self.outside.heard),
@@ -205,7 +224,7 @@ class _Course:
             now = time.monotonic()
             self._look_after_manager(now)
             self.feeder.tick()
-            self.mischief.watch()
+            self._watch()
             calm = outside.highest >= settings.items - 1 - min(CALM, settings.items // 10)
             if settings.kill_period and now >= strike_at and not calm:
                 strike_at = max(strike_at + settings.kill_period, now)
@@ -234,6 +253,13 @@ class _Course:
             if now - begin > settings.limit:
                 raise TroubleError(f'not done within {settings.limit:g} s; given up')
         self._for(LAST_WORDS)
+        if self.watch is not None:
+            self.watch.look_at_what_is_left()
+
+    def _watch(self) -> None:
+        self.mischief.watch()
+        if self.watch is not None:
+            self.watch.look([*self.outside.pids.values(), self.manager.process.pid])
 
     def _turn_to_manager(self) -> None:
         self._turned_at = time.monotonic()
@@ -274,7 +300,7 @@ class _Course:
     def _for(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.mischief.watch()
+            self._watch()
             time.sleep(PACE)
 
     def _stop(self) -> None:
@@ -294,6 +320,8 @@ class _Course:
         if left:
             told = ', '.join(_described(process) for process in left)
             self.problems.append(f'left behind by the manager: {told}')
+        if self.watch is not None:
+            self.watch.look_at_the_end()
 
     # -- what is told ----------------------------------------------------------------------------
 
@@ -354,6 +382,7 @@ class _Course:
             'refused as known already': self.outside.total('duplicates'),
             'seconds': seconds,
             'items/s': delivered / seconds if seconds else 0.0,
+            **(self.watch.figures(self.manager.output) if self.watch is not None else {}),
         }
 
 

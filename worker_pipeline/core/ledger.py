@@ -140,6 +140,11 @@ class Ledger:
         return len(self._open) - len(self._returned)
 
     @property
+    def begun(self) -> int:
+        """Items that were given to a worker and are not finished."""
+        return len(self._open)
+
+    @property
     def withheld(self) -> int:
         """Finished items that wait for an earlier one, to leave in order."""
         return self._order.held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from worker_pipeline.core.latency import LatencyWindow
 from worker_pipeline.core.ledger import Acceptance, Delivered, Ledger, Overflow, Settled
 from worker_pipeline.core.supervision import Goal, LinkVerified
 from worker_pipeline.nodes import qos
+from worker_pipeline.nodes.frame_room import FrameRoom
 from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.outlet import Outlet
@@ -28,8 +30,7 @@ from worker_pipeline.nodes.worker_contract import StateReport
 from worker_pipeline.runtime import answers, frame_reference, message_types
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.cdr import BadMessageError, stamp_of
-from worker_pipeline.runtime.frame_blocks import room_for
-from worker_pipeline.runtime.frame_reference import decode, is_reference, rest_of
+from worker_pipeline.runtime.frame_reference import is_reference, rest_of
 from worker_pipeline.runtime.inheritance import Legacy
 from worker_pipeline.runtime.pipeline_folder import forget_page
 from worker_pipeline.runtime.saved_state import SavedState
@@ -78,9 +79,9 @@ class StageNode(ManagedNode):
         self._legacy: Legacy | None = None
         self._releases: list[Callable[[], object]] = []  # of the inputs
         self._period_timer: Any = None
-        self._frame_size = 0  # of the largest frame that it has made, bytes of shared memory
-        self._gives_frames = False  # those, or others' that it passes on
-        self._waits_for_frames = False
+        # By worker: the frames that it has kept for itself.
+        self._looks: dict[str, list[bytes]] = {}
+        self.frame_room = FrameRoom(self, around.frames, around.frames.limit)
         # Groups of their own: whoever waits for a drain holds up nothing.
         for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
             self.create_service(
@@ -171,6 +172,9 @@ class StageNode(ManagedNode):
             else:
                 self.ledger.replay(name, arguments)
         self.ledger.keep_by(**self._rules())
+        for worker, references in legacy.looks.items():
+            if worker in legacy.living:
+                self._look(worker, references)
         self._legacy = legacy
 
     def snapshot(self) -> dict[str, Any]:
@@ -182,6 +186,7 @@ class StageNode(ManagedNode):
             'ledger': self.ledger.snapshot(payloads=self._outbox.journal.payloads),
             'source': self.source.snapshot(),
             'handed': [(stage, name) for stage, names in self._handed.items() for name in names],
+            'looks': self._looks,
             **outside,
         }
 
@@ -349,10 +354,11 @@ class StageNode(ManagedNode):
             slot = self.pool.least_loaded(self._load)
             if slot is None:
                 break
-            fresh = self._may_begin()
-            if self.is_source and fresh:
-                self._ask()
-            item = self.ledger.assign(slot.name, fresh=fresh)
+            item = self.ledger.assign(slot.name, fresh=False)
+            if item is None and self._may_begin():
+                if self.is_source:
+                    self._ask()
+                item = self.ledger.assign(slot.name)
             if item is None:
                 break
             freed = True
@@ -369,49 +375,40 @@ class StageNode(ManagedNode):
         for follower in self.followers:
             if follower.room() <= 0:
                 return False
-        if self._frame_size and not self._has_room_for_a_frame():
+        if not self.frame_room.is_there():
             return False
         if not self.ledger.ordered:
             return True
         capacity = len(self.pool) * self.workers.concurrency
         return self.ledger.outstanding < max(self.config.queue_size, capacity)
 
-    def _has_room_for_a_frame(self) -> bool:
-        """Whether one more frame may be made; where queues drop their oldest, they do for it.
-
-        Whoever takes frames does not wait for room: what it takes is what there is no room for.
-        Those who make the first of them wait, and leave room for those who make more of them.
-        """
-        frames, limit = self._around.frames, self._around.frames.limit
-        wanted = (self.ledger.in_flight + 1) * self._frame_size + self._frames_downstream()
-        while frames.needed + wanted > limit > 0:
-            dropped = [
-                each.ledger.drop_oldest()
-                for each in self.followers
-                if each.config.overflow is Overflow.DROP_OLDEST
-            ]
-            if any(dropped):
-                frames.settle()  # which may be needed elsewhere
-                continue
-            takes_frames = any(each._gives_frames for each in self.upstream)
-            if takes_frames or not (frames.needed or self.ledger.in_flight):
-                return True  # who makes it will find out whether there is room
-            self._waits_for_frames = True
-            return False
-        return True
-
-    def _frames_downstream(self) -> int:
-        """Bytes of the frames that the workers of those who follow may make of ours."""
-        return sum(
-            len(each.pool) * each._frame_size + each._frames_downstream() for each in self.followers
-        )
-
     def on_frames_released(self) -> None:
         """There is more room for frames than there was."""
-        if self._waits_for_frames:
-            self._waits_for_frames = False
+        if self.frame_room.waits:
             with self._outbox:
                 self.pump()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its items go on by themselves: they are begun, or will be by a worker to come."""
+        return bool(self.ledger.begun or (self.ledger.waiting and not self.pool))
+
+    @functools.cached_property
+    def later(self) -> set[StageNode]:
+        """The stages that come after it, the next and all others."""
+        return {each for follower in self.followers for each in (follower, *follower.later)}
+
+    @functools.cached_property
+    def connected(self) -> set[StageNode]:
+        """The stages that it is linked with, in whatever way; itself among them."""
+        found: set[StageNode] = set()
+        left = [self]
+        while left:
+            stage = left.pop()
+            if stage not in found:
+                found.add(stage)
+                left += [*stage.followers, *stage.upstream]
+        return found
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -425,10 +422,9 @@ class StageNode(ManagedNode):
         """Book an answer, and pass on what it settles."""
         ledger, number, kind = self.ledger, answer.number, answer.kind
         if kind == answers.OUTPUT:
-            if is_reference(answer.output):
-                self._note_frame(worker, answer.output)
-            elif self._makes_frames and len(answer.output) > frame_reference.LEAST:
-                self.by_socket += 1
+            self.frame_room.note(answer.output, self.slots[worker].supervision.pid)
+            if not is_reference(answer.output):
+                self.by_socket += self._makes_frames and len(answer.output) > frame_reference.LEAST
             self._settle(ledger.complete(worker, number, (answer.output,)))
         elif kind == answers.NONE:
             self._settle(ledger.complete(worker, number))
@@ -450,12 +446,6 @@ class StageNode(ManagedNode):
             self._settle(ledger.fail(worker, number, answer.text))
             self._settle(ledger.drop_the_lost())
 
-    def _note_frame(self, worker: str, output: bytes) -> None:
-        self._gives_frames = True
-        reference = decode(output)
-        if reference.producer == self.slots[worker].supervision.pid:
-            self._frame_size = max(self._frame_size, room_for(reference.size))
-
     def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
         self._around.note_process(pid)
         slot = self.slots[worker]
@@ -465,6 +455,16 @@ class StageNode(ManagedNode):
                 self._outbox.do(slot.link.send, item.number, item.payload)
             self._settle(self.ledger.drop_the_lost())
             slot.handle(LinkVerified(pid), time.monotonic())
+
+    def on_looks(self, worker: str, references: list[bytes]) -> None:
+        self._outbox.journal.note(self.config.name, 'looks', worker, references)
+        self._look(worker, references)
+
+    def _look(self, worker: str, references: list[bytes]) -> None:
+        self._looks.pop(worker, None)
+        if references:
+            self._looks[worker] = references
+        self._around.frames.look(f'{self.config.name}/{worker}', references)
 
     def on_state(self, worker: str, pid: int, report: StateReport) -> None:
         self.slots[worker].heard(pid, report, time.monotonic())
@@ -528,6 +528,7 @@ class StageNode(ManagedNode):
     def on_gone(self, slot: Slot, reason: str, in_work: int | None) -> None:
         held = self.ledger.held_by(slot.name)
         with self._outbox:
+            self._look(slot.name, [])
             self._take_back(slot.name, reason, in_work)
             self._settle(self.ledger.drop_the_lost())
             if slot.supervision.goal is not Goal.GONE:
@@ -555,6 +556,7 @@ class StageNode(ManagedNode):
     def tick(self, now: float) -> None:
         """Let time pass: supervise every slot."""
         self.workers.tick(now, self.ledger.held_by)
+        self.on_frames_released()  # or whatever else has made room meanwhile
         if self.outlet is not None:
             self.outlet.tick(now)
         dropped = self.ledger.counters.dropped

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import select
 import signal
@@ -12,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import rclpy
@@ -38,7 +37,7 @@ from worker_pipeline.runtime.frame_messages import FrameMessages, make_writer
 from worker_pipeline.runtime.frame_reference import decode, is_reference
 from worker_pipeline.runtime.line import Frame
 from worker_pipeline.runtime.manager_line import ManagerLine
-from worker_pipeline.runtime.pipeline_folder import forget_page, manager_of
+from worker_pipeline.runtime.pipeline_folder import Held, forget_page, manager_of, write_held
 from worker_pipeline.runtime.plugins import load_stage_class
 from worker_pipeline.runtime.proc import call_this_process
 from worker_pipeline.runtime.saved_state import SavedState
@@ -90,14 +89,20 @@ class WorkerNode(ManagedNode):
         )
         self._saying = threading.Lock()
         self._looked_at: list[bytes] = []
+        # The number of the last frame that an answer was given with; and those that were said
+        # (again) to the manager there is, which knows of them by that.
+        self._last_frame = 0
+        self._said_again: list[int] = []
         self.runner = StageRunner(
             stage, self._messages, self.signs, self._recent, self.say, saved, self.line
         )
         work_qos = qos.work(spec.concurrency)
         self._input_type = stage_class.input_type
         self._output_type = stage_class.output_type
-        self._result = ShownTopic(self, self._output_type, f'{spec.slot}/result', work_qos)
-        self._outcome = ShownTopic(self, DiagnosticStatus, f'{spec.slot}/outcome', work_qos)
+        self._result, self._outcome = (
+            ShownTopic(self, kind, f'{spec.slot}/{name}', work_qos, self.get_namespace())
+            for kind, name in ((self._output_type, 'result'), (DiagnosticStatus, 'outcome'))
+        )
         self._heartbeat = self.create_publisher(
             DiagnosticStatus, f'{spec.namespace}/heartbeats', qos.HEARTBEATS
         )
@@ -222,14 +227,18 @@ class WorkerNode(ManagedNode):
 
     def _hello(self) -> Iterator[Frame]:
         """Who we are, and what a new manager may not have heard."""
-        # The answers last: what is held may be answered meanwhile, and is then among them.
+        # The answers last: what is held may be answered meanwhile, and is then among them. So is
+        # every frame up to this one, as far as an earlier manager may not have heard of it; one
+        # that was written, and is yet to be answered with, has a higher number.
+        last_frame = self._last_frame
         holding = list(self.runner.holding)
         recent = self._recent.all()
         has = [*holding, *(answer.number for answer in recent)]
-        last_frame = self._messages.last_frame
+        self._said_again = self._own_frames(recent)
         yield worker_contract.hello(self.spec.stage, self.spec.slot, has, last_frame)
-        if self._looked_at:
-            yield worker_contract.looks_at(self._looked_at)
+        # Not what was told last: an answer may be among them that was yet to be told with it.
+        self._looked_at = self._messages.looked_at()
+        yield worker_contract.looks_at(self._looked_at)
         yield self._report(self._standing())
         for answer in recent:
             yield worker_contract.frame_of(answer)
@@ -241,15 +250,18 @@ class WorkerNode(ManagedNode):
             self._messages.release(worker_contract.read_numbers(frame.body))
         elif frame.kind == line.NEEDED:
             needed = worker_contract.read_numbers(frame.body)
-            said = [answer.output for answer in self._recent.all()]
-            needed += [decode(each).frame for each in said if is_reference(each)]
-            self._messages.release_all_but(needed, frame.number)
+            self._messages.release_all_but([*needed, *self._said_again], frame.number)
         elif frame.kind == line.REQUEST:
             self.executor.create_task(self.transition, frame.body.decode())
+
+    def held(self) -> Held:
+        """What nobody else has while there is no manager."""
+        return Held(dict(self.runner.holding), self._messages.looked_at())
 
     def say(self, answer: Answer) -> None:
         """Answer an item; also once more."""
         with self._saying:  # what is said again, another thread says
+            self._last_frame = max(self._last_frame, *self._own_frames([answer]), 0)
             # Whatever the stage has kept is told before the answer, by which the item is done and
             # its frame no longer needed for it; what it has let go, after it: it may be passed on.
             looked_at = self._messages.looked_at()
@@ -264,6 +276,12 @@ class WorkerNode(ManagedNode):
             self._outcome.show(
                 worker_contract.outcome(self.spec.name, answer.kind, answer.number, answer.text)
             )
+
+    @staticmethod
+    def _own_frames(said: Iterable[Answer]) -> list[int]:
+        """The numbers of the frames in answers, but for those that are passed on."""
+        references = (decode(each.output) for each in said if is_reference(each.output))
+        return [each.frame for each in references if each.producer == os.getpid()]
 
     def _say_looked_at(self, references: list[bytes]) -> None:
         if references != self._looked_at:
@@ -282,7 +300,7 @@ class _Life:
         self._spec = spec
         self._signs = signs
         self._manager = spec.manager_pid
-        self._kept: list[int] = []
+        self._kept: list[int | bytes] = []
         self.node: WorkerNode | None = None  # as soon as there is one
 
     def begin(self) -> None:
@@ -330,16 +348,14 @@ class _Life:
 
     def _keep_held(self) -> None:
         """Write down what nobody else has now, for the next manager to give out again."""
-        held = dict(self.node.runner.holding) if self.node is not None else {}
-        if list(held) == self._kept:
+        if self.node is None:
             return
-        path = self._signs.path
-        fresh = path.with_name(path.name + '.held.new')
-        data = marshal.dumps(held)
-        with contextlib.suppress(OSError):  # no room: tried again
-            fresh.write_bytes(data)
-            fresh.replace(path.with_name(path.name + '.held'))
-            self._kept = list(held)
+        held = self.node.held()
+        kept = [*held.items, *(held.looks or ())]
+        if kept != self._kept:
+            with contextlib.suppress(OSError):  # no room: tried again
+                write_held(self._signs, held)
+                self._kept = kept
 
     def _end(self, why: str) -> None:
         with contextlib.suppress(OSError):  # nobody may be left to read it

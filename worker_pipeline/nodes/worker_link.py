@@ -29,6 +29,9 @@ class LinkListener(Protocol):
     def on_linked(self, worker: str, pid: int, has: set[int]) -> None:
         """Its line is there; ``has``: the items that it has received."""
 
+    def on_looks(self, worker: str, references: list[bytes]) -> None:
+        """A worker looks at these frames, beside those of the items it holds; at no others."""
+
     def on_answers(self, worker: str, told: list[Answer]) -> None:
         """A worker answered so many items, in this order."""
 
@@ -56,11 +59,11 @@ class WorkerLink:
         self._lines = lines
         self._listener = listener
         self._frames = frames
-        self._name = f'{stage}/{slot}'
         self._line: Line | None = None
         profile = qos.work(concurrency)
         base = f'{stage}/{slot}'
-        self.work = ShownTopic(node, input_type, f'{base}/work', profile)
+        other_end = f'{node.get_fully_qualified_name()}/{slot}'
+        self.work = ShownTopic(node, input_type, f'{base}/work', profile, other_end)
         self._subscriptions = [
             listen(node, kind, f'{base}/{name}', profile)
             for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
@@ -71,7 +74,7 @@ class WorkerLink:
     def attach(self, fresh: Line, pid: int, has: set[int], last_frame: int) -> Taker:
         """A worker has called; returns who is to be given what it says.
 
-        ``last_frame``: that it had made when it did.
+        ``last_frame``: the last that it had answered with when it did.
         """
         self.detach()
         self._line = fresh
@@ -85,7 +88,6 @@ class WorkerLink:
         if self._line is not None:
             self._lines.hang_up(self._line)
             self._line = None
-        self._frames.look(self._name, [])
 
     def hear_out(self) -> None:
         """A worker has died: take what it said before."""
@@ -96,9 +98,7 @@ class WorkerLink:
         told: list[Answer] = []
         for frame in frames:
             if frame.kind == line.LOOKS_AT:
-                # Kept before what it looked at until now is let go of.
-                references = worker_contract.read_looks_at(frame)
-                self._frames.look(self._name, references)
+                self._listener.on_looks(self._slot, worker_contract.read_looks_at(frame))
                 continue
             if frame.kind != line.STATE:
                 answer = worker_contract.answer_of(frame)

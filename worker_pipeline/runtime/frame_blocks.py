@@ -5,15 +5,20 @@ that read it. It is used again for the next frame as soon as its producer is tol
 the one in it: fresh memory has to be filled with zeros by the kernel first, which takes as long as
 the copy itself. Its first bytes tell which frame it holds, so a reader that comes too late is told,
 and never given other pixels.
+
+Where there is no more room, blocks without a frame give way, whosever they are. Who writes a block
+that has none, or takes one away, holds its file's lock: the kernel lets go of that when he dies.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import shutil
 import struct
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,10 +34,10 @@ _NO_FRAME = 0
 # Blocks are of whole pages, and somewhat larger than asked for, so that frames of nearly one size
 # go into one another's.
 _PAGE = 64 * 1024
-# What a producer keeps of free blocks, and as a share of all that is allowed: other producers need
-# room, too. The rest is given back to the system.
+# Free blocks that a producer keeps; the others are given back to the system.
 KEPT_FREE = 4
-SHARE_KEPT_FREE = 1 / 8
+# How long a producer waits for room, s; as long as it takes to send a frame by a socket.
+PATIENCE = 0.005
 # Blocks that a reader keeps mapped.
 KEPT_MAPPED = 64
 
@@ -46,14 +51,59 @@ class NoRoomError(Exception):
 
 
 class _Block:
-    def __init__(self, path: Path, memory: mmap.mmap) -> None:
+    """One of our own. Made, it is locked, until there is a frame in it."""
+
+    def __init__(self, path: Path, length: int) -> None:
+        """Reserve it: it counts, and takes no memory yet. Raises OSError."""
         self.path = path
-        self.memory = memory
-        self.frame = _NO_FRAME
+        self.length = length
+        self._memory: mmap.mmap | None = None
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # In this order: nobody takes away what has no length.
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(self._file, length)
+
+    def take_memory(self) -> None:
+        """Have room for all of it now, as a page without would end its writer. Raises OSError."""
+        os.posix_fallocate(self._file, 0, self.length)
+        self._memory = mmap.mmap(self._file, self.length)
 
     @property
     def room(self) -> int:
-        return len(self.memory) - OFFSET
+        return self.length - OFFSET
+
+    @property
+    def memory(self) -> mmap.mmap:
+        assert self._memory is not None, 'take_memory() comes first'
+        return self._memory
+
+    def claim(self) -> bool:
+        """Lock one without a frame; False where it was taken away."""
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return os.fstat(self._file).st_nlink > 0
+        return False
+
+    def fill(self, frame: int, data: memoryview) -> None:
+        """Write a frame. Whoever reads before it is all there finds that there is none."""
+        self.memory[OFFSET : OFFSET + len(data)] = data
+        _HEAD.pack_into(self.memory, 0, frame)
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def empty(self) -> None:
+        """Nobody needs the frame in it."""
+        _HEAD.pack_into(self.memory, 0, _NO_FRAME)
+
+    def close(self) -> None:
+        """Let go of it, and of the file, which has been or is to be taken away by another."""
+        if self._memory is not None:
+            self._memory.close()
+        os.close(self._file)
+
+    def remove(self) -> None:
+        """Take it away."""
+        remove_block(self.path)
+        self.close()
 
 
 class FrameWriter:
@@ -71,34 +121,23 @@ class FrameWriter:
         self._used: dict[int, _Block] = {}  # by frame
         self._free: list[_Block] = []  # the one used last, which is likeliest in the cache, last
 
-    @property
-    def last(self) -> int:
-        """The number of the frame that was written last; 0 before the first."""
-        return self._frames
-
     def write(self, data: memoryview) -> tuple[int, str]:
         """Write a frame: (its number, the name of its block). Raises NoRoomError."""
         block = self._take(len(data))
         self._frames += 1
-        # Whoever reads meanwhile what was there before finds that it is gone.
-        _HEAD.pack_into(block.memory, 0, _NO_FRAME)
-        block.memory[OFFSET : OFFSET + len(data)] = data
-        block.frame = self._frames
-        _HEAD.pack_into(block.memory, 0, block.frame)
-        self._used[block.frame] = block
-        return block.frame, block.path.name
+        block.fill(self._frames, data)
+        self._used[self._frames] = block
+        return self._frames, block.path.name
 
     def release(self, frame: int) -> None:
         """Nobody needs a frame any more; which of them is for others to know."""
         block = self._used.pop(frame, None)
         if block is None:
             return
+        block.empty()
         self._free.append(block)
-        while len(self._free) > KEPT_FREE or self._size_free() > SHARE_KEPT_FREE * self._limit:
-            self._drop(self._free.pop(0))
-
-    def _size_free(self) -> int:
-        return sum(len(each.memory) for each in self._free)
+        while len(self._free) > KEPT_FREE:
+            self._free.pop(0).remove()
 
     def release_all_but(self, frames: set[int], last: int) -> None:
         """Of the frames up to the one with the number ``last`` nobody needs any others."""
@@ -107,43 +146,52 @@ class FrameWriter:
                 self.release(frame)
 
     def _take(self, size: int) -> _Block:
-        for index in range(len(self._free) - 1, -1, -1):
-            if size <= self._free[index].room:
-                return self._free.pop(index)
-        length = room_for(size)
-        while (used := size_of(self._folder)) + length > self._limit:
-            if not self._free:
-                raise NoRoomError(
-                    f'found {used / 1e6:.0f} MB of frames; allowed: {self._limit / 1e6:g} MB'
-                )
-            self._drop(self._free.pop(0))
-        return self._make(length)
+        """A block for a frame, locked."""
+        for block in [each for each in reversed(self._free) if size <= each.room]:
+            self._free.remove(block)
+            if block.claim():
+                return block
+            block.close()
+        return self._make(room_for(size))
 
     def _make(self, length: int) -> _Block:
         self._made += 1
-        path = self._folder / f'{self._prefix}{self._made}'
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            block = _Block(self._folder / f'{self._prefix}{self._made}', length)
         except OSError as error:
             raise NoRoomError(str(error)) from None
         try:
-            # Room for all of it, now: a page without would end whoever writes it, by SIGBUS.
-            os.posix_fallocate(file, 0, length)
-            return _Block(path, mmap.mmap(file, length))
-        except OSError as error:
-            path.unlink()
+            self._make_room(length)
+            block.take_memory()
+        except (OSError, NoRoomError) as error:
+            block.remove()
             raise NoRoomError(str(error)) from None
-        finally:
-            os.close(file)
+        return block
 
-    def _drop(self, block: _Block) -> None:
-        block.memory.close()
-        block.path.unlink(missing_ok=True)
+    def _make_room(self, length: int) -> None:
+        """Have blocks without a frame give way to one that is reserved. Raises NoRoomError.
+
+        What two reserve at once counts for both, so they never have too much together; and what one
+        of them takes away makes room for the other, too, a moment later.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while (used := size_of(self._folder)) > self._limit:
+            if self._free:
+                self._free.pop(0).remove()
+            elif _remove_a_free_one(self._folder):
+                continue
+            elif time.monotonic() < deadline:
+                time.sleep(PATIENCE / 10)
+            else:
+                raise NoRoomError(
+                    f'found {(used - length) / 1e6:.0f} MB of frames; '
+                    f'allowed: {self._limit / 1e6:g} MB'
+                )
 
     def close(self) -> None:
         """Take the blocks away that nobody needs; the others go when their last reader does."""
         while self._free:
-            self._drop(self._free.pop())
+            self._free.pop().remove()
 
 
 class FrameReader:
@@ -219,6 +267,49 @@ def size_of(folder: Path) -> int:
             with contextlib.suppress(FileNotFoundError):
                 total += file.stat().st_size
     return total
+
+
+def remove_block(path: Path) -> None:
+    """Take a block away that nobody needs; its memory goes at once, whoever has it mapped still."""
+    with contextlib.suppress(OSError, ValueError):  # it is gone, or has no length
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            with mmap.mmap(file, 0) as memory:
+                # Rather than to cut the file off, which would end who looks for a frame in it: he
+                # finds that there is none.
+                memory.madvise(mmap.MADV_REMOVE)
+        finally:
+            os.close(file)
+    path.unlink(missing_ok=True)
+
+
+def empty_block(path: Path, frame: int) -> None:
+    """Nobody needs a frame: its block may give way from now on, before its owner hears of it."""
+    with contextlib.suppress(OSError):
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            # Of an older frame it may be told late; and until its owner hears of it, no other one
+            # is written there.
+            if os.pread(file, _HEAD.size, 0) == _HEAD.pack(frame):
+                os.pwrite(file, _HEAD.pack(_NO_FRAME), 0)
+        finally:
+            os.close(file)
+
+
+def _remove_a_free_one(folder: Path) -> bool:
+    """Take away a block without a frame, unless its owner is about to write one; whether it did."""
+    for path in blocks_of(folder, ''):
+        with contextlib.suppress(OSError):  # locked, or gone
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                head = os.pread(file, _HEAD.size, 0)
+                if head == _HEAD.pack(_NO_FRAME) and os.fstat(file).st_nlink:
+                    remove_block(path)
+                    return True
+            finally:
+                os.close(file)
+    return False
 
 
 def blocks_of(folder: Path, prefix: str) -> Iterator[Path]:

@@ -8,13 +8,19 @@ gone, its producer is told, or, where that is dead, the block is taken away.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from worker_pipeline.runtime import frame_reference
-from worker_pipeline.runtime.frame_blocks import FrameReader, blocks_of, room_for
+from worker_pipeline.runtime.frame_blocks import (
+    FrameReader,
+    blocks_of,
+    empty_block,
+    remove_block,
+    room_for,
+)
 from worker_pipeline.runtime.frame_reference import decode, is_reference
 
 # The pid of who made a frame, and which of his it is.
@@ -43,6 +49,9 @@ class FrameKeeper:
         self.limit = limit
         self._count: dict[Key, int] = {}
         self._blocks: dict[Key, tuple[str, int]] = {}  # the block, and its size
+        # By block: how many of these frames are in it. In what an earlier manager has left, one
+        # that was released long ago may stand beside the one that came in its place.
+        self._frames_in: Counter[str] = Counter()
         # What a reference's end leads to, whichever thread it comes on, is done in `settle`.
         self._dropped: deque[Key] = deque()
         # By the pid of a producer that is connected: how it is told.
@@ -66,6 +75,7 @@ class FrameKeeper:
             self._count[key] = 0
             room = room_for(reference.size)
             self._blocks[key] = reference.block, room
+            self._frames_in[reference.block] += 1
             self.in_use += room
         self._count[key] += 1
         return kept
@@ -119,11 +129,16 @@ class FrameKeeper:
             del self._count[key]
             block, size = self._blocks.pop(key)
             self.in_use -= size
+            self._frames_in[block] -= 1
+            is_last = not self._frames_in[block]
+            if is_last:
+                del self._frames_in[block]
             producer, frame = key
             if producer in self._tell:
+                empty_block(self._folder / block, frame)
                 released.setdefault(producer, []).append(frame)
-            elif producer not in self._living:
-                (self._folder / block).unlink(missing_ok=True)
+            elif producer not in self._living and is_last:
+                remove_block(self._folder / block)
         for producer, frames in released.items():
             self._tell[producer](frames)
         return self.in_use < before
@@ -141,10 +156,9 @@ class FrameKeeper:
         """A producer is dead: its blocks go, but for those that are needed."""
         self._living.discard(pid)
         self._tell.pop(pid, None)
-        needed = {block for (producer, _), (block, _) in self._blocks.items() if producer == pid}
         for path in blocks_of(self._folder, f'{pid}.'):
-            if path.name not in needed:
-                path.unlink(missing_ok=True)
+            if path.name not in self._frames_in:
+                remove_block(path)
 
     def sweep(self, living: set[int]) -> None:
         """Take away what nobody needs of producers that are not among the living."""

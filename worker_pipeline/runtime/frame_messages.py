@@ -55,7 +55,7 @@ class FrameMessages:
         self._tell = tell
         self._told = False
         self._after = bytes_after(output_type)
-        # Releases come on whichever thread reads the line.
+        # Frames are released at once, by whoever reads the line: others may wait for their room.
         self._writing = threading.Lock()
         self._looking = threading.Lock()
         self._looked_at: list[tuple[bytes, weakref.ref[Any]]] = []
@@ -80,11 +80,6 @@ class FrameMessages:
         with self._looking:
             self._looked_at = [each for each in self._looked_at if each[1]() is not None]
             return [item for item, _ in self._looked_at]
-
-    @property
-    def last_frame(self) -> int:
-        """The number of the frame that was written last; 0 before the first."""
-        return self._writer.last if self._writer else 0
 
     def release(self, frames: list[int]) -> None:
         """Nobody needs these frames of ours any more. Any thread may call."""

@@ -26,6 +26,7 @@ class Legacy:
     payloads: dict[int, bytes] = attrs.field(factory=dict)  # by number, what workers have kept
     listeners: int = 0  # how many listened to its output from outside
     outside: list[bytes] = attrs.field(factory=list)  # messages that they may not have got
+    looks: dict[str, list[bytes]] = attrs.field(factory=dict)  # by slot: the frames it has kept
 
 
 def inherit(
@@ -47,7 +48,7 @@ def inherit(
         folder.forget_all()
         return None
     if not journal_kept and not any(
-        page.alive() or folder.held(page) for each in pages.values() for page in each
+        page.alive() or folder.held(page).items for each in pages.values() for page in each
     ):
         folder.forget_all()  # of another day
         return None
@@ -88,6 +89,7 @@ def _read_changes(recovered: journal.Recovered, stages: dict[str, Legacy]) -> No
     for name, book in recovered.snapshot.items():
         stages[name].outside = list(book['outside'])
         stages[name].listeners = book['listeners']
+        stages[name].looks = dict(book['looks'])
     for entry in recovered.entries:
         for stage, name, arguments in entry:
             legacy = stages.setdefault(stage, Legacy())
@@ -97,6 +99,8 @@ def _read_changes(recovered: journal.Recovered, stages: dict[str, Legacy]) -> No
                 legacy.outside.append(arguments[0])
             elif name == 'heard':
                 del legacy.outside[: arguments[0]]
+            elif name == 'looks':
+                legacy.looks[arguments[0]] = arguments[1]
             else:
                 legacy.changes.append((name, arguments))
 
@@ -109,7 +113,8 @@ def _sort(folder: PipelineFolder, legacy: Legacy, slot: str, found: list[VitalSi
             end(page)
             forget_page(page)
             continue
-        legacy.payloads.update(folder.held(page))
+        held = folder.held(page)
+        legacy.payloads.update(held.items)
         if not page.alive():
             if slot not in legacy.living:
                 legacy.in_work.setdefault(slot, signs.in_work)
@@ -119,3 +124,5 @@ def _sort(folder: PipelineFolder, legacy: Legacy, slot: str, found: list[VitalSi
             forget_page(page)
         else:
             legacy.living[slot] = page
+            if held.looks is not None:
+                legacy.looks[slot] = held.looks  # since it told its manager

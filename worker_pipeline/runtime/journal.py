@@ -26,7 +26,7 @@ from worker_pipeline.core.ledger import Record
 
 _LENGTH = struct.Struct('<I')
 # Bumped whenever what is written changes its meaning: an older journal is then not read.
-FORMAT = 1
+FORMAT = 2
 # What a journal may grow by before it begins anew, at least.
 ROOM = 8_000_000
 # After how long it is tried again to begin anew where there was no room for it, s.

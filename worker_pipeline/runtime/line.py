@@ -27,7 +27,7 @@ LOOKS_AT = 7  # the frames that it was given and has not let go of
 ITEM = 5
 REQUEST = 6  # of a lifecycle transition
 RELEASE = 8  # frames of its own that nobody needs any more
-NEEDED = 9  # those that somebody does, of all that it had made when it said hello
+NEEDED = 9  # those that somebody does, of all that it had answered with when it said hello
 
 _HEAD = struct.Struct('<IIQ')  # size of the body, kind, number
 # As plain numbers: to put two flags of an enum together takes longer than a call of the kernel.

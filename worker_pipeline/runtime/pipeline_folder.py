@@ -20,6 +20,7 @@ import stat
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from worker_pipeline.runtime.frame_blocks import SHARED_MEMORY
 from worker_pipeline.runtime.proc import start_of
@@ -47,6 +48,24 @@ def folder_of(namespace: str, domain: int) -> Path:
     base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
     name = namespace.strip('/').replace('/', '.') or '.root'
     return base / f'worker_pipeline_{os.getuid()}' / str(domain) / name
+
+
+class Held(NamedTuple):
+    """What a worker without a manager writes down, as nobody else has it."""
+
+    items: dict[int, bytes]  # by number, those that it holds
+    looks: list[bytes] | None  # the frames that it looks at; None: it has not written anything
+
+
+NOTHING_HELD = Held({}, None)
+
+
+def write_held(page: VitalSigns, held: Held) -> None:
+    """Write it down beside the worker's page. Raises OSError where there is no room."""
+    file = _held_file(page)
+    fresh = file.with_name(file.name + '.new')
+    fresh.write_bytes(marshal.dumps(tuple(held)))
+    fresh.replace(file)
 
 
 class PipelineFolder:
@@ -143,12 +162,12 @@ class PipelineFolder:
             found.setdefault((stage, slot), []).append(page)
         return found
 
-    def held(self, page: VitalSigns) -> dict[int, bytes]:
-        """What a worker has kept for us: the items that it held when its manager died."""
+    def held(self, page: VitalSigns) -> Held:
+        """What a worker has kept for us since its manager died."""
         try:
-            return dict(marshal.loads(_held_file(page).read_bytes()))
+            return Held(*marshal.loads(_held_file(page).read_bytes()))
         except OSError:
-            return {}
+            return NOTHING_HELD
 
     def note_helper(self, pid: int) -> None:
         """Note a process that may outlive this manager: a fork server lives with its children."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import array
 import gc
+import os
 import stat
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +27,7 @@ from worker_pipeline.runtime.frame_blocks import (
     FrameReader,
     FrameWriter,
     NoRoomError,
+    remove_block,
     room_for,
     size_of,
 )
@@ -187,6 +190,72 @@ def test_the_limit_holds_for_all_producers_together(tmp_path, writer):
     writer.write(half)
 
 
+def test_what_nobody_needs_gives_way_whosever_it_is(tmp_path, writer):
+    """A producer that has nothing to do holds up nobody; what is needed is left alone."""
+    half = memoryview(bytes(LIMIT // 2 - OFFSET))
+    other = FrameWriter(tmp_path, '8.', LIMIT)
+    needed, block = other.write(half)
+    free, taken = other.write(half)
+    other.release(free)
+    ours, _ = writer.write(half)
+    assert {each.name for each in tmp_path.iterdir()} == {block, '7.1'}
+    with pytest.raises(NoRoomError):
+        other.write(half)
+    writer.release(ours)
+    number, fresh = other.write(half)
+    assert (fresh == taken, number > needed) == (False, True)
+    other.close()
+
+
+def test_a_block_that_is_about_to_be_written_does_not_give_way(tmp_path, writer):
+    """Its owner holds it; and when he is dead it gives way."""
+    all_there_is = memoryview(bytes(LIMIT - OFFSET))
+    other = FrameWriter(tmp_path, '8.', LIMIT)
+    number, _ = other.write(all_there_is)
+    other.release(number)
+    assert other._free[0].claim()
+    with pytest.raises(NoRoomError):
+        writer.write(all_there_is)
+    other._free.pop().close()
+    writer.write(all_there_is)
+
+
+def test_two_that_make_blocks_at_once_do_not_have_too_much_together(tmp_path, writer, monkeypatch):
+    """Room is reserved before it is taken."""
+    most = memoryview(bytes(LIMIT * 2 // 3))
+    other = FrameWriter(tmp_path, '8.', LIMIT)
+    allocate, told = os.posix_fallocate, []
+
+    def meanwhile(file, offset, length):
+        monkeypatch.setattr(os, 'posix_fallocate', allocate)
+        with pytest.raises(NoRoomError):
+            other.write(most)
+        told.append(length)
+        allocate(file, offset, length)
+
+    monkeypatch.setattr(os, 'posix_fallocate', meanwhile)
+    writer.write(most)
+    assert told
+    assert size_of(tmp_path) <= LIMIT
+
+
+def test_memory_is_given_back_though_somebody_has_it_mapped():
+    """Who looks for the frame later finds that it is gone."""
+    with tempfile.TemporaryDirectory(dir='/dev/shm') as folder:
+        path = Path(folder)
+        reader = FrameReader(path)
+        number, block = FrameWriter(path, '7.', LIMIT).write(memoryview(frame(1)))
+        reader.read(block, number, 100_000)
+        with (path / block).open('rb') as file:
+            assert os.fstat(file.fileno()).st_blocks * 512 >= 100_000
+            remove_block(path / block)
+            assert os.fstat(file.fileno()).st_blocks == 0
+        with pytest.raises(FrameGoneError):
+            reader.read(block, number, 100_000)
+        remove_block(path / block)
+        reader.close()
+
+
 def test_few_free_blocks_are_kept(tmp_path, writer):
     """What a burst took is given back."""
     numbers = [writer.write(memoryview(frame(1)))[0] for _ in range(12)]
@@ -231,6 +300,27 @@ def test_a_frame_is_released_when_the_last_reference_to_it_is_gone(tmp_path):
     assert keeper.in_use == 0
 
 
+def test_a_released_frame_gives_way_before_its_owner_hears_of_it(tmp_path, writer):
+    """He may be busy; and an older frame's end is none of the one that is there now."""
+    all_there_is = memoryview(bytes(LIMIT - OFFSET))
+    keeper, other = FrameKeeper(tmp_path, LIMIT), FrameWriter(tmp_path, '8.', LIMIT)
+    keeper.joined(8, lambda _: None)
+    for number in (1, 2):
+        assert other.write(all_there_is) == (number, '8.1')
+        keeper.keep(reference_to(1, '8.1'))
+        keeper.settle()
+        if number == 1:
+            other.release(1)
+    with pytest.raises(NoRoomError):
+        writer.write(all_there_is)
+    keeper.keep(reference_to(2, '8.1'))
+    keeper.settle()
+    writer.write(all_there_is)
+    other.release(2)
+    with pytest.raises(NoRoomError):
+        other.write(all_there_is)
+
+
 def test_an_ordinary_payload_is_what_it_was(tmp_path):
     """It has no frame."""
     payload = serialize_message(PointStamped())
@@ -250,6 +340,20 @@ def test_a_dead_producers_blocks_stay_as_long_as_they_are_needed(tmp_path):
     del kept
     keeper.settle()
     assert {each.name for each in tmp_path.iterdir()} == {'8.1'}
+
+
+def test_a_dead_producers_block_stays_for_the_frame_that_is_in_it_now(tmp_path):
+    """A journal tells of all that were ever in it; it goes with the last that is needed."""
+    (tmp_path / '7.1').touch()
+    keeper = FrameKeeper(tmp_path, LIMIT)
+    ledger = [keeper.keep(reference_to(number, '7.1')) for number in (1, 2, 3)]
+    keeper.sweep(set())
+    del ledger[:2]
+    keeper.settle()
+    assert (tmp_path / '7.1').exists()
+    ledger.clear()
+    keeper.settle()
+    assert not (tmp_path / '7.1').exists()
 
 
 def test_another_manager_knows_what_is_needed_and_sweeps_the_rest(tmp_path):

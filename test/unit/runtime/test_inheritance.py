@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import signal
 from typing import Any
@@ -14,11 +13,11 @@ from support.children import sleeper
 from worker_pipeline.runtime import pipeline_folder
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
 from worker_pipeline.runtime.journal import Journal
-from worker_pipeline.runtime.pipeline_folder import PipelineFolder
+from worker_pipeline.runtime.pipeline_folder import Held, PipelineFolder, write_held
 from worker_pipeline.runtime.proc import start_of
 from worker_pipeline.runtime.vital_signs import VitalSigns
 
-BOOK = {'ledger': {}, 'source': {}, 'handed': [], 'listeners': 0, 'outside': []}
+BOOK = {'ledger': {}, 'source': {}, 'handed': [], 'looks': {}, 'listeners': 0, 'outside': []}
 PID, STARTED = 2, 3  # fields of a page
 
 
@@ -48,7 +47,7 @@ class Estate:
         if in_work:
             page.begin(in_work)
         if held is not None:
-            page.path.with_name(page.path.name + '.held').write_bytes(marshal.dumps(held))
+            write_held(page, Held(held, [b'a frame']))
         return page
 
     def dead(self, stage: str, slot: str, in_work: int = 0, held: Any = None) -> VitalSigns:
@@ -156,6 +155,23 @@ def test_what_workers_kept_is_found_whether_they_live_or_not(estate):
     left = estate.inherited(journal_kept=False)
     assert left['a'].payloads == {1: b'one', 2: b'two', 3: b'three'}
     assert left['b'].payloads == {3: b'another three'}
+
+
+def test_which_frames_workers_look_at_is_what_they_told_last(estate):
+    """The journal tells what their manager knew; they, what they looked at after its death."""
+    estate.write_journal(
+        {'a': BOOK | {'looks': {'worker_0': [b'old'], 'worker_1': [b'old'], 'worker_2': [b'old']}}},
+        [('a', 'looks', ('worker_1', [b'new']))],
+        [('a', 'looks', ('worker_2', []))],
+    )
+    estate.living('a', 'worker_0')
+    estate.living('a', 'worker_1')
+    estate.living('a', 'worker_2', held={})
+    assert estate.inherited()['a'].looks == {
+        'worker_0': [b'old'],
+        'worker_1': [b'new'],
+        'worker_2': [b'a frame'],
+    }
 
 
 def test_of_two_that_live_in_one_slot_the_youngest_stays(estate):

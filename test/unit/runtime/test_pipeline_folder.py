@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import signal
 import stat
@@ -17,10 +16,12 @@ from support.children import child, sleeper
 from worker_pipeline.runtime import pipeline_folder
 from worker_pipeline.runtime.pipeline_folder import (
     AlreadyRunningError,
+    Held,
     PipelineFolder,
     folder_of,
     forget_page,
     manager_of,
+    write_held,
 )
 from worker_pipeline.runtime.proc import start_of
 from worker_pipeline.testing import wait_for
@@ -382,12 +383,12 @@ def test_what_a_worker_has_kept_is_found_with_its_page_and_goes_with_it():
     """A file half written does not count."""
     with taken() as folder:
         page = folder.new_page('a', 'w', 1)
-        assert folder.held(page) == {}
+        assert folder.held(page) == ({}, None)
         held = page.path.with_name(page.path.name + '.held')
         held.with_name(held.name + '.new').write_bytes(b'half')
-        assert folder.held(page) == {}
-        held.write_bytes(marshal.dumps({5: b'five', 6: b'six'}))
-        assert folder.held(page) == {5: b'five', 6: b'six'}
+        assert folder.held(page) == ({}, None)
+        write_held(page, Held({5: b'five', 6: b'six'}, [b'a frame']))
+        assert folder.held(page) == ({5: b'five', 6: b'six'}, [b'a frame'])
         assert list(folder.pages()) == [('a', 'w')]
         forget_page(page)
         assert folder.pages() == {}
