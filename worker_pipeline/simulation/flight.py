@@ -3,7 +3,8 @@
 A reference point moves along straight lanes joined by half circles, slower in the turns. A vehicle
 cannot follow its corners, so the flight is that motion smoothed over time. The attitude follows
 from the thrust needed to accelerate and against the drag, as for any multirotor, plus some sway;
-the nose follows the track.
+the nose follows the track. Wind is leaned into; gusts come quicker than the position is held, so
+that they also push the vehicle off its track, and it comes back.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ GRAVITY = 9.80665  # m/s^2
 _STEP = 0.01
 # Straight flight before and after the survey, s: it only serves the smoothing.
 _LEAD = 3.0
+# How stiffly the position is held, rad/s: the frequency of its control.
+_HOLDING = 1.0
+# Shorter whirls of the air do not move the vehicle, s.
+_WHIRL = 0.3
 
 
 @attrs.frozen
@@ -50,6 +55,9 @@ class SurveyPlan:
     drag: float = 0.1  # 1/s, deceleration per speed
     sway: float = 0.03  # rad, at most, of roll and of pitch each
     heave: float = 1.0  # m, at most
+    wind: tuple[float, float] = (0.0, 0.0)  # m/s, towards east and north, on average
+    gusts: float = 0.0  # m/s, standard deviation of the wind, east and north each
+    gust_time: float = 3.0  # s, how long a gust is remembered
 
 
 @attrs.frozen(eq=False)
@@ -85,7 +93,11 @@ class SimulatedFlight:
                 self.plan.altitude + self.plan.heave * heave,
             ]
         )
+        wind = np.zeros_like(self._position)
+        wind[:, :2] = np.asarray(self.plan.wind) + _gusts(random, len(times), self.plan)
+        self._position[:, :2] += _pushed(wind[:, :2] - np.asarray(self.plan.wind), self.plan.drag)
         self._velocity = np.gradient(self._position, _STEP, axis=0)
+        self._airspeed = self._velocity - wind
         self._acceleration = np.gradient(self._velocity, _STEP, axis=0)
 
     def state(self, time: float) -> FlightState:
@@ -113,7 +125,7 @@ class SimulatedFlight:
     def _orientation(self, sample: int) -> Vector:
         velocity = self._velocity[sample]
         # The rotors push along the body's z: against gravity and drag, and to accelerate.
-        thrust = self._acceleration[sample] + self.plan.drag * velocity
+        thrust = self._acceleration[sample] + self.plan.drag * self._airspeed[sample]
         up = normalized(thrust + np.array([0.0, 0.0, GRAVITY]))
         left = normalized(np.cross(up, [velocity[0], velocity[1], 0.0]))
         level = quaternion_from_matrix(np.column_stack([np.cross(left, up), left, up]))
@@ -184,6 +196,34 @@ def _swing(random: np.random.Generator, times: npt.NDArray[np.floating[Any]]) ->
     waves = np.sin(2 * math.pi * np.outer(times, frequencies) + phases)
     swing: Vector = waves @ weights
     return swing
+
+
+def _gusts(random: np.random.Generator, count: int, plan: SurveyPlan) -> Vector:
+    """The wind's deviation from its average (count, 2), m/s: a Gauss-Markov process, smoothed."""
+    if plan.gusts == 0.0:
+        return np.zeros((count, 2))
+    kept = math.exp(-_STEP / plan.gust_time)
+    steps = random.normal(size=(count, 2)) * plan.gusts * math.sqrt(1 - kept**2)
+    gusts = np.empty((count, 2))
+    last = random.normal(size=2) * plan.gusts
+    for sample, step in enumerate(steps):
+        last = kept * last + step
+        gusts[sample] = last
+    # The vehicle is not tossed about a hundred times a second: it is larger than a whirl.
+    return np.column_stack([_smoothed(gusts[:, axis], _WHIRL) for axis in (0, 1)])
+
+
+def _pushed(gusts: Vector, drag: float) -> Vector:
+    """How far gusts (N, 2), m/s, push the vehicle off (N, 2), m, while its position is held."""
+    pushed = np.zeros_like(gusts)
+    if not gusts.any():
+        return pushed
+    offset, speed = np.zeros(2), np.zeros(2)
+    for sample, gust in enumerate(gusts):
+        speed = speed + (drag * gust - _HOLDING**2 * offset - 1.6 * _HOLDING * speed) * _STEP
+        offset = offset + speed * _STEP
+        pushed[sample] = offset
+    return pushed
 
 
 def _between(samples: Vector, before: int, fraction: float) -> Vector:

@@ -38,3 +38,23 @@ def test_the_flight_ends():
     stage.process(tick(3.0))
     with pytest.raises(EndOfStream):
         stage.process(tick(3.05))
+
+
+def test_measured_with_noise_it_says_how_well():
+    """And is off by about as much; without, it is exact."""
+    exact, noisy = ready(FlightInterface()), ready(FlightInterface(), {'noise': True})
+    off = []
+    for time in range(0, 50, 5):
+        truth = SimulatedFlight().state(time).pose.position
+        off.append(pose_of(noisy.process(tick(time))).position - truth)
+        np.testing.assert_array_equal(pose_of(exact.process(tick(time))).position, truth)
+    assert 0.1 < np.std(off) < 3.0
+    covariance = np.reshape(noisy.process(tick(5.0)).pose.covariance, (6, 6))
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)[:3]), [0.8, 0.8, 1.5], rtol=0.01)
+
+
+def test_home_is_told_once():
+    stage = ready(FlightInterface(), {'home_latitude': 12.5})
+    for time in (0.0, 1.0):
+        stage.process(tick(time))
+    assert [each.latitude for each in stage.topic['home'].messages] == [12.5]

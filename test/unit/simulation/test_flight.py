@@ -78,3 +78,31 @@ def test_the_track_is_where_it_was():
     track = FLIGHT.track(step=1.0)
     assert len(track) == int(FLIGHT.duration) + 1
     np.testing.assert_allclose(track[7], FLIGHT.state(7.0).pose.position, atol=1e-3)
+
+
+def test_wind_is_leaned_into():
+    """From the west: on the same track, as the position is held; the tilt is what holds it."""
+    still = SimulatedFlight(plan=SurveyPlan(sway=0.0, heave=0.0))
+    windy = SimulatedFlight(plan=SurveyPlan(sway=0.0, heave=0.0, wind=(5.0, 0.0)))
+    leaned = []
+    for time in (3.0, 9.0):
+        calm, blown = still.state(time).pose, windy.state(time).pose
+        np.testing.assert_array_equal(blown.position, calm.position)
+        up = [rotation_matrix(each.orientation)[:, 2] for each in (calm, blown)]
+        leaned.append(np.degrees(up[1][0] - up[0][0]))
+    # The drag of 5 m/s against gravity: 0.5 / 9.8 of a radian, towards where it comes from.
+    np.testing.assert_allclose(leaned, -2.9, atol=0.2)
+
+
+def test_gusts_push_it_off_and_it_comes_back():
+    """By decimetres; smoothly; and as the seed says."""
+    plan = SurveyPlan(wind=(4.0, 2.0), gusts=1.5)
+    gusty, again = SimulatedFlight(plan=plan), SimulatedFlight(plan=plan)
+    np.testing.assert_array_equal(gusty.track(), again.track())
+    off = (gusty.track(0.1) - FLIGHT.track(0.1))[:, :2]
+    assert 0.05 < np.abs(off).max() < 1.0
+    assert np.abs(off.mean(axis=0)).max() < 0.1
+    states = [gusty.state(time) for time in TIMES]
+    assert max(np.linalg.norm(state.angular_velocity) for state in states) < np.radians(60)
+    other = SimulatedFlight(seed=2, plan=plan)
+    assert (other.track()[:, :2] != gusty.track()[:, :2]).any()

@@ -1,0 +1,42 @@
+"""Simulated vehicles on real links, as processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from support.managing import python_path
+from worker_pipeline.simulation.autopilot import SECONDS
+
+
+def free_port(kind: int = socket.SOCK_DGRAM) -> int:
+    """A port of this machine that nobody uses now."""
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(('127.0.0.1', 0))
+        return int(taken.getsockname()[1])
+
+
+@contextlib.contextmanager
+def vehicle_process(address: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A vehicle as one starts it by hand, without noise; and when its flight began, ns."""
+    command = [sys.executable, '-m', 'worker_pipeline.simulation.vehicle', '--connection', address]
+    process = subprocess.Popen(
+        [*command, '--noise', '0', *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {'PYTHONPATH': python_path()},
+    )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        begins = re.search(r'begins at ([0-9.]+)', said)
+        assert begins is not None, said
+        yield process, round(float(begins[1]) * SECONDS)
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,211 @@
+"""States of the vehicle out of its messages."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pymap3d
+import pytest
+from pymavlink.dialects.v20 import common
+from support.autopilots import ASSUMED
+
+from worker_pipeline.airside.geometry import rotation_matrix
+from worker_pipeline.airside.mavlink.telemetry import GeoPoint, Telemetry, UnusableError
+
+LEVEL_TO_EAST = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # w x y z
+ORIGIN = (449593660, -1106386504, 2000_000)
+NOT_KNOWN = 21 * [math.nan]
+
+
+def attitude(ms, q=LEVEL_TO_EAST, rates=(0.1, 0.2, 0.3)):
+    return common.MAVLink_attitude_quaternion_message(ms, *q, *rates)
+
+
+def local(ms, place=(10.0, 20.0, -30.0), velocity=(1.0, 2.0, -3.0)):
+    return common.MAVLink_local_position_ned_message(ms, *place, *velocity)
+
+
+def odometry(usec, frame=1, child=12, covariance=NOT_KNOWN, quality=100, **fields):
+    message = common.MAVLink_odometry_message(
+        usec, frame, child, 10, 20, -30, LEVEL_TO_EAST, 1, 2, -3, 0.1, 0.2, 0.3,
+        covariance, covariance, 0, 0, quality,
+    )  # fmt: skip
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+def taken(telemetry, *messages):
+    """What the last of them makes known."""
+    result = None
+    for message in messages:
+        telemetry.learn(message)
+        time = telemetry.time_of(message)
+        result = None if time is None else telemetry.take(message, time)
+    return result
+
+
+def test_a_position_is_moved_on_to_the_attitudes_time():
+    """By its velocity, forwards and backwards."""
+    for ms, ahead in ((1040, 0.04), (980, -0.02)):
+        found = taken(Telemetry(ASSUMED), local(1000), attitude(ms))
+        assert found.time == ms * 1000
+        expected = [20 + 2 * ahead, 10 + 1 * ahead, 30 + 3 * ahead]
+        np.testing.assert_allclose(found.state.pose.position, expected)
+        # The nose is to the east: forward is east, left is north.
+        np.testing.assert_allclose(found.state.velocity, [2.0, 1.0, 3.0], atol=1e-12)
+        np.testing.assert_allclose(found.state.angular_velocity, [0.1, -0.2, -0.3])
+
+
+def test_what_is_moved_on_is_known_less_well():
+    here = taken(Telemetry(ASSUMED), local(1000), attitude(1000)).state.uncertainty
+    np.testing.assert_allclose(here.position, ASSUMED.position)
+    later = taken(Telemetry(ASSUMED), local(1000), attitude(1400)).state.uncertainty
+    expected = 1.0 + (0.1 * 0.4) ** 2 + (1.5 * 0.4**2 / 2) ** 2
+    np.testing.assert_allclose(np.diag(later.position), expected)
+
+
+def test_there_is_no_state_without_both():
+    assert taken(Telemetry(ASSUMED), attitude(1000)) is None
+    assert taken(Telemetry(ASSUMED), local(1000)) is None
+    with pytest.raises(UnusableError, match='attitude_without_position'):
+        taken(Telemetry(ASSUMED, max_position_age=0.5), local(1000), attitude(1501))
+
+
+def test_angles_do_where_there_is_no_quaternion():
+    telemetry = Telemetry(ASSUMED)
+    angles = common.MAVLink_attitude_message(1000, 0.1, 0.2, math.pi / 2, 0.1, 0.2, 0.3)
+    found = taken(telemetry, local(1000), angles)
+    nose = rotation_matrix(found.state.pose.orientation) @ [1, 0, 0]
+    np.testing.assert_allclose(nose, [math.cos(0.2), 0, math.sin(0.2)], atol=1e-6)
+    taken(telemetry, attitude(1020))
+    angles.time_boot_ms = 1040
+    assert taken(telemetry, angles) is None
+    angles.time_boot_ms = 2041
+    assert taken(telemetry, local(2041), angles) is not None
+
+
+def test_odometry_tells_all_at_once():
+    found = taken(Telemetry(ASSUMED), odometry(1_000_500))
+    assert found.time == 1_000_500
+    np.testing.assert_allclose(found.state.pose.position, [20, 10, 30])
+    np.testing.assert_allclose(found.state.velocity, [1, -2, 3])
+    np.testing.assert_allclose(found.state.uncertainty.position, ASSUMED.position)
+
+
+def test_odometry_with_its_velocity_in_the_world():
+    found = taken(Telemetry(ASSUMED), odometry(1_000_500, child=1))
+    np.testing.assert_allclose(found.state.velocity, [2.0, 1.0, 3.0], atol=1e-12)
+
+
+def test_odometry_with_its_covariance():
+    """North, east, down, roll, pitch and yaw have 1 to 6, with north and east bound by 0.5."""
+    whole = np.diag(np.arange(1.0, 7.0))
+    whole[0, 1] = 0.5
+    triangle = whole[np.triu_indices(6)].tolist()
+    found = taken(Telemetry(ASSUMED), odometry(1_000_500, covariance=triangle)).state.uncertainty
+    np.testing.assert_array_equal(found.position, [[2, 0.5, 0], [0.5, 1, 0], [0, 0, 3]])
+    np.testing.assert_array_equal(found.attitude, np.diag([4, 5, 6]))
+    np.testing.assert_array_equal(found.velocity, [[1, -0.5, 0], [-0.5, 2, 0], [0, 0, 3]])
+
+
+@pytest.mark.parametrize('number', [0.0, math.nan, math.inf, -1.0])
+def test_a_covariance_that_is_none_is_not_believed(number):
+    found = taken(Telemetry(ASSUMED), odometry(1_000_500, covariance=21 * [number]))
+    np.testing.assert_array_equal(found.state.uncertainty.position, ASSUMED.position)
+    np.testing.assert_array_equal(found.state.uncertainty.attitude, ASSUMED.attitude)
+
+
+def test_odometry_is_preferred_as_long_as_it_comes():
+    telemetry = Telemetry(ASSUMED)
+    assert taken(telemetry, odometry(1_000_000)) is not None
+    assert taken(telemetry, local(1500), attitude(1500)) is None
+    assert telemetry.source == 'ODOMETRY'
+    assert taken(telemetry, local(2001), attitude(2001)) is not None
+    assert telemetry.source == 'LOCAL_POSITION_NED'
+
+
+def test_only_what_was_chosen_is_used():
+    telemetry = Telemetry(ASSUMED, 'LOCAL_POSITION_NED')
+    assert taken(telemetry, odometry(1_000_000)) is None
+    assert taken(telemetry, local(1000), attitude(1000)) is not None
+
+
+def test_a_global_position_is_placed_about_the_origin():
+    """Or about home, until the origin is told."""
+    latitude, longitude, altitude = pymap3d.enu2geodetic(
+        30.0, -40.0, 50.0, ORIGIN[0] / 1e7, ORIGIN[1] / 1e7, ORIGIN[2] / 1e3
+    )
+    message = common.MAVLink_global_position_int_message(
+        1000,
+        round(latitude * 1e7),
+        round(longitude * 1e7),
+        round(altitude * 1e3),
+        0,
+        100,
+        200,
+        -300,
+        0,
+    )
+    home = common.MAVLink_home_position_message(*ORIGIN, 0, 0, 0, (1, 0, 0, 0), 0, 0, 0, 1_000_000)
+    origin = common.MAVLink_gps_global_origin_message(*ORIGIN, 1_000_000)
+    for known in (home, origin):
+        telemetry = Telemetry(ASSUMED)
+        assert taken(telemetry, message, attitude(1000)) is None
+        found = taken(telemetry, known, message, attitude(1100))
+        np.testing.assert_allclose(found.state.pose.position, [30.2, -39.9, 50.3], atol=0.02)
+    assert telemetry.home is None
+
+
+def test_home_is_kept():
+    telemetry = Telemetry(ASSUMED)
+    home = common.MAVLink_home_position_message(*ORIGIN, 0, 0, 0, (1, 0, 0, 0), 0, 0, 0)
+    telemetry.learn(home)
+    telemetry.forget()
+    assert telemetry.home == GeoPoint(44.959366, -110.6386504, 2000.0)
+    home.latitude = 900_000_001
+    with pytest.raises(UnusableError, match='no_place_on_earth'):
+        telemetry.learn(home)
+
+
+def test_times_since_1970_are_told_by_the_vehicles_own_date():
+    telemetry = Telemetry(ASSUMED)
+    message = odometry(1_700_000_000_250_000)
+    assert telemetry.time_of(message) is None
+    telemetry.learn(common.MAVLink_system_time_message(1_700_000_000_000_000, 5000))
+    assert telemetry.time_of(message) == 5_250_000
+
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_makes_nothing_known(bad):
+    """Whichever field it is in; what was known before stays."""
+    telemetry = Telemetry(ASSUMED)
+    taken(telemetry, local(1000))
+    messages = [
+        *(local(1020, place=p) for p in ((bad, 0, 0), (0, bad, 0), (0, 0, bad))),
+        *(local(1020, velocity=v) for v in ((bad, 0, 0), (0, bad, 0), (0, 0, bad))),
+        *(attitude(1020, q=q) for q in ((bad, 0, 0, 0), (0, 0, 0, bad), (0, 0, 0, 0))),
+        attitude(1020, rates=(0, bad, 0)),
+        *(odometry(1_020_000, **{name: bad}) for name in ('x', 'z', 'vy', 'yawspeed')),
+        odometry(1_020_000, q=(0, 0, 0, 0)),
+        common.MAVLink_attitude_message(1020, bad, 0, 0, 0, 0, 0),
+    ]
+    for message in messages:
+        with pytest.raises(UnusableError, match='not_finite'):
+            taken(telemetry, message)
+    found = taken(telemetry, attitude(1030))
+    np.testing.assert_allclose(found.state.pose.position, [20.06, 10.03, 30.09])
+
+
+@pytest.mark.parametrize(
+    ('fields', 'why'),
+    [
+        ({'frame': 20}, 'frames_not_known'),
+        ({'child': 0}, 'frames_not_known'),
+        ({'quality': -1}, 'odometry_failed'),
+    ],
+)
+def test_odometry_that_cannot_be_used(fields, why):
+    with pytest.raises(UnusableError, match=why):
+        taken(Telemetry(ASSUMED), odometry(1_000_000, **fields))

@@ -1,0 +1,26 @@
+"""Addresses of MAVLink links, as pymavlink writes them."""
+
+from __future__ import annotations
+
+import re
+
+ALLOWED = (
+    'udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT, tcpin:HOST:PORT, '
+    'or a serial device such as /dev/ttyACM0 or /dev/ttyAMA0,921600'
+)
+
+_NETWORK = re.compile(r'(udpin|udpout|tcp|tcpin):([^:/\s]+):(\d{1,5})')
+_SERIAL = re.compile(r'/[^,\s]+(,[1-9]\d{2,7})?')
+
+
+def check_address(address: str) -> str:
+    """Return an address. Raises ValueError where it is of no kind that is allowed.
+
+    pymavlink takes more: log files, and programs to be run.
+    """
+    network = _NETWORK.fullmatch(address)
+    if network is not None and 0 < int(network[3]) < 65536:
+        return address
+    if _SERIAL.fullmatch(address):
+        return address
+    raise ValueError(f'address: found {address!r}; allowed: {ALLOWED}')
