@@ -25,7 +25,7 @@ DETECTION = np.dtype(
 )
 
 # Placed on the ground. x y z: m, ENU (float32 is a tenth of a millimetre at a kilometre);
-# latitude longitude: degrees, WGS 84.
+# latitude longitude: degrees, WGS 84; var_east var_north cov_east_north: m^2, of the location.
 LOCATION = np.dtype(
     [
         ('x', 'f4'),
@@ -35,9 +35,12 @@ LOCATION = np.dtype(
         ('latitude', 'f8'),
         ('longitude', 'f8'),
         ('confidence', 'f4'),
+        ('var_east', 'f4'),
+        ('var_north', 'f4'),
+        ('cov_east_north', 'f4'),
     ]
 )
 
-# Gathered from many locations. variance: m^2, of one sighting about the estimate, the mean of
-# east and north; count: sightings.
+# Gathered from many locations. The covariance is that of the estimate; variance: m^2, of one
+# sighting about the estimate, the mean of east and north; count: sightings.
 TARGET = np.dtype([*LOCATION.descr, ('variance', 'f4'), ('count', 'u4')])
