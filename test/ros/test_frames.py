@@ -6,12 +6,13 @@ import contextlib
 import os
 import signal
 
+import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from support.frames import HEIGHT, WIDTH, checksum
 
-from worker_pipeline.airside.image import from_message
+from worker_pipeline.airside.image import from_message, to_message
 from worker_pipeline.testing import wait_for
 
 FRAMES = 100
@@ -124,6 +125,29 @@ def test_a_listener_outside_is_given_the_whole_image(start, observer):
     for image in images[:5]:
         assert (image.height, image.width) == (HEIGHT, WIDTH)
         assert str(checksum(from_message(image))) == image.header.frame_id
+
+
+def test_an_image_from_outside_is_an_item_as_any(start, observer):
+    """A camera driver's comes by DDS, whole; what a stage makes of it goes by reference."""
+    stages = {
+        'pass': {'plugin': 'support.frames:Pass', 'input': '/camera/image'},
+        'check': {'plugin': 'support.frames:Check', 'input': 'pass', 'overflow': 'block'},
+    }
+    manager = start({'stages': list(stages), **stages})
+    answers = observer.collect('check/output')
+    feed = observer.feeder('/camera/image', Image)
+    observer.wait_until_active('pass', 1)
+    observer.wait_until_active('check', 1)
+    noise = np.random.default_rng(1)
+    for number in range(1, 11):
+        pixels = noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+        message = to_message(pixels, str(checksum(pixels)))
+        message.header.stamp.sec = number
+        feed.publish(message)
+        wait_for(lambda number=number: len(answers) == number, 'its answer', seen=manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
+    assert blocks(manager)
+    assert observer.count('pass', 'by_socket') == 0
 
 
 @pytest.mark.parametrize('frame_memory', [0.0, 0.3], ids=['none', 'too little'])

@@ -29,6 +29,7 @@ from worker_pipeline.nodes.spares import Spares
 from worker_pipeline.nodes.stage import StageNode
 from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.runtime import dds
+from worker_pipeline.runtime.frame_blocks import allowance
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
 from worker_pipeline.runtime.journal import Journal, Outbox
@@ -140,7 +141,13 @@ class ManagerNode(ManagedNode):
             folder.note_helper(pid)
         journal = Journal(folder.journal, folder.run, payloads=config.journal)
         outbox = self._outbox = Outbox(journal, self._complain_of_journal)
-        frames = self._frames = FrameKeeper(folder.frames, int(config.frame_memory * 1e6))
+        allowed, why = allowance(folder.frames, int(config.frame_memory * 1e6))
+        if why and config.frame_memory:
+            self.get_logger().warning(
+                f'frame_memory: found {config.frame_memory:g} MB; allowed here: '
+                f'{allowed / 1e6:.0f} MB, {why}'
+            )
+        frames = self._frames = FrameKeeper(folder.frames, allowed)
         outbox.settle = self._settle_frames
         self._quarantine = Quarantine(
             self._quarantine_publisher,

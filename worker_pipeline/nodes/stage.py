@@ -103,7 +103,7 @@ class StageNode(ManagedNode):
         input_type = message_types.class_of(self.plugin.input_type)
         output_type = message_types.class_of(self.plugin.output_type)
         has_bytes = frame_reference.bytes_after(output_type) is not None
-        self._makes_frames = has_bytes and self._around.pipeline.frame_memory > 0
+        self._makes_frames = has_bytes and self._around.frames.limit > 0
         self._make_outlet(output_type)
         legacy, self._legacy = self._legacy, None
         if legacy is not None:
@@ -382,7 +382,7 @@ class StageNode(ManagedNode):
         Whoever takes frames does not wait for room: what it takes is what there is no room for.
         Those who make the first of them wait, and leave room for those who make more of them.
         """
-        frames, limit = self._around.frames, self._around.pipeline.frame_memory * 1e6
+        frames, limit = self._around.frames, self._around.frames.limit
         wanted = (self.ledger.in_flight + 1) * self._frame_size + self._frames_downstream()
         while frames.needed + wanted > limit > 0:
             dropped = [

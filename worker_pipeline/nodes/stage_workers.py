@@ -156,7 +156,7 @@ class StageWorkers:
             state=str(self.state_of(slot)) if plugin.remembers else '',
             lock=str(around.folder.lock_file),
             frames=str(around.folder.frames),
-            frame_memory=int(around.pipeline.frame_memory * 1e6),
+            frame_memory=around.frames.limit,
             keep_held=not around.outbox.journal.payloads,
         )
 

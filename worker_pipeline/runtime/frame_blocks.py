@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import shutil
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+SHARED_MEMORY = Path('/dev/shm')
 # The number of the frame, padded so that the bytes begin where vector instructions like them to.
 _HEAD = struct.Struct('<Q')
 OFFSET = 64
@@ -188,6 +190,20 @@ class FrameReader:
             with contextlib.suppress(BufferError):
                 self._mapped[name].close()
                 del self._mapped[name]
+
+
+def allowance(folder: Path, wanted: int) -> tuple[int, str]:
+    """How many bytes of ``wanted`` frames may have in a folder, and why not all; '' where all.
+
+    No more than half of a small memory: others need some, too. None at all where the folder is not
+    in memory: a disk would be written without end.
+    """
+    if not folder.is_relative_to(SHARED_MEMORY):
+        return 0, f'as {SHARED_MEMORY} cannot be written to; frames go by sockets'
+    total = shutil.disk_usage(folder).total
+    if wanted <= total // 2:
+        return wanted, ''
+    return total // 2, f'half of the {total / 1e6:.0f} MB that {SHARED_MEMORY} has'
 
 
 def room_for(size: int) -> int:

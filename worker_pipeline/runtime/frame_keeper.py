@@ -40,7 +40,7 @@ class FrameKeeper:
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder
-        self._limit = limit
+        self.limit = limit
         self._count: dict[Key, int] = {}
         self._blocks: dict[Key, tuple[str, int]] = {}  # the block, and its size
         # What a reference's end leads to, whichever thread it comes on, is done in `settle`.
@@ -90,7 +90,7 @@ class FrameKeeper:
     @property
     def is_scarce(self) -> bool:
         """Whether producers may soon have no room, so that each has to know at once of any."""
-        return 4 * self.in_use > self._limit
+        return 4 * self.in_use > self.limit
 
     def _looks_at(self, key: Key) -> int:
         return sum(each.key == key for looks in self._looks.values() for each in looks)

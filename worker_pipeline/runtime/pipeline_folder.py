@@ -21,10 +21,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from worker_pipeline.runtime.frame_blocks import SHARED_MEMORY
 from worker_pipeline.runtime.proc import start_of
 from worker_pipeline.runtime.vital_signs import VitalSigns
 
-SHARED_MEMORY = Path('/dev/shm')
 # How long a helper of an earlier manager may take to see that its last child is gone, s.
 HELPERS_EXIT = 2.0
 # How long whoever has the lock may take to write its pid, or to leave, s.

@@ -6,6 +6,7 @@ import array
 import gc
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import UInt8MultiArray
 
+from worker_pipeline.runtime import frame_blocks
 from worker_pipeline.runtime.frame_blocks import (
     KEPT_FREE,
     OFFSET,
@@ -292,3 +294,30 @@ def test_what_a_stage_keeps_for_itself_is_in_use_and_not_needed_for_items(tmp_pa
     keeper.look('check/worker_1', [])
     keeper.settle()
     assert (keeper.in_use, keeper.needed) == (room, room)
+
+
+@pytest.mark.parametrize(
+    ('total', 'wanted', 'allowed', 'why'),
+    [
+        (1000, 500, 500, ''),
+        (64_000_000, 256_000_000, 32_000_000, 'half of the 64 MB that '),
+        (64_000_000, 0, 0, ''),
+    ],
+)
+def test_of_a_small_memory_no_more_than_half_is_used(
+    monkeypatch, tmp_path, total, wanted, allowed, why
+):
+    """As in a container with the usual 64 MB."""
+    monkeypatch.setattr(frame_blocks, 'SHARED_MEMORY', tmp_path)
+    usage = SimpleNamespace(total=total)
+    monkeypatch.setattr(frame_blocks.shutil, 'disk_usage', lambda _: usage)
+    found, told = frame_blocks.allowance(tmp_path / 'frames', wanted)
+    assert found == allowed
+    assert told.startswith(why)
+    assert bool(told) == bool(why)
+
+
+def test_a_disk_is_no_shared_memory(monkeypatch, tmp_path):
+    """It would be written without end."""
+    monkeypatch.setattr(frame_blocks, 'SHARED_MEMORY', tmp_path / 'elsewhere')
+    assert frame_blocks.allowance(tmp_path, 10**6)[0] == 0
