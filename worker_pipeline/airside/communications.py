@@ -41,9 +41,7 @@ class Communications(Stage):
     input_type = PointCloud2
     output_type = PointCloud2
     parameters: ClassVar[Mapping[str, Any]] = {
-        'connection': Parameter(
-            '', "to the ground: udpout:HOST:PORT, udpin:HOST:PORT or tcp:HOST:PORT; '': none"
-        ),
+        'connection': Parameter('', "to the ground: udpout:HOST:PORT or udpin:HOST:PORT; '': none"),
         'system': Parameter(1, "the vehicle's MAVLink system", minimum=1, maximum=255),
         'component': Parameter(191, 'our MAVLink component', minimum=1, maximum=255),
         'ground_system': Parameter(255, "the ground station's system", minimum=1, maximum=255),

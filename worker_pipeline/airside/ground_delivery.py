@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from worker_pipeline.airside.target_report import Report
+from worker_pipeline.airside.target_report import Report, packed
 
 # As many things can be on their way and still be told apart by their acknowledgements.
 WINDOW = 5
@@ -149,7 +149,7 @@ class GroundDelivery:
     def dump(self) -> Mapping[str, Any]:
         """What a replacement must know, for JSON."""
         return {
-            'delivered': [attrs.asdict(each) for each in self._delivered.values()],
+            'delivered': [packed(each) for each in self._delivered.values()],
             'refused': sorted(self._refused),
             'told': sorted(self._told),
             'tried': sorted(self._tried),
@@ -158,7 +158,7 @@ class GroundDelivery:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """What :meth:`dump` gave. KeyError or TypeError if it is not that."""
-        delivered = [Report(**each) for each in state['delivered']]
+        delivered = [Report(*each) for each in state['delivered']]
         self._delivered = {each.number: each for each in delivered}
         self._refused = {int(each) for each in state['refused']}
         self._told = {int(each) for each in state['told']}

@@ -13,7 +13,7 @@ import attrs
 from worker_pipeline.airside.ground_delivery import WINDOW, TargetMessage, TextMessage
 from worker_pipeline.airside.target_report import Report
 
-_CONNECTION = re.compile(r'(udpin|udpout|tcp):[^:\s]+:(\d{1,5})')
+_CONNECTION = re.compile(r'(udpin|udpout):[^:\s]+:(\d{1,5})')
 _HEARTBEAT_PERIOD = 1.0  # s, as the protocol wants it
 
 
@@ -62,7 +62,7 @@ def check_connection(connection: str) -> None:
     if found is None or not 0 < int(found[2]) < 65536:
         raise ValueError(
             f'connection: found {connection!r}; allowed: udpout:HOST:PORT, udpin:HOST:PORT, '
-            "tcp:HOST:PORT, or '' for none"
+            "or '' for none"
         )
 
 
@@ -77,7 +77,7 @@ class MavlinkGroundLink:
     """
 
     def __init__(self, connection: str, addresses: Addresses) -> None:
-        """Connect. OSError if that cannot be done now, ValueError if it never can."""
+        """Open a socket. OSError if that cannot be done now, ValueError if it never can."""
         check_connection(connection)
         os.environ['MAVLINK20'] = '1'
         from pymavlink import mavutil
@@ -90,8 +90,6 @@ class MavlinkGroundLink:
             source_system=addresses.system,
             source_component=addresses.component,
             dialect='common',
-            autoreconnect=False,
-            retries=0,
         )
         self._next_heartbeat = 0.0
 
@@ -122,7 +120,7 @@ class MavlinkGroundLink:
             if message is None:
                 return
             if message.get_srcSystem() != self._addresses.ground_system:
-                continue  # also what is no message at all
+                continue  # so does what is no message at all
             kind = message.get_type()
             if kind == 'HEARTBEAT':
                 yield Heard()

@@ -75,6 +75,14 @@ class Report:
         return math.hypot(self.east - other.east, self.north - other.north)
 
 
+_FIELDS = [each.name for each in attrs.fields(Report)]
+
+
+def packed(report: Report) -> list[Any]:
+    """What it is made of, for JSON, in the order in which it is made."""
+    return [getattr(report, name) for name in _FIELDS]
+
+
 class ReportBook:
     """All reports. A marker is known by its number, the others by where they are.
 
@@ -98,30 +106,35 @@ class ReportBook:
                 f'fields: found {list(targets.dtype.names or ())}; '
                 f'allowed: with {", ".join(missing)}'
             )
-        earlier, kept = list(self.reports), []
+        earlier: dict[int, list[Report]] = {}
+        for each in self.reports:
+            earlier.setdefault(each.label, []).append(each)
+        kept = []
         refused = 0
         for record in targets:
             fresh = _report_of(record, stamp)
             if fresh is None:
                 refused += 1
                 continue
-            old = self._same(fresh, earlier)
-            if old is None:
+            alike = earlier.get(fresh.label, [])
+            at = self._same(fresh, alike)
+            if at is None:
                 kept.append(attrs.evolve(fresh, number=self._next_number))
                 self._next_number += 1
                 continue
-            earlier.remove(old)
-            fresh = attrs.evolve(
-                fresh,
-                number=old.number,
-                first_stamp=old.first_stamp,
-                last_stamp=old.last_stamp,
+            old = alike.pop(at)
+            kept.append(
+                attrs.evolve(
+                    fresh,
+                    number=old.number,
+                    first_stamp=old.first_stamp,
+                    last_stamp=stamp if fresh.count != old.count else old.last_stamp,
+                )
             )
-            is_seen_again = fresh.count != old.count
-            kept.append(attrs.evolve(fresh, last_stamp=stamp) if is_seen_again else fresh)
         withdrawn = [
             each if each.withdrawn else attrs.evolve(each, withdrawn=True, last_stamp=stamp)
-            for each in earlier
+            for alike in earlier.values()
+            for each in alike
         ]
         withdrawn.sort(key=lambda each: each.last_stamp)
         self.reports = sorted([*kept, *withdrawn[-_MOST_WITHDRAWN:]], key=lambda each: each.number)
@@ -135,19 +148,20 @@ class ReportBook:
         """All of it, for JSON."""
         return {
             'next_number': self._next_number,
-            'reports': [attrs.asdict(each) for each in self.reports],
+            'reports': [packed(each) for each in self.reports],
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """What :meth:`dump` gave. KeyError or TypeError if it is not that."""
-        self.reports = [Report(**each) for each in state['reports']]
+        self.reports = [Report(*each) for each in state['reports']]
         self._next_number = int(state['next_number'])
 
-    def _same(self, fresh: Report, earlier: list[Report]) -> Report | None:
-        alike = [each for each in earlier if each.label == fresh.label]
-        if fresh.label == NO_LABEL:
-            alike = [each for each in alike if each.distance(fresh) <= self._reach]
-        return min(alike, key=fresh.distance, default=None)
+    def _same(self, fresh: Report, alike: list[Report]) -> int | None:
+        """The place of a target among those of its label; None if it is not there."""
+        at = min(range(len(alike)), key=lambda each: fresh.distance(alike[each]), default=None)
+        if at is None or fresh.label != NO_LABEL or fresh.distance(alike[at]) <= self._reach:
+            return at
+        return None
 
 
 def _report_of(record: np.void, stamp: int) -> Report | None:
@@ -167,6 +181,6 @@ def _report_of(record: np.void, stamp: int) -> Report | None:
         first_stamp=stamp,
         last_stamp=stamp,
     )
-    numbers = [value for value in attrs.astuple(report) if isinstance(value, float)]
+    numbers = [value for value in packed(report) if isinstance(value, float)]
     is_on_earth = abs(report.latitude) <= 90 and abs(report.longitude) <= 180
     return report if all(map(math.isfinite, numbers)) and is_on_earth else None

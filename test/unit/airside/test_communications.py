@@ -19,9 +19,9 @@ from worker_pipeline.testing import wait_for
 
 FAST = {
     'period': 0.01,
-    'retry': 0.05,
-    'backoff_max': 0.2,
-    'link_timeout': 3.0,
+    'retry': 0.1,
+    'backoff_max': 0.4,
+    'link_timeout': 20.0,
     'linger': 0.0,
 }
 THREE = cloud((3, 0.0, 0.0), (7, 50.0, 0.0), (NO_LABEL, 80.0, 0.0))
@@ -173,6 +173,7 @@ def test_a_replacement_writes_what_the_dead_one_had_not(tmp_path):
     [
         ({'connection': 'udp:1'}, "connection: found 'udp:1'; allowed: udpout:HOST:PORT"),
         ({'connection': 'udpin:h:70000'}, 'connection: found'),
+        ({'connection': 'tcp:h:5760'}, 'connection: found'),
         ({'directory': '/proc/nowhere'}, "directory: found '/proc/nowhere', "),
     ],
 )
