@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
+import select
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -15,6 +17,7 @@ from worker_pipeline.airside.target_report import Report
 
 _CONNECTION = re.compile(r'(udpin|udpout):[^:\s]+:(\d{1,5})')
 _HEARTBEAT_PERIOD = 1.0  # s, as the protocol wants it
+_LONGEST = 65536  # bytes, of a datagram
 
 
 @attrs.frozen
@@ -67,7 +70,7 @@ def check_connection(connection: str) -> None:
 
 
 class MavlinkGroundLink:
-    """A :class:`GroundLink` by pymavlink.
+    """A :class:`GroundLink` by UDP and pymavlink.
 
     A target is a COMMAND_INT with MAV_CMD_SPATIAL_USER_1 to _5, the commands for places of one's
     own, which is acknowledged by COMMAND_ACK. An acknowledgement tells the command, and nothing
@@ -79,25 +82,37 @@ class MavlinkGroundLink:
     def __init__(self, connection: str, addresses: Addresses) -> None:
         """Open a socket. OSError if that cannot be done now, ValueError if it never can."""
         check_connection(connection)
-        os.environ['MAVLINK20'] = '1'
-        from pymavlink import mavutil
+        from pymavlink.dialects.v20 import common
 
-        mavutil.set_dialect('common')
-        self._mavlink: Any = mavutil.mavlink
+        way, host, port = connection.split(':')
+        host = socket.gethostbyname(host)
+        self._mavlink: Any = common
         self._addresses = addresses
-        self._connection: Any = mavutil.mavlink_connection(
-            connection,
-            source_system=addresses.system,
-            source_component=addresses.component,
-            dialect='common',
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        # Whom we write to: where we listen, whoever wrote to us last.
+        self._ground: Any = None
+        if way == 'udpout':
+            self._ground = (host, int(port))
+        else:
+            try:
+                self._socket.bind((host, int(port)))
+            except OSError:
+                self._socket.close()
+                raise
+        self._writer = common.MAVLink(
+            None, srcSystem=addresses.system, srcComponent=addresses.component
         )
+        self._reader = common.MAVLink(None)
+        self._reader.robust_parsing = True  # what is garbage is passed over
         self._next_heartbeat = 0.0
 
     def send(self, message: TargetMessage | TextMessage) -> None:
         """Send."""
         if isinstance(message, TextMessage):
-            severity = self._mavlink.MAV_SEVERITY_INFO
-            self._connection.mav.statustext_send(severity, message.text.encode('ascii', 'replace'))
+            text = message.text.encode('ascii', 'replace')
+            encode = self._writer.statustext_encode
+            self._write(encode(self._mavlink.MAV_SEVERITY_INFO, text))
         else:
             self._send_target(message.sequence, message.report)
 
@@ -107,20 +122,41 @@ class MavlinkGroundLink:
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + _HEARTBEAT_PERIOD
             self._send_heartbeat()
-        self._connection.select(max(0.0, min(timeout, self._next_heartbeat - now)))
+        wait = max(0.0, min(timeout, self._next_heartbeat - now))
+        select.select([self._socket], [], [], wait)
         return list(self._events())
 
     def close(self) -> None:
         """Close its socket."""
-        self._connection.close()
+        self._socket.close()
+
+    def _write(self, message: Any) -> None:
+        if self._ground is None:
+            return  # nobody has called yet
+        # A full buffer or an unreachable host is a lost message, as any other.
+        with contextlib.suppress(OSError):
+            self._socket.sendto(message.pack(self._writer), self._ground)
+        self._writer.seq = (self._writer.seq + 1) % 256
+
+    def _messages(self) -> Iterator[Any]:
+        while True:
+            try:
+                data, sender = self._socket.recvfrom(_LONGEST)
+            except BlockingIOError:
+                return
+            messages = self._reader.parse_buffer(data) or []
+            if any(self._is_from_ground(each) for each in messages):
+                self._ground = sender
+            yield from messages
+
+    def _is_from_ground(self, message: Any) -> bool:
+        """Whether it is; what is no message at all is from nobody."""
+        return bool(message.get_srcSystem() == self._addresses.ground_system)
 
     def _events(self) -> Iterator[Event]:
-        while True:
-            message = self._connection.recv_msg()
-            if message is None:
-                return
-            if message.get_srcSystem() != self._addresses.ground_system:
-                continue  # so does what is no message at all
+        for message in self._messages():
+            if not self._is_from_ground(message):
+                continue
             kind = message.get_type()
             if kind == 'HEARTBEAT':
                 yield Heard()
@@ -140,27 +176,31 @@ class MavlinkGroundLink:
 
     def _send_heartbeat(self) -> None:
         mavlink = self._mavlink
-        self._connection.mav.heartbeat_send(
-            mavlink.MAV_TYPE_ONBOARD_CONTROLLER,
-            mavlink.MAV_AUTOPILOT_INVALID,
-            0,
-            0,
-            mavlink.MAV_STATE_ACTIVE,
+        self._write(
+            self._writer.heartbeat_encode(
+                mavlink.MAV_TYPE_ONBOARD_CONTROLLER,
+                mavlink.MAV_AUTOPILOT_INVALID,
+                0,
+                0,
+                mavlink.MAV_STATE_ACTIVE,
+            )
         )
 
     def _send_target(self, sequence: int, report: Report) -> None:
-        self._connection.mav.command_int_send(
-            self._addresses.ground_system,
-            self._addresses.ground_component,
-            self._mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT,
-            self._mavlink.MAV_CMD_SPATIAL_USER_1 + sequence,
-            0,
-            0,
-            float(report.number),
-            float(report.label),
-            report.deviation,
-            0.0 if report.withdrawn else float(report.count),
-            round(report.latitude * 1e7),
-            round(report.longitude * 1e7),
-            report.up,
+        self._write(
+            self._writer.command_int_encode(
+                self._addresses.ground_system,
+                self._addresses.ground_component,
+                self._mavlink.MAV_FRAME_GLOBAL_RELATIVE_ALT,
+                self._mavlink.MAV_CMD_SPATIAL_USER_1 + sequence,
+                0,
+                0,
+                float(report.number),
+                float(report.label),
+                report.deviation,
+                0.0 if report.withdrawn else float(report.count),
+                round(report.latitude * 1e7),
+                round(report.longitude * 1e7),
+                report.up,
+            )
         )
