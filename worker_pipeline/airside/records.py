@@ -54,6 +54,6 @@ LOCATION = np.dtype(
     ]
 )
 
-# Gathered from many locations. variance: m^2, of one sighting about the estimate, the mean of
-# east and north; count: sightings.
+# Gathered from many locations. The covariance is that of the estimate; variance: m^2, of one
+# sighting about the estimate, the mean of east and north; count: sightings.
 TARGET = np.dtype([*LOCATION.descr, ('variance', 'f4'), ('count', 'u4')])

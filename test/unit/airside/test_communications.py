@@ -1,0 +1,189 @@
+"""What the ground is told, by a real link on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from flown import ready, stamp_at
+from targets import cloud, message
+
+pytest.importorskip('pymavlink')
+
+from support.ground import GroundStation, common
+
+from worker_pipeline.airside.communications import Communications
+from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.testing import wait_for
+
+FAST = {
+    'period': 0.01,
+    'retry': 0.1,
+    'backoff_max': 0.4,
+    'link_timeout': 20.0,
+    'linger': 0.0,
+}
+THREE = cloud((3, 0.0, 0.0), (7, 50.0, 0.0), (NO_LABEL, 80.0, 0.0))
+
+
+@contextlib.contextmanager
+def at_work(state=b'', **params):
+    """The stage, active as a worker has it."""
+    stage = ready(Communications(), FAST | params)
+    stage.restore_state(state)
+    stage.activate()
+    try:
+        yield stage
+    finally:
+        stage.deactivate()
+        stage.cleanup()
+
+
+@pytest.fixture
+def ground():
+    station = GroundStation()
+    yield station
+    station.close()
+
+
+def undelivered(stage):
+    return stage.status.values.get('undelivered')
+
+
+def wait_until_delivered(stage):
+    wait_for(
+        lambda: undelivered(stage) == '0' and stage.status.values.get('sent'),
+        'that all is delivered',
+        seen=stage.status.told,
+    )
+
+
+def test_the_cloud_goes_on_as_it_came():
+    with at_work() as stage:
+        item = message(THREE, stamp_at(1.0))
+        assert stage.process(item) is item
+
+
+def test_each_target_is_told_once_by_number_place_and_text(ground):
+    with at_work(connection=ground.connection) as stage:
+        for step in range(5):
+            stage.process(message(THREE, stamp_at(step)))
+        wait_until_delivered(stage)
+        wait_for(lambda: len(ground.texts) == 3, 'the texts', seen=lambda: ground.texts)
+        assert stage.status.level == 'ok'
+    assert [round(each.param2) for each in ground.commands] == [3, 7, NO_LABEL]
+    second = ground.targets[2]
+    assert (second.x, second.y) == (449600000, round(-110.64e7 + 50 * 127))
+    assert second.param3 == pytest.approx(0.5)
+    assert second.param4 == 3
+    assert second.frame == common.MAV_FRAME_GLOBAL_RELATIVE_ALT
+    assert ground.texts[1].startswith('marker 7: 44.96')
+
+
+def test_what_is_lost_is_sent_again(ground):
+    ground.keep = lambda number: number % 3 == 2
+    with at_work(connection=ground.connection) as stage:
+        stage.process(message(THREE, stamp_at(1.0)))
+        wait_until_delivered(stage)
+    assert sorted(ground.targets) == [1, 2, 3]
+    assert len(ground.commands) > 3
+
+
+def test_a_ground_that_goes_away_and_comes_back_is_told(ground):
+    with at_work(connection=ground.connection, link_timeout=0.5) as stage:
+        stage.process(message(THREE[:1], stamp_at(1.0)))
+        wait_until_delivered(stage)
+        ground.close()
+        wait_for(lambda: 'silent' in stage.status.message, 'that it is told')
+        stage.process(message(THREE, stamp_at(2.0)))
+        wait_for(lambda: int(undelivered(stage)) == 2, 'that they are due')
+        back = GroundStation(ground.port)
+        try:
+            wait_until_delivered(stage)
+        finally:
+            back.close()
+    assert sorted(back.targets) == [2, 3]
+
+
+def test_garbage_is_passed_over(ground):
+    with at_work(connection=ground.connection) as stage:
+        wait_for(lambda: ground.heartbeats, 'that the link is there')
+        for _ in range(20):
+            ground.send_garbage()
+        stage.process(message(THREE, stamp_at(1.0)))
+        wait_until_delivered(stage)
+    assert sorted(ground.targets) == [1, 2, 3]
+
+
+def test_a_ground_that_has_no_use_for_it_is_not_pestered(ground):
+    ground.result = common.MAV_RESULT_UNSUPPORTED
+    with at_work(connection=ground.connection) as stage:
+        stage.process(message(THREE, stamp_at(1.0)))
+        wait_until_delivered(stage)
+        wait_for(lambda: 'no use for 3' in stage.status.message, 'that it is told')
+    assert len(ground.commands) == 3
+
+
+def test_a_replacement_neither_repeats_nor_forgets(ground):
+    with at_work(connection=ground.connection) as stage:
+        stage.process(message(THREE[:2], stamp_at(1.0)))
+        wait_until_delivered(stage)
+        state = stage.save_state()
+    with at_work(state, connection=ground.connection) as stage:
+        stage.process(message(THREE, stamp_at(2.0)))
+        wait_until_delivered(stage)
+    assert [round(each.param1) for each in ground.commands] == [1, 2, 3]
+
+
+def test_at_the_end_there_is_time_for_the_last_ones(ground):
+    ground.keep = lambda number: number not in (1, 2, 3)
+    with at_work(connection=ground.connection, linger=10.0) as stage:
+        stage.process(message(THREE[:1], stamp_at(0.5)))
+        wait_until_delivered(stage)  # so it is heard
+        stage.process(message(THREE, stamp_at(1.0)))
+    assert sorted(ground.targets) == [1, 2, 3]
+
+
+def test_files_follow_and_the_last_change_is_in_them(tmp_path):
+    with at_work(directory=str(tmp_path / 'out'), period=30.0) as stage:
+        path = tmp_path / 'out' / 'targets.geojson'
+        stage.process(message(THREE[:1], stamp_at(1.0)))
+        wait_for(path.exists, 'the file')
+        first = path.stat().st_ino
+        stage.process(message(THREE, stamp_at(2.0)))
+        assert path.stat().st_ino == first  # not more often than every period
+    features = json.loads(path.read_text())['features']
+    assert [each['properties']['name'] for each in features[::2]] == [
+        'marker 3',
+        'marker 7',
+        'unmarked 3',
+    ]
+
+
+def test_a_replacement_writes_what_the_dead_one_had_not(tmp_path):
+    with at_work() as stage:
+        stage.process(message(THREE, stamp_at(1.0)))
+        state = stage.save_state()
+    with at_work(state, directory=str(tmp_path)):
+        wait_for((tmp_path / 'targets.kml').exists, 'the file')
+
+
+@pytest.mark.parametrize(
+    ('params', 'told'),
+    [
+        ({'connection': 'udp:1'}, "connection: found 'udp:1'; allowed: udpout:HOST:PORT"),
+        ({'connection': 'udpin:h:70000'}, 'connection: found'),
+        ({'connection': 'tcp:h:5760'}, 'connection: found'),
+        ({'directory': '/proc/nowhere'}, "directory: found '/proc/nowhere', "),
+    ],
+)
+def test_what_cannot_be_is_told_by_name(params, told):
+    with pytest.raises(ValueError, match=told):
+        ready(Communications(), params)
+
+
+def test_a_broken_state_is_refused():
+    for broken in (b'{}', b'[]', b'no json', b'{"book": 1, "delivery": 2}'):
+        with pytest.raises(ValueError, match=r'.'):
+            ready(Communications()).restore_state(broken)

@@ -1,0 +1,238 @@
+"""The stage that tells the ground where the targets are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sensor_msgs.msg import PointCloud2
+
+from worker_pipeline.airside import point_cloud
+from worker_pipeline.airside.ground_delivery import GroundDelivery, Pace
+from worker_pipeline.airside.ground_link import (
+    Acknowledged,
+    Addresses,
+    GroundLink,
+    MavlinkGroundLink,
+    check_connection,
+)
+from worker_pipeline.airside.target_files import TargetFiles
+from worker_pipeline.airside.target_report import ReportBook
+from worker_pipeline.context import stamp_ns
+from worker_pipeline.parameter import Parameter
+from worker_pipeline.stage import Stage
+
+# s, at most, without a look at what there is to do.
+_LOOK = 0.2
+
+
+class Communications(Stage):
+    """Targets to the ground by MAVLink, and into files; the cloud goes on as it came.
+
+    Link and files have a thread of their own, so neither holds up an item, and what no
+    acknowledgement came for is repeated also when no more items come.
+    """
+
+    input_type = PointCloud2
+    output_type = PointCloud2
+    parameters: ClassVar[Mapping[str, Any]] = {
+        'connection': Parameter('', "to the ground: udpout:HOST:PORT or udpin:HOST:PORT; '': none"),
+        'system': Parameter(1, "the vehicle's MAVLink system", minimum=1, maximum=255),
+        'component': Parameter(191, 'our MAVLink component', minimum=1, maximum=255),
+        'ground_system': Parameter(255, "the ground station's system", minimum=1, maximum=255),
+        'ground_component': Parameter(190, 'and its component; 0: any', minimum=0, maximum=255),
+        'period': Parameter(
+            0.5, 'at least, between two messages, and between two writings of the files', 's', 0.01
+        ),
+        'retry': Parameter(1.0, 'without an acknowledgement, until it is sent again', 's', 0.01),
+        'backoff_max': Parameter(30.0, 'up to which that doubles each time', 's', 0.01),
+        'link_timeout': Parameter(5.0, 'without a heartbeat: the ground is silent', 's', 0.1),
+        'linger': Parameter(
+            2.0, 'at the end, for what is not acknowledged yet, while the ground is heard', 's', 0.0
+        ),
+        'min_move': Parameter(0.25, 'of a target, to be told again', 'm', 0.0),
+        'reach': Parameter(1.5, 'how far a target without a marker may move at once', 'm', 0.0),
+        'directory': Parameter('', "for targets.geojson and targets.kml; '': no files"),
+    }
+
+    def configure(self) -> None:
+        """Check the connection and the folder; nothing is sent yet."""
+        params = self.params
+        if params['connection']:
+            check_connection(params['connection'])
+        self._files: TargetFiles | None = None
+        if params['directory']:
+            try:
+                self._files = TargetFiles(Path(params['directory']))
+            except OSError as error:
+                raise ValueError(
+                    f'directory: found {params["directory"]!r}, {error.strerror}; '
+                    'allowed: a folder that can be written to'
+                ) from error
+        pace = Pace(
+            **{
+                name: params[name]
+                for name in ('period', 'retry', 'backoff_max', 'link_timeout', 'min_move')
+            }
+        )
+        self._lock = threading.Lock()  # of the book and the delivery
+        self._book = ReportBook(params['reach'])
+        self._delivery = GroundDelivery(pace)
+        self._link: GroundLink | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._next_connection = self._next_writing = float('-inf')
+
+    def activate(self) -> None:
+        """Begin to talk."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name='ground', daemon=True)
+        self._thread.start()
+
+    def process(self, item: Any) -> Any:
+        """Take note of the targets; hand them on."""
+        targets = point_cloud.from_message(item)
+        with self._lock:
+            refused = self._book.update(targets, stamp_ns(item.header.stamp))
+            self._delivery.keep({each.number for each in self._book.reports})
+        if refused:
+            self.status.count('refused', refused)
+        return item
+
+    def deactivate(self) -> None:
+        """Say what there is left to say, if the ground hears; be silent."""
+        if self._thread is not None:
+            end = time.monotonic() + self.params['linger']
+            while time.monotonic() < end and self._has_more_to_say():
+                self._stop.wait(0.01)
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+        self._write(float('inf'))
+
+    def cleanup(self) -> None:
+        """Let go of the link."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def save_state(self) -> bytes:
+        """What is known of the targets, and what of it the ground knows."""
+        with self._lock:
+            state = {'book': self._book.dump(), 'delivery': self._delivery.dump()}
+        return json.dumps(state).encode()
+
+    def restore_state(self, state: bytes) -> None:
+        """Go on where a worker before this one was; ValueError if that was nowhere."""
+        if not state:
+            return
+        try:
+            known = json.loads(state)
+            with self._lock:
+                self._book.load(known['book'])
+                self._delivery.load(known['delivery'])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f'state: found {error!r}; allowed: what save_state gave') from error
+
+    # -- the thread ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                now = time.monotonic()
+                self._write(now)
+                if self.params['connection']:
+                    self._talk(now)
+                else:
+                    self._stop.wait(min(_LOOK, self.params['period']))
+            except OSError as error:
+                self._drop_link(error)
+            except Exception:
+                # Whatever it is, the flight goes on, and the next attempt may do.
+                self.logger.exception('the ground was not told')
+                self._drop_link(OSError('an internal error, which is logged'))
+
+    def _talk(self, now: float) -> None:
+        if self._link is None:
+            if now < self._next_connection:
+                self._stop.wait(min(_LOOK, self._next_connection - now))
+                return
+            self._next_connection = now + self.params['retry']
+            self._link = self._connect()
+        with self._lock:
+            message = self._delivery.next(self._book.reports, now)
+            wait = self._delivery.wait(self._book.reports, now)
+        if message is not None:
+            self._link.send(message)
+            self.status.count('sent')
+        events = self._link.receive(min(_LOOK, wait))
+        now = time.monotonic()
+        with self._lock:
+            for event in events:
+                if isinstance(event, Acknowledged):
+                    gone = self._delivery.acknowledged(event.sequence, event.accepted, now)
+                    if gone is not None:
+                        self._book.forget(gone)
+                else:
+                    self._delivery.heard(now)
+        self._say_how_it_stands(now)
+
+    def _connect(self) -> GroundLink:
+        params = self.params
+        addresses = Addresses(
+            params['system'],
+            params['component'],
+            params['ground_system'],
+            params['ground_component'],
+        )
+        return MavlinkGroundLink(params['connection'], addresses)
+
+    def _drop_link(self, error: OSError) -> None:
+        self.status.warn(f'no link to the ground: {error}')
+        link, self._link = self._link, None
+        if link is not None:
+            with contextlib.suppress(OSError):
+                link.close()
+
+    def _say_how_it_stands(self, now: float) -> None:
+        with self._lock:
+            silence = self._delivery.silence(now)
+            undelivered = len(self._delivery.due(self._book.reports))
+            refused = self._delivery.refused
+        self.status.set('undelivered', undelivered)
+        self.status.set('refused_by_ground', refused)
+        self.status.set('link', self.params['connection'])
+        if silence is None:
+            self.status.warn('the ground was not heard yet')
+        elif silence > self.params['link_timeout']:
+            self.status.warn(f'the ground is silent for {silence:.0f} s')
+        elif refused:
+            self.status.warn(f'the ground has no use for {refused} targets')
+        else:
+            self.status.ok()
+
+    def _has_more_to_say(self) -> bool:
+        with self._lock:
+            is_heard = self._delivery.is_heard(time.monotonic())
+            return is_heard and bool(self._delivery.due(self._book.reports))
+
+    def _write(self, now: float) -> None:
+        """Write the files, if it is time and there is something new."""
+        if self._files is None or now < self._next_writing:
+            return
+        with self._lock:
+            reports = list(self._book.reports)
+        if not self._files.is_news(reports):
+            return
+        self._next_writing = time.monotonic() + self.params['period']
+        try:
+            self._files.write(reports)
+            self.status.set('files', 'written')
+        except OSError as error:
+            self.status.set('files', f'not written: {error.strerror}')
+            self.logger.warning('%s: not written: %s', self.params['directory'], error)

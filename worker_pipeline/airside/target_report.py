@@ -1,0 +1,186 @@
+"""What the ground is told of each target, by a number that stays the target's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+
+from worker_pipeline.airside.point_cloud import Records
+from worker_pipeline.airside.records import NO_LABEL, TARGET
+
+_MOST_WITHDRAWN = 100
+# Half axes of an ellipse that holds 95% of a normal distribution in the plane, in deviations:
+# chi-square with two degrees of freedom.
+_ELLIPSE_95 = math.sqrt(-2 * math.log(0.05))
+
+
+@attrs.frozen
+class Ellipse:
+    """Where a target is with 95%. Half axes: m; ``azimuth`` of the major: rad, from north."""
+
+    major: float
+    minor: float
+    azimuth: float
+
+
+@attrs.frozen
+class Report:
+    """One target. Degrees (WGS 84); m and m^2 (ENU); stamps in ns, of the images.
+
+    ``withdrawn``: it was told of, and turned out not to be one.
+    """
+
+    number: int
+    label: int
+    latitude: float
+    longitude: float
+    east: float
+    north: float
+    up: float
+    var_east: float
+    var_north: float
+    cov_east_north: float
+    count: int
+    first_stamp: int
+    last_stamp: int
+    withdrawn: bool = False
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return f'unmarked {self.number}' if self.label == NO_LABEL else f'marker {self.label}'
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of its place in the worst direction, m."""
+        middle = (self.var_east + self.var_north) / 2
+        apart = math.hypot((self.var_east - self.var_north) / 2, self.cov_east_north)
+        return math.sqrt(max(0.0, middle + apart))
+
+    @property
+    def ellipse(self) -> Ellipse:
+        """The ellipse it is in with 95%."""
+        both = self.cov_east_north
+        values, axes = np.linalg.eigh([[self.var_east, both], [both, self.var_north]])
+        minor, major = np.sqrt(np.maximum(values, 0.0)) * _ELLIPSE_95
+        east, north = axes[:, 1]
+        return Ellipse(float(major), float(minor), math.atan2(east, north) % math.pi)
+
+    def distance(self, other: Report) -> float:
+        """m, over the ground."""
+        return math.hypot(self.east - other.east, self.north - other.north)
+
+
+_FIELDS = [each.name for each in attrs.fields(Report)]
+
+
+def packed(report: Report) -> list[Any]:
+    """What it is made of, for JSON, in the order in which it is made."""
+    return [getattr(report, name) for name in _FIELDS]
+
+
+class ReportBook:
+    """All reports. A marker is known by its number, the others by where they are.
+
+    ``reach``: m; how far a target without a marker may have moved between two clouds. Of those
+    that were withdrawn, the last are kept: the ground is to be told, or they may come back.
+    """
+
+    def __init__(self, reach: float) -> None:
+        self._reach = reach
+        self._next_number = 1
+        self.reports: list[Report] = []
+
+    def update(self, targets: Records, stamp: int) -> int:
+        """Take in a cloud of ``records.TARGET``, all there are; returns how many were no numbers.
+
+        ValueError where fields are missing.
+        """
+        missing = sorted(set(TARGET.names or ()) - set(targets.dtype.names or ()))
+        if missing:
+            raise ValueError(
+                f'fields: found {list(targets.dtype.names or ())}; '
+                f'allowed: with {", ".join(missing)}'
+            )
+        earlier: dict[int, list[Report]] = {}
+        for each in self.reports:
+            earlier.setdefault(each.label, []).append(each)
+        kept = []
+        refused = 0
+        for record in targets:
+            fresh = _report_of(record, stamp)
+            if fresh is None:
+                refused += 1
+                continue
+            alike = earlier.get(fresh.label, [])
+            at = self._same(fresh, alike)
+            if at is None:
+                kept.append(attrs.evolve(fresh, number=self._next_number))
+                self._next_number += 1
+                continue
+            old = alike.pop(at)
+            kept.append(
+                attrs.evolve(
+                    fresh,
+                    number=old.number,
+                    first_stamp=old.first_stamp,
+                    last_stamp=stamp if fresh.count != old.count else old.last_stamp,
+                )
+            )
+        withdrawn = [
+            each if each.withdrawn else attrs.evolve(each, withdrawn=True, last_stamp=stamp)
+            for alike in earlier.values()
+            for each in alike
+        ]
+        withdrawn.sort(key=lambda each: each.last_stamp)
+        self.reports = sorted([*kept, *withdrawn[-_MOST_WITHDRAWN:]], key=lambda each: each.number)
+        return refused
+
+    def forget(self, number: int) -> None:
+        """Nobody needs this one any more."""
+        self.reports = [each for each in self.reports if each.number != number]
+
+    def dump(self) -> Mapping[str, Any]:
+        """All of it, for JSON."""
+        return {
+            'next_number': self._next_number,
+            'reports': [packed(each) for each in self.reports],
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """What :meth:`dump` gave. KeyError or TypeError if it is not that."""
+        self.reports = [Report(*each) for each in state['reports']]
+        self._next_number = int(state['next_number'])
+
+    def _same(self, fresh: Report, alike: list[Report]) -> int | None:
+        """The place of a target among those of its label; None if it is not there."""
+        at = min(range(len(alike)), key=lambda each: fresh.distance(alike[each]), default=None)
+        if at is None or fresh.label != NO_LABEL or fresh.distance(alike[at]) <= self._reach:
+            return at
+        return None
+
+
+def _report_of(record: np.void, stamp: int) -> Report | None:
+    """A target's report, still without a number; None if it has no place or no covariance."""
+    report = Report(
+        number=0,
+        label=int(record['label']),
+        latitude=float(record['latitude']),
+        longitude=float(record['longitude']),
+        east=float(record['x']),
+        north=float(record['y']),
+        up=float(record['z']),
+        var_east=float(record['var_east']),
+        var_north=float(record['var_north']),
+        cov_east_north=float(record['cov_east_north']),
+        count=int(record['count']),
+        first_stamp=stamp,
+        last_stamp=stamp,
+    )
+    numbers = [value for value in packed(report) if isinstance(value, float)]
+    is_on_earth = abs(report.latitude) <= 90 and abs(report.longitude) <= 180
+    return report if all(map(math.isfinite, numbers)) and is_on_earth else None
