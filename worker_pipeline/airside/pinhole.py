@@ -142,6 +142,21 @@ class CameraPose:
         directions = np.asarray(rays, dtype=float).reshape(-1, 3) @ self.rotation.T
         return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
+    def on_plane(self, rays: Vector, height: float, min_descent: float) -> Vector:
+        """Where rays (N, 3, optical frame) meet the plane ``z = height``: (N, 3), m, ENU.
+
+        A row is NaN where the ray goes level or up, or descends at less than ``min_descent`` (rad
+        below the horizon): there a small error of attitude is a large one on the ground.
+        """
+        directions = np.asarray(rays, dtype=float).reshape(-1, 3) @ self.rotation.T
+        with np.errstate(divide='ignore', invalid='ignore'):
+            downwards = -directions[:, 2] / np.linalg.norm(directions, axis=1)
+            distance = (height - self.position[2]) / directions[:, 2]
+        met = (downwards > max(math.sin(min_descent), 0.0)) & (distance > 0)
+        points: Vector = self.position + np.where(met, distance, np.nan)[:, None] * directions
+        points[met, 2] = height
+        return points
+
     def pixels_of(self, camera: PinholeCamera, points: Vector) -> Vector:
         """World points (N, 3) to pixels (N, 2); NaN where the camera has none for it."""
         offset = np.asarray(points, dtype=float).reshape(-1, 3) - self.position
