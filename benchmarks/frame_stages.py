@@ -13,6 +13,8 @@ from std_msgs.msg import Header
 
 from worker_pipeline import Stage
 from worker_pipeline.airside.image import Pixels, from_message, to_message
+from worker_pipeline.context import NANOSECONDS
+from worker_pipeline.runtime.cdr import split_stamp
 
 HEIGHT, WIDTH = 1200, 1920
 # So many different ones that none of them is in the processor's cache when its turn comes.
@@ -26,14 +28,17 @@ def pictures() -> Iterator[Pixels]:
     return itertools.cycle(made)
 
 
-def stamp_now() -> str:
-    """What a frame is sent with, as its ``frame_id``."""
-    return str(time.monotonic_ns())
+def stamped(message: Image, sent: int) -> Image:
+    """The message, with the moment at which its frame was there: monotonic time in ns."""
+    stamp = message.header.stamp
+    stamp.sec, stamp.nanosec = split_stamp(sent)
+    return message
 
 
-def hop(sent: str) -> Header:
+def hop(message: Image) -> Header:
     """What is answered to a frame that has come: how long it took, ms."""
-    return Header(frame_id=str((time.monotonic_ns() - int(sent)) / 1e6))
+    now, stamp = time.monotonic_ns(), message.header.stamp
+    return Header(frame_id=str((now - stamp.sec * NANOSECONDS - stamp.nanosec) / 1e6))
 
 
 class Camera(Stage):
@@ -47,7 +52,8 @@ class Camera(Stage):
 
     def process(self, tick: Any) -> Any:  # noqa: ARG002 - a source's
         pixels = next(self.pictures)
-        return to_message(pixels, stamp_now())
+        sent = time.monotonic_ns()
+        return stamped(to_message(pixels, 'camera'), sent)
 
 
 class Viewer(Stage):
@@ -58,6 +64,6 @@ class Viewer(Stage):
 
     def process(self, item: Any) -> Any:
         pixels = from_message(item)
-        answer = hop(item.header.frame_id)
+        answer = hop(item)
         assert pixels.shape == (HEIGHT, WIDTH, 3)
         return answer

@@ -19,7 +19,7 @@ def _viewer() -> Any:
 
     def view(message: Image) -> None:
         pixels = from_message(message)
-        answer = hop(message.header.frame_id)
+        answer = hop(message)
         assert pixels.shape == (HEIGHT, WIDTH, 3)
         output.publish(answer)
 

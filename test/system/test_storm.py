@@ -18,9 +18,9 @@ OPTIONS = (
     '--items 200 --rate 30 --seed 1 --kill-period 0.3 --manager-kill-period 1 '
     '--manager-kills 3 --startup-timeout 4 --no-peers'
 )
-# One manager, as frames take their time.
+# One manager, as frames take their time; no faster than that there are some blows.
 FRAMES = (
-    '--frames --items 200 --seed 1 --kill-period 0.5 --manager-kill-period 1 '
+    '--frames --items 200 --rate 20 --seed 1 --kill-period 0.5 --manager-kill-period 1 '
     '--manager-kills 1 --startup-timeout 4'
 )
 

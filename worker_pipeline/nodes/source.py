@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from rclpy.serialization import serialize_message
@@ -9,6 +10,22 @@ from sensor_msgs.msg import TimeReference
 
 from worker_pipeline.core.item import TICK
 from worker_pipeline.runtime.cdr import split_stamp
+
+_STAMP = struct.Struct('=iI')  # a Time, as this machine writes it
+# Where it is in a serialised tick, whose frame_id is empty.
+_STAMP_AT, _TIME_REF_AT = 4, 20
+_BLANK = bytes(serialize_message(TimeReference(source=TICK)))
+
+
+def tick_at(stamp: int, since: int) -> bytes:
+    """A serialised tick; both in ns: its stamp, and the time since the stream began.
+
+    All but these is the same in each, so nothing is serialised again.
+    """
+    tick = bytearray(_BLANK)
+    _STAMP.pack_into(tick, _STAMP_AT, *split_stamp(stamp))
+    _STAMP.pack_into(tick, _TIME_REF_AT, *split_stamp(since))
+    return bytes(tick)
 
 
 class TickSource:
@@ -36,10 +53,7 @@ class TickSource:
             return None
         self._due = False
         stamp = self._last = max(now, self._last + 1)
-        tick = TimeReference(source=TICK)
-        tick.header.stamp.sec, tick.header.stamp.nanosec = split_stamp(stamp)
-        tick.time_ref.sec, tick.time_ref.nanosec = split_stamp(max(0, stamp - self.epoch))
-        return stamp, bytes(serialize_message(tick))
+        return stamp, tick_at(stamp, max(0, stamp - self.epoch))
 
     def snapshot(self) -> dict[str, Any]:
         """What a later manager is to know."""

@@ -218,7 +218,7 @@ class FrameReader:
 
     def _map(self, block: str) -> mmap.mmap:
         try:
-            file = os.open(self._folder / block, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(f'{self._folder}/{block}', os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise FrameGoneError(f'{block}: is gone ({error.strerror})') from None
         try:
@@ -283,7 +283,7 @@ def remove_block(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def empty_block(path: Path, frame: int) -> None:
+def empty_block(path: str, frame: int) -> None:
     """Nobody needs a frame: its block may give way from now on, before its owner hears of it."""
     with contextlib.suppress(OSError):
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)

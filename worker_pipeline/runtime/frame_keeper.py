@@ -138,7 +138,7 @@ class FrameKeeper:
                 self.in_use -= self._rooms.pop(block)
             producer, frame = key
             if producer in self._tell:
-                empty_block(self._folder / block, frame)
+                empty_block(f'{self._folder}/{block}', frame)
                 released.setdefault(producer, []).append(frame)
             elif producer not in self._living and is_last:
                 remove_block(self._folder / block)

@@ -29,6 +29,7 @@ from worker_pipeline.runtime.frame_reference import (
     is_reference,
 )
 from worker_pipeline.runtime.message_data import take_as_it_is
+from worker_pipeline.runtime.message_template import MessageTemplate
 
 _LENGTH_SIZE = 4
 
@@ -50,6 +51,7 @@ class FrameMessages:
         for each in (input_type, output_type):
             take_as_it_is(each)
         self._input_type = input_type
+        self._template = MessageTemplate(input_type)
         self._writer = writer
         self._reader = reader
         self._tell = tell
@@ -66,7 +68,7 @@ class FrameMessages:
             return deserialize_message(item, self._input_type)
         reference = decode(item)
         frame = self._reader.read(reference.block, reference.frame, reference.size)
-        message = deserialize_message(reference.rest, self._input_type)
+        message = self._template.deserialize(reference.rest)
         # The setter would copy it.
         message._data = memoryview(frame.data)
         with self._looking:

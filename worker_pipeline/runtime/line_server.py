@@ -81,7 +81,8 @@ class LineServer:
                 elif descriptor in self._lines:
                     self.read(self._lines[descriptor])
         finally:
-            if ready:
+            # To be called once more only to find nothing would cost as much as what was read.
+            if ready and self._epoll.poll(0):
                 self._call_soon(self._serve)
             else:
                 self._all_read.release()

@@ -1,0 +1,112 @@
+"""Messages that differ in their stamp alone, deserialised by copying the one before."""
+
+from __future__ import annotations
+
+import array
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nav_msgs.msg import Odometry
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+
+from worker_pipeline.runtime.message_template import MessageTemplate, copy_of
+
+
+def stamped(message, sec, nanosec):
+    message.header.stamp.sec, message.header.stamp.nanosec = sec, nanosec
+    return message
+
+
+def image(frame_id='camera'):
+    made = Image(height=2, width=3, encoding='bgr8', step=9)
+    made.header.frame_id = frame_id
+    return made
+
+
+def cloud():
+    made = PointCloud2(height=1, width=2, fields=[PointField(name='x'), PointField(name='y')])
+    made.header.frame_id = 'lidar'
+    return made
+
+
+def camera_info():
+    """Lists of numbers of a fixed size and of any."""
+    return CameraInfo(k=np.arange(9.0), d=[0.5, 0.25])
+
+
+def compressed(sec, order):
+    """A serialised CompressedImage, in a byte order."""
+    fields = struct.pack(f'{order}iII4sI4sI', sec, 5, 4, b'cam\0', 4, b'png\0', 0)
+    return bytes([0, order == '<', 0, 0]) + fields
+
+
+class Watched(MessageTemplate):
+    """Counts the copies, by whose number it is known that they were made of the template."""
+
+    made = 0
+
+    def deserialize(self, data):
+        before = self._message
+        found = super().deserialize(data)
+        self.made += before is self._message
+        return found
+
+
+SECONDS = st.integers(0, 2**31 - 1)
+NANOSECONDS = st.integers(0, 999_999_999)
+
+
+@given(st.lists(st.tuples(st.sampled_from('ab'), SECONDS, NANOSECONDS), min_size=1, max_size=8))
+def test_every_message_is_as_rclpy_has_it(shots):
+    template = MessageTemplate(Image)
+    for frame_id, sec, nanosec in shots:
+        data = bytes(serialize_message(stamped(image(frame_id), sec, nanosec)))
+        assert template.deserialize(data) == deserialize_message(data, Image)
+
+
+@pytest.mark.parametrize('make', [image, cloud, camera_info, CompressedImage, Odometry])
+def test_only_the_first_of_a_kind_is_deserialised(make):
+    template = Watched(type(make()))
+    for sec in (1, 2, 3):
+        data = bytes(serialize_message(stamped(make(), sec, 5)))
+        assert template.deserialize(data) == deserialize_message(data, type(make()))
+    assert template.made == 2
+
+
+def test_each_byte_order_is_read_as_it_is():
+    """As another machine may write: the encapsulation tells."""
+    template = MessageTemplate(CompressedImage)
+    for sec, order in enumerate('<>><', start=1):
+        data = compressed(sec, order)
+        found = template.deserialize(data)
+        assert (found.header.stamp.sec, found.header.stamp.nanosec) == (sec, 5)
+        assert found == deserialize_message(data, CompressedImage)
+
+
+@pytest.mark.parametrize('make', [image, cloud, camera_info])
+def test_nothing_of_a_message_is_another_ones(make):
+    template = MessageTemplate(type(make()))
+    data = bytes(serialize_message(stamped(make(), 1, 2)))
+    first = template.deserialize(data)
+    first.header.frame_id = 'other'
+    first.header.stamp.sec = 7
+    if make is cloud:
+        first.fields[0].name = 'other'
+        first.fields.pop()
+        first.data.append(1)
+    if make is camera_info:
+        first.k[0] = 7.0
+        first.d[0] = 7.0
+    assert template.deserialize(data) == deserialize_message(data, type(first))
+
+
+def test_a_copy_keeps_what_is_in_it():
+    values = [array.array('d', [1.0]), np.ones(3), ['a'], b'b', 'c', 1, 2.0, True]
+    for value in values:
+        made = copy_of(value)
+        assert type(made) is type(value)
+        assert np.array_equal(made, value)
