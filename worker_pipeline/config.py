@@ -79,7 +79,8 @@ PIPELINE_KEYS: dict[str, Parameter] = {
         maximum=1e6,
     ),
     'exit_when_done': Parameter(
-        False, 'end when every source is exhausted and everything is drained'
+        False,
+        'end when every source that is an input is exhausted, and everything is drained',
     ),
 }
 STAGE_KEYS: dict[str, Parameter] = {
@@ -459,7 +460,14 @@ def check_links(
             for each in stage.context
             if each not in plugin.contexts
         ]
-    sources = [each for each in config.stages.values() if is_source(each, plugins[each.name])]
+    stages = config.stages.values()
+    heard = {name for each in stages for name in (*each.inputs, *each.context.values())}
+    inputs = {name for each in stages for name in each.inputs}
+    sources = [
+        each
+        for each in stages
+        if is_source(each, plugins[each.name]) and (each.name in inputs or each.name not in heard)
+    ]
     if config.exit_when_done and not sources and not problems:
         problems.append(
             'exit_when_done: found True without any source; '

@@ -109,6 +109,21 @@ def test_a_source_ends_the_run_when_it_is_exhausted_and_all_is_drained(start, ob
     assert manager.relatives() == []
 
 
+def test_a_source_that_is_but_a_context_does_not_hold_up_the_end(start):
+    """As a vehicle, that tells of itself for ever."""
+    manager = start(
+        {
+            'stages': ['count', 'vehicle', 'look'],
+            'exit_when_done': True,
+            'count': stage('Counting', params={'items': 30}),
+            'vehicle': stage('Counting', period=0.02, params={'items': 1_000_000}),
+            'look': stage('WithContext', input='count', context={'reference': 'vehicle'}),
+        }
+    )
+    assert manager.wait(40.0) == 0, manager.output
+    assert 'look: 30 accepted, 30 completed' in manager.output
+
+
 def test_a_period_asks_a_source_at_its_pace(start, observer):
     """`period` seconds lie between the times of capture that are asked for."""
     start({'stages': ['count'], 'count': stage('Counting', period=0.1, params={'items': 1000})})

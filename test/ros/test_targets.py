@@ -16,7 +16,7 @@ from worker_pipeline.testing import wait_for
 
 pytest.importorskip('pymavlink')
 
-from support.ground import GroundStation
+from worker_pipeline.simulation.ground_station import GroundStation
 
 FRAMES = 100
 KILLED_AT = (40, 80)  # after this many frames

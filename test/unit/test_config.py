@@ -618,6 +618,21 @@ def test_a_pipeline_without_a_source_cannot_end_by_itself():
     check_links(config, {'camera': CAMERA, 'detector': DETECTOR})
 
 
+def test_a_source_that_is_but_a_context_cannot_end_it_either():
+    """A vehicle tells of itself for ever."""
+    given = minimal(
+        exit_when_done=True, vehicle__plugin='stages:Vehicle', detector__context__odometry='vehicle'
+    )
+    config = load(given | {'stages': ['camera', 'detector', 'vehicle']})
+    plugins = {
+        'vehicle': PluginDescription(TICK_TYPE, ODOMETRY),
+        'detector': PluginDescription(IMAGE, CLOUD, {'odometry': ODOMETRY}),
+    }
+    problems = link_problems(config, camera=PluginDescription(IMAGE, IMAGE), **plugins)
+    assert [each.split(':')[0] for each in problems] == ['exit_when_done']
+    check_links(config, {'camera': CAMERA, **plugins})
+
+
 def test_all_problems_of_the_links_are_told_at_once():
     """As with the configuration alone."""
     config = load(minimal(detector__period=0.5, detector__context__x='/o'))

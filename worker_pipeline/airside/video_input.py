@@ -82,6 +82,9 @@ class VideoInput(Stage):
         'save_as': Parameter('jpg', 'what it is saved as', choices=tuple(KINDS)),
         'seed': Parameter(1, 'of the simulated flight', minimum=0),
         'duration': Parameter(0.0, 'of the simulated flight; 0: all of it', 's', minimum=0.0),
+        'flight_begin': Parameter(
+            0.0, 'of the simulated flight, ROS time since 1970; 0: with the stream', 's', minimum=0.0
+        ),
     }
 
     _camera: Camera | None = None

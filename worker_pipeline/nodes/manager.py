@@ -472,7 +472,8 @@ class ManagerNode(ManagedNode):
             self.get_logger().info('every stage is at work')
 
     def _done(self) -> bool:
-        stages = self.stages.values()
+        # A source that gives nothing but context, as a vehicle its odometry, may go on for ever.
+        stages = [each for each in self.stages.values() if not each.is_context_alone]
         sources_done = all(stage.source.exhausted for stage in stages if stage.is_source)
         return sources_done and all(stage.drained for stage in stages)
 

@@ -11,7 +11,7 @@ from targets import cloud, message
 
 pytest.importorskip('pymavlink')
 
-from support.ground import GroundStation, common
+from worker_pipeline.simulation.ground_station import GroundStation, common
 
 from worker_pipeline.airside.communications import Communications
 from worker_pipeline.airside.records import NO_LABEL

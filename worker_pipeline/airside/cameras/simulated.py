@@ -22,6 +22,7 @@ class SimulatedCamera:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._flight = SimulatedFlight(params['seed'], params['duration'])
+        self._begin = round(params['flight_begin'] * NANOSECONDS)
         self._mounting = Mounting.of(params)
         ground = load_photograph(params['path'])
         camera = PinholeCamera.of(params)
@@ -29,11 +30,12 @@ class SimulatedCamera:
         self._renderer = Renderer(ground, REFERENCE_PADS, camera)
 
     def frame(self, asked: Asked, after: int) -> Frame | None:
-        """What the camera sees at this very moment of the flight."""
-        time = asked.time / NANOSECONDS
+        """What the camera sees at this very moment of the flight; None before it."""
+        since = asked.stamp - self._begin if self._begin else asked.time
+        time = since / NANOSECONDS
         if time > self._flight.duration:
             raise EndOfStream
-        if asked.stamp <= after:
+        if time < 0 or asked.stamp <= after:
             return None
         pose = self._flight.state(time).pose
         return Frame(self._renderer.render(CameraPose.of(pose, self._mounting)), asked.stamp)

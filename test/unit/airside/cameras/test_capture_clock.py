@@ -27,7 +27,8 @@ def test_moments_keep_their_order_whatever_ros_time_does(history):
         furthest = max(furthest, offset)
         clock.follow(steady, steady + offset)
         stamps.append(clock.ros_time(steady))
-        assert abs(clock.set_back - (furthest - offset)) <= 1_000_000
+        # What is told is behind our time, which may be behind the furthest itself.
+        assert abs(clock.set_back - (furthest - offset)) <= 2_000_000
         assert abs(stamps[-1] - (steady + furthest)) <= 1_000_000
     assert stamps == sorted(set(stamps))
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
-os.environ['MAVLINK20'] = '1'
+os.environ['MAVLINK20'] = '1'  # before mavutil is imported
 
 from pymavlink import mavutil
 from pymavlink.dialects.v20 import common
 
-GROUND = 255
+GROUND = 255  # the system's number in MAVLink
 
 
 class GroundStation:
@@ -26,7 +27,7 @@ class GroundStation:
             f'127.0.0.1:{port}', input=True, source_system=GROUND, source_component=190
         )
         self.port: int = self._link.port.getsockname()[1]
-        self.keep = lambda _number: True
+        self.keep: Callable[[int], bool] = lambda _number: True
         self.acknowledges = True
         self.result = common.MAV_RESULT_ACCEPTED
         self.commands: list[Any] = []  # all that came, also what was then lost
