@@ -83,7 +83,10 @@ class VideoInput(Stage):
         'seed': Parameter(1, 'of the simulated flight', minimum=0),
         'duration': Parameter(0.0, 'of the simulated flight; 0: all of it', 's', minimum=0.0),
         'flight_begin': Parameter(
-            0.0, 'of the simulated flight, ROS time since 1970; 0: with the stream', 's', minimum=0.0
+            0.0,
+            'of the simulated flight, ROS time since 1970; 0: with the stream',
+            's',
+            minimum=0.0,
         ),
     }
 

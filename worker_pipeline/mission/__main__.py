@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from worker_pipeline.mission.flight import MissionError, fly
 
     try:
-        return fly(options.config, options.out, kill=options.kill, duration=options.duration)
+        return fly(options.config, options.out, options.kill, options.duration, options.start_up)
     except (MissionError, ImageryMissingError) as error:
         print(f'mission: {error}', file=sys.stderr)
         return 2
@@ -42,7 +42,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--config', type=Path, help='parameter file (default: config/airside.yaml)')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder for the results')
     parser.add_argument(
-        '--no-kill', dest='kill', action='store_false', help='let every worker live'
+        '--kill',
+        default='detect_target',
+        metavar='STAGES',
+        help='of which stages a worker is killed on the way: names with commas between them, all, '
+        'or none (default: detect_target)',
+    )
+    parser.add_argument(
+        '--start-up', type=float, default=8.0, help='s until the flight begins (default: 8)'
     )
     parser.add_argument(
         '--duration', type=float, default=0.0, help='s; cut the flight short (default: all of it)'

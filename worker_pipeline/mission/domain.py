@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
+
+from worker_pipeline.mission.ports import is_free
 
 # RTPS: port of the discovery multicast of domain d is 7400 + 250 d (OMG DDSI-RTPS 2.3, 9.6.1.1).
 _PORT_BASE, _PORT_GAIN = 7400, 250
@@ -18,17 +18,6 @@ def free_domain() -> int:
     """
     first = os.getpid() % len(_DOMAINS)
     for domain in [*_DOMAINS[first:], *_DOMAINS[:first]]:
-        if _is_free(_PORT_BASE + _PORT_GAIN * domain):
+        if is_free(_PORT_BASE + _PORT_GAIN * domain):
             return domain
     raise RuntimeError(f'every ROS domain from {_DOMAINS[0]} to {_DOMAINS[-1]} is in use')
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(('', port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-            raise
-    return True

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,19 @@ from worker_pipeline.airside.pinhole import (
     Mounting,
     PinholeCamera,
 )
+from worker_pipeline.context import NANOSECONDS
 from worker_pipeline.mission.assessment import Assessment, assess
 from worker_pipeline.mission.display import Display, display_for, flight_table, pad_table
 from worker_pipeline.mission.domain import free_domain
-from worker_pipeline.mission.manager import Manager
+from worker_pipeline.mission.errors import MissionError
+from worker_pipeline.mission.footprint import footprints
+from worker_pipeline.mission.kills import Kill, kill_one, plan_of, stages_of
 from worker_pipeline.mission.map_picture import draw_map
-from worker_pipeline.mission.observation import SOURCE
-from worker_pipeline.mission.results import geojson_of, report_of, write_json
+from worker_pipeline.mission.observation import LAST, SOURCE
+from worker_pipeline.mission.program import Program, start_manager
+from worker_pipeline.mission.results import report_of, write_json
 from worker_pipeline.mission.watcher import Watcher
+from worker_pipeline.mission.world import World, set_out
 from worker_pipeline.parameter import check_parameters
 from worker_pipeline.runtime import dds
 from worker_pipeline.simulation.flight import SimulatedFlight
@@ -36,67 +41,85 @@ from worker_pipeline.simulation.imagery import find_photograph, load_photograph
 from worker_pipeline.simulation.pads import REFERENCE_PADS, Pad
 
 INTERRUPTED = 130  # as a shell has it
-VICTIM = 'detect_target'
+# How long after the start the flight begins, s: until then the vehicle hovers, as the pipeline is
+# not there yet.
+START_UP = 8.0
 
 _LOOK = 0.1  # s, between two looks at the manager
 # Beyond the flight itself, for the start and for the end of everything, s.
 _PATIENCE = 60.0
 # Time for what the manager said last to arrive, s.
 _LAST_WORDS = 0.5
-# How long to wait for a worker that holds an item, before one is killed anyhow, s.
-_PATIENCE_FOR_WORK = 2.0
+# The first frame may be heard so long after the flight began, s: the topics are to be found, too.
+_HEARD_LATE = 3.0
 # A pad is expected to be found if it is wholly in view in so many frames.
 _VIEWS_EXPECTED = 8
 _EDGE = 40  # pixels
-
-
-class MissionError(Exception):
-    """The mission cannot be flown."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not an error
     """Somebody asked us to stop."""
 
 
-def fly(config: Path, out: Path, kill: bool = True, duration: float = 0.0) -> int:
+def fly(
+    config: Path,
+    out: Path,
+    kill: str = 'detect_target',
+    duration: float = 0.0,
+    start_up: float = START_UP,
+) -> int:
     """Fly, and write to the folder ``out``; returns the exit code.
 
-    ``kill``: kill one worker half-way. ``duration`` (s) cuts the flight short, unless it is 0.
+    ``kill``: stages, with commas between them, all or none: of each a worker is killed, one after
+    the other. ``duration`` (s) cuts the flight short, unless it is 0. ``start_up``: s until it
+    begins.
     """
     console = Console()
     settings = _settings_of(config)
+    victims = stages_of(kill, settings['stages'])
     flight = SimulatedFlight(settings['seed'], duration)
     period = settings['period']
     frames = int(flight.duration / period) + 1
     photograph = find_photograph()
     out.mkdir(parents=True, exist_ok=True)
     _prepare_environment(out, config.parent)
-    overrides = _write_overrides(out / 'mission.yaml', photograph, duration)
     console.print(
         f'A survey of {flight.duration:.0f} s over {photograph.name}: {frames} frames, '
-        f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}; the manager prints to {out}/manager.log'
+        f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}; what the programs print is in {out}/*.log'
     )
     try:
         # What is held is let go of inside the block of signals: no second one may keep us from it.
         with _stop_signals() as go_on, contextlib.ExitStack() as held:
             watcher = Watcher(go_on)
             held.callback(watcher.close)
-            manager = Manager([config, overrides], out / 'manager.log')
+            world = set_out(flight, settings['seed'], start_up, out, held)
+            overrides = _write_overrides(out / 'mission.yaml', photograph, world)
+            manager = start_manager([config, overrides], out / 'manager.log')
             held.callback(manager.stop)
             with display_for(console, frames) as display:
-                victim = _watch(manager, watcher, display, frames if kill else 0, flight.duration)
+                display.say(f'The vehicle hovers; its flight begins in {start_up:.0f} s.')
+                kills = _watch(manager, watcher, display, plan_of(victims, frames), world)
                 watcher.spin(_LAST_WORDS)
                 display.show(watcher.observation)
+            told = sum(command.param4 > 0 for command in world.ground.targets.values())
+            vehicle_ended = world.vehicle.exit_code is not None
     except Interrupted:
         console.print('Interrupted; the pipeline was stopped.')
         return INTERRUPTED
     if manager.exit_code:
         console.print(f'The manager ended with exit code {manager.exit_code}:', style='red')
         console.print(manager.last_words(), markup=False, highlight=False)
+    if vehicle_ended:
+        console.print('The vehicle ended before the flight did:', style='red')
+        console.print(world.vehicle.last_words(), markup=False, highlight=False)
     pads = expected_pads(flight, period, settings)
-    result = assess(pads, watcher.targets, watcher.observation, killed=victim is not None)
-    _write_results(out, result, watcher, victim)
-    return _tell(console, result, out, victim is not None, manager.exit_code or 0)
+    result = assess(pads, watcher.targets, watcher.observation, len(kills), told)
+    write_json(out / 'report.json', report_of(result))
+    seen = footprints(flight, period, settings)
+    places = [(each.stage, each.place) for each in kills]
+    track = watcher.observation.track
+    draw_map(load_photograph(), result, track, places, seen).save(out / 'map.png')
+    return _tell(console, result, out, len(kills), manager.exit_code or 0)
 
 
 def expected_pads(flight: SimulatedFlight, period: float, camera: dict[str, Any]) -> list[Pad]:
@@ -116,52 +139,43 @@ def expected_pads(flight: SimulatedFlight, period: float, camera: dict[str, Any]
 
 
 def _watch(
-    manager: Manager, watcher: Watcher, display: Display, kill_among: int, duration: float
-) -> tuple[float, float] | None:
-    """Watch until the manager has ended by itself; kill a worker at half of ``kill_among`` frames.
-
-    Returns where the vehicle was at the kill (m, east and north), or None if there was none.
-    """
-    deadline = time.monotonic() + duration + _PATIENCE
-    victim = None
+    manager: Program,
+    watcher: Watcher,
+    display: Display,
+    plan: Sequence[tuple[int, str]],
+    world: World,
+) -> list[Kill]:
+    """Watch until the manager has ended by itself; kill workers on the way, as planned."""
+    duration = world.flight.duration
+    deadline = world.begin + duration + _PATIENCE
+    left = list(plan)
+    kills: list[Kill] = []
     began = False
     while manager.exit_code is None:
         watcher.spin(_LOOK)
-        display.show(watcher.observation)
-        if not began and watcher.observation.frames:
+        seen = watcher.observation
+        display.show(seen)
+        if not began and seen.frames:
             began = True
+            _check_begin(min(seen.outputs[LAST].seen) / NANOSECONDS - world.begin)
             display.say('The first frame has come through.')
-        if victim is None and kill_among and watcher.observation.frames >= kill_among // 2:
-            victim = _kill_one(watcher, display)
-        if time.monotonic() > deadline:
+        if left and seen.frames >= left[0][0]:
+            _, stage = left.pop(0)
+            kills += kill_one(watcher, display, stage)
+        if time.time() > deadline:
             raise MissionError(
-                f'not done {duration + _PATIENCE:.0f} s after the start; the manager said:\n'
+                f'not done {_PATIENCE:.0f} s after the end of the flight; the manager said:\n'
                 + manager.last_words()
             )
-    return victim
+    return kills
 
 
-def _kill_one(watcher: Watcher, display: Display) -> tuple[float, float] | None:
-    """SIGKILL a worker of the victim stage: one that has work, if one is heard of soon."""
-    seen = watcher.observation
-
-    def victims() -> list[str]:
-        return sorted(each for each in seen.process_ids if each.startswith(f'{VICTIM}/'))
-
-    def at_work() -> list[str]:
-        return [each for each in victims() if seen.holding.get(each)]
-
-    watcher.spin(_PATIENCE_FOR_WORK, until=lambda: bool(at_work()))
-    for worker in [*at_work(), *victims()][:1]:
-        process_id = seen.process_ids[worker][-1]
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process_id, signal.SIGKILL)
-            display.say(
-                f'[bold red]Killed[/] {worker} (process {process_id}) with SIGKILL at frame '
-                f'{seen.frames}.'
-            )
-            return seen.track[-1] if seen.track else (0.0, 0.0)
-    return None
+def _check_begin(late: float) -> None:
+    if late > _HEARD_LATE:
+        raise MissionError(
+            f'the flight had begun {late:.1f} s before the pipeline was there; '
+            'give it more time with --start-up'
+        )
 
 
 @contextlib.contextmanager
@@ -199,7 +213,9 @@ def _settings_of(config: Path) -> dict[str, Any]:
         given = section.get('params', {})
         known = {name: given[name] for name in (*INTRINSICS, *MOUNTING) if name in given}
         camera = check_parameters({**INTRINSICS, **MOUNTING}, known)
-        return {**camera, 'period': float(section['period']), 'seed': int(given.get('seed', 1))}
+        stages = [str(each) for each in parameters['stages']]
+        seed = int(given.get('seed', 1))
+        return {**camera, 'period': float(section['period']), 'seed': seed, 'stages': stages}
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise MissionError(f'{config}: cannot be flown: {error!r}') from error
 
@@ -211,32 +227,27 @@ def _prepare_environment(out: Path, profiles: Path) -> None:
     dds.apply_defaults(profiles)
 
 
-def _write_overrides(path: Path, photograph: Path, duration: float) -> Path:
+def _write_overrides(path: Path, photograph: Path, world: World) -> Path:
+    """What the mission has other than the configuration says: the link, and where all is kept."""
+    flight = {'duration': world.flight.duration, 'flight_begin': world.begin}
+    out = str(path.parent.absolute())
     overrides = {
         'exit_when_done': True,
-        'video_input': {'params': {'path': str(photograph.absolute()), 'duration': duration}},
-        'flight_interface': {'params': {'duration': duration}},
+        'video_input': {'params': {'path': str(photograph.absolute()), **flight}},
+        'flight_interface': {'params': {'source': 'mavlink', 'address': world.address}},
+        'communications': {'params': {'connection': world.ground.connection, 'directory': out}},
     }
     content = {'/**/manager': {'ros__parameters': overrides}}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
 
 
-def _write_results(
-    out: Path, result: Assessment, watcher: Watcher, victim: tuple[float, float] | None
-) -> None:
-    write_json(out / 'report.json', report_of(result))
-    write_json(out / 'targets.geojson', geojson_of(result))
-    picture = draw_map(load_photograph(), result, watcher.observation.track, victim)
-    picture.save(out / 'map.png')
-
-
 def _tell(
-    console: Console, result: Assessment, out: Path, killed: bool, manager_exit_code: int
+    console: Console, result: Assessment, out: Path, killed: int, manager_exit_code: int
 ) -> int:
     console.print(pad_table(result))
     console.print(flight_table(result))
-    console.print(f'Written: {out}/map.png, {out}/targets.geojson, {out}/report.json')
+    console.print(f'Written to {out}: map.png, targets.geojson, targets.kml, report.json')
     unexplained = result.replacements - killed
     if unexplained > 0:
         console.print(f'[yellow]{unexplained} workers were replaced that nobody killed[/]')

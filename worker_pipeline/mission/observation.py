@@ -8,8 +8,15 @@ import attrs
 
 Values = Mapping[str, str]
 
-# From the tick to the targets: the way of one frame.
-CHAIN = ('video_input', 'detect_target', 'data_merge', 'geolocation', 'cluster_estimation')
+# From the tick to the targets, which the last passes on: the way of one frame.
+CHAIN = (
+    'video_input',
+    'detect_target',
+    'data_merge',
+    'geolocation',
+    'cluster_estimation',
+    'communications',
+)
 SOURCE, LAST = CHAIN[0], CHAIN[-1]
 
 

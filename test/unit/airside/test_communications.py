@@ -11,10 +11,9 @@ from targets import cloud, message
 
 pytest.importorskip('pymavlink')
 
-from worker_pipeline.simulation.ground_station import GroundStation, common
-
 from worker_pipeline.airside.communications import Communications
 from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.simulation.ground_station import GroundStation, common
 from worker_pipeline.testing import wait_for
 
 FAST = {

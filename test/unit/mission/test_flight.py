@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 import socket
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from worker_pipeline.mission import domain
 from worker_pipeline.mission.__main__ import find_configuration, main
-from worker_pipeline.mission.flight import (
-    MissionError,
-    _settings_of,
-    _write_overrides,
-    expected_pads,
-)
+from worker_pipeline.mission.errors import MissionError
+from worker_pipeline.mission.flight import _settings_of, _write_overrides, expected_pads
+from worker_pipeline.mission.kills import plan_of, stages_of
+from worker_pipeline.mission.ports import free_port, is_free
+from worker_pipeline.mission.world import World
 from worker_pipeline.parameter import check_parameters
 from worker_pipeline.simulation.flight import SimulatedFlight
 from worker_pipeline.simulation.pads import REFERENCE_PADS
@@ -40,7 +40,7 @@ def test_the_reference_configuration_fits_the_stages(name):
 def test_camera_and_flight_are_the_same_in_every_stage():
     sections = stages()
     camera, ground = sections['video_input']['params'], sections['geolocation']['params']
-    for name in ('width', 'height', 'focal_length', 'principal_point'):
+    for name in ('width', 'height', 'focal_length', 'principal_point', 'distortion'):
         assert camera[name] == ground[name]
     assert camera['seed'] == sections['flight_interface']['params']['seed']
 
@@ -72,12 +72,41 @@ def test_without_a_photograph_the_mission_does_not_start(tmp_path, monkeypatch, 
     assert not (tmp_path / 'out').exists()
 
 
-def test_the_overrides_end_the_pipeline_when_it_is_done(tmp_path):
-    path = _write_overrides(tmp_path / 'mission.yaml', tmp_path / 'photograph.png', 12.0)
+def test_camera_and_vehicle_fly_the_same_flight_and_the_ground_is_told(tmp_path):
+    ground = SimpleNamespace(connection='udpout:127.0.0.1:5')
+    world = World(SimulatedFlight(1, 12.0), 1.75e9, 'udpin:127.0.0.1:6', None, ground)
+    path = _write_overrides(tmp_path / 'mission.yaml', tmp_path / 'photograph.png', world)
     parameters = yaml.safe_load(path.read_text())['/**/manager']['ros__parameters']
     assert parameters['exit_when_done'] is True
-    assert parameters['video_input']['params']['duration'] == 12.0
-    assert parameters['flight_interface']['params']['duration'] == 12.0
+    camera, vehicle, ground = (
+        parameters[stage]['params']
+        for stage in ('video_input', 'flight_interface', 'communications')
+    )
+    assert (camera['duration'], camera['flight_begin']) == (12.0, 1.75e9)
+    assert (vehicle['source'], vehicle['address']) == ('mavlink', 'udpin:127.0.0.1:6')
+    assert ground == {'connection': 'udpout:127.0.0.1:5', 'directory': str(tmp_path)}
+    for name, params in (('video_input', camera), ('flight_interface', vehicle)):
+        module, _, attribute = stages()[name]['plugin'].partition(':')
+        check_parameters(getattr(importlib.import_module(module), attribute).parameters, params)
+
+
+def test_whose_workers_are_killed_is_spread_over_the_flight():
+    stages = ['video_input', 'detect_target', 'data_merge']
+    assert stages_of('all', stages) == stages
+    assert stages_of('none', stages) == []
+    assert stages_of('data_merge,video_input', stages) == ['data_merge', 'video_input']
+    with pytest.raises(MissionError, match="kill: found 'camera'; allowed: all, none, video_input"):
+        stages_of('data_merge,camera', stages)
+    assert plan_of(stages, 400) == [
+        (100, 'video_input'),
+        (200, 'detect_target'),
+        (300, 'data_merge'),
+    ]
+    assert plan_of([], 400) == []
+
+
+def test_a_port_that_the_system_chose_is_free():
+    assert is_free(free_port())
 
 
 def test_a_domain_in_use_is_not_taken(monkeypatch):

@@ -1,4 +1,4 @@
-"""The manager's process, as the mission runs it: a program of its own, as a user starts it."""
+"""The programs that a mission starts, as a user starts them: the manager and the vehicle."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from worker_pipeline.simulation.flight import SimulatedFlight
+
 # Longer than a manager may take to stop (its shutdown_timeout and 3 s), so that it never has to.
 STOP_TIMEOUT = 20.0  # s
 
 
-class Manager:
-    """``python -m worker_pipeline manager`` with parameter files; what it prints goes to ``log``.
+class Program:
+    """``python -m`` with ``arguments``; what it prints goes to ``log``.
 
     It has a session of its own, so that a Ctrl-C on the terminal comes to it once, from us.
     """
 
-    def __init__(self, parameter_files: Sequence[Path], log: Path) -> None:
-        command = [sys.executable, '-m', 'worker_pipeline', 'manager', '--ros-args']
-        for file in parameter_files:
-            command += ['--params-file', str(file)]
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
         self._log = log
         with log.open('wb') as output:
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, '-m', *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -52,3 +51,24 @@ class Manager:
     def last_words(self, lines: int = 15) -> str:
         """The end of what it printed."""
         return '\n'.join(self._log.read_text(errors='replace').splitlines()[-lines:])
+
+
+def start_manager(parameter_files: Sequence[Path], log: Path) -> Program:
+    """The pipeline."""
+    arguments = ['worker_pipeline', 'manager', '--ros-args']
+    for file in parameter_files:
+        arguments += ['--params-file', str(file)]
+    return Program(arguments, log)
+
+
+def start_vehicle(
+    flight: SimulatedFlight, seed: int, begin: float, address: str, log: Path
+) -> Program:
+    """The vehicle, at the other end of a MAVLink link.
+
+    ``begin``: s since 1970; before it, the vehicle hovers. ``address``: as pymavlink writes them.
+    """
+    arguments = ['worker_pipeline.simulation.vehicle', '--connection', address]
+    arguments += ['--seed', str(seed), '--begin', f'{begin:.6f}']
+    arguments += ['--duration', f'{flight.duration:.6f}']
+    return Program(arguments, log)
