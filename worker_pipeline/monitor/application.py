@@ -177,7 +177,10 @@ class _Monitor:
         if self._wakeup.resized:
             self._wakeup.resized = False
             painter.forget()
-        width, height = self.console.size
+        # The window's, whatever COLUMNS and LINES say, as they stay when it changes; those where it
+        # says none, as a serial console may.
+        window = os.get_terminal_size(self.console.file.fileno())
+        width, height = window if all(window) else self.console.size
         painter.paint(screen(self._scene(time.monotonic()), width, height, self._signs), width)
 
     def _scene(self, now: float) -> Scene:
