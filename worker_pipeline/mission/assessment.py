@@ -9,44 +9,21 @@ import attrs
 import numpy as np
 
 from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.mission.estimate import (
+    USABLE,
+    Estimate,
+    Finding,
+    chi_square,
+    estimates_of,
+    matched,
+    name_of,
+)
 from worker_pipeline.mission.observation import CHAIN, LAST, SOURCE, Observation
 from worker_pipeline.simulation.pads import Pad
 
-MAX_ERROR = 0.5  # m
-
-
-@attrs.frozen
-class Estimate:
-    """One target as the pipeline told it. m, ENU; degrees, WGS 84; m, of one sighting."""
-
-    label: int
-    east: float
-    north: float
-    latitude: float
-    longitude: float
-    deviation: float
-    sightings: int
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
-        return name_of(self.label)
-
-
-@attrs.frozen
-class Finding:
-    """One pad, and the target that is it, if any. ``error``: m, over the ground."""
-
-    pad: Pad
-    estimate: Estimate | None
-
-    @property
-    def error(self) -> float | None:
-        """None if the pad was not found."""
-        if self.estimate is None:
-            return None
-        return _distance(self.pad, self.estimate)
+MAX_ERROR = 3.0  # m
+# Of an error squared, in units of its own covariance: an honest one is larger once in 1000 times.
+MAX_SQUARE = chi_square(0.999)
 
 
 @attrs.frozen
@@ -85,53 +62,10 @@ class Assessment:
     invented: Sequence[Estimate]
     accounting: Accounting
     latency: Latency
+    kills: int  # workers that were killed on purpose
     replacements: int
+    told: int | None  # targets that the ground has acknowledged; None: there is no ground
     problems: Sequence[str]
-
-
-def name_of(label: int) -> str:
-    """What to call a pad of this label."""
-    return 'unmarked' if label == NO_LABEL else f'marker {label}'
-
-
-def estimates_of(targets: Records | None) -> list[Estimate]:
-    """The targets (``records.TARGET``) as estimates; none if there is no set of them."""
-    if targets is None:
-        return []
-    return [
-        Estimate(
-            label=int(each['label']),
-            east=float(each['x']),
-            north=float(each['y']),
-            latitude=float(each['latitude']),
-            longitude=float(each['longitude']),
-            deviation=math.sqrt(float(each['variance'])),
-            sightings=int(each['count']),
-        )
-        for each in targets
-    ]
-
-
-def matched(
-    pads: Sequence[Pad], estimates: Sequence[Estimate]
-) -> tuple[list[Finding], list[Estimate]]:
-    """Each pad with its target: the nearest of its label; and the targets that are no pad's."""
-    pairs = sorted(
-        (_distance(pad, estimate), row, column)
-        for row, pad in enumerate(pads)
-        for column, estimate in enumerate(estimates)
-        if pad.label == estimate.label
-    )
-    chosen: dict[int, int] = {}
-    for _, row, column in pairs:
-        if row not in chosen and column not in chosen.values():
-            chosen[row] = column
-    findings = [
-        Finding(pad, estimates[chosen[row]] if row in chosen else None)
-        for row, pad in enumerate(pads)
-    ]
-    left = [each for column, each in enumerate(estimates) if column not in chosen.values()]
-    return findings, left
 
 
 def account(observation: Observation) -> Accounting:
@@ -159,35 +93,57 @@ def assess(
     pads: Sequence[Pad],
     targets: Records | None,
     observation: Observation,
-    killed: bool,
-    max_error: float = MAX_ERROR,
+    kills: int,
+    told: int | None = None,
 ) -> Assessment:
-    """Judge a flight over these pads. ``killed``: whether one worker was killed on the way."""
-    findings, invented = matched(pads, estimates_of(targets))
+    """Judge a flight over these pads.
+
+    ``kills``: workers that were killed on the way. ``told``: targets that the ground has
+    acknowledged; None: there is no ground.
+    """
+    estimates = estimates_of(targets)
+    findings, invented = matched(pads, estimates)
     accounting = account(observation)
-    problems = [
-        f'{name_of(each.pad.label)} was not found' for each in findings if not each.estimate
-    ]
-    problems += [
-        f'{name_of(each.pad.label)} is off by {each.error:.2f} m; allowed: {max_error:g} m'
-        for each in findings
-        if each.error is not None and each.error > max_error
-    ]
+    problems = [problem for each in findings for problem in _misplaced(each)]
     problems += [
         f'{each.name} at {each.east:.1f} m east, {each.north:.1f} m north is no pad'
         for each in invented
     ]
     problems += _unaccounted(accounting)
-    if killed and not observation.replacements:
-        problems.append('the killed worker was not replaced')
+    if observation.replacements < kills:
+        problems.append(f'{kills} workers were killed, {observation.replacements} replaced')
+    if told is not None and told < len(estimates):
+        problems.append(f'the ground has acknowledged {told} of {len(estimates)} targets')
     return Assessment(
         findings=findings,
         invented=invented,
         accounting=accounting,
         latency=_latency(observation.latencies),
+        kills=kills,
         replacements=observation.replacements,
+        told=told,
         problems=problems,
     )
+
+
+def _misplaced(finding: Finding) -> list[str]:
+    """What is wrong with where a pad was found, and with how sure of it the pipeline is."""
+    estimate, error, square = finding.estimate, finding.error, finding.normalised_square
+    name = name_of(finding.pad.label)
+    if estimate is None or error is None or square is None:
+        return [f'{name} was not found']
+    is_near = error <= MAX_ERROR
+    if not estimate.has_covariance:
+        problems = [] if is_near else [f'{name} is off by {error:.2f} m; allowed: {MAX_ERROR:g} m']
+        covariance = estimate.covariance.tolist()
+        return [*problems, f'{name}: found covariance {covariance} m^2; allowed: {USABLE}']
+    if is_near and square <= MAX_SQUARE:
+        return []
+    # As far as its covariance lets it be off, in the direction in which it is.
+    allowed = error * math.sqrt(MAX_SQUARE / square)
+    found = f'off by {error:.2f} m, normalised squared error {square:.1f}'
+    limits = f'{allowed:.2f} m by its own covariance ({MAX_SQUARE:.1f}), and {MAX_ERROR:g} m'
+    return [f'{name} is {found}; allowed: {limits}']
 
 
 def _unaccounted(books: Accounting) -> list[str]:
@@ -215,7 +171,3 @@ def _latency(latencies: Sequence[float]) -> Latency:
         return Latency(None, None)
     median, p99 = np.percentile(latencies, [50, 99])
     return Latency(float(median), float(p99))
-
-
-def _distance(pad: Pad, estimate: Estimate) -> float:
-    return math.hypot(pad.east - estimate.east, pad.north - estimate.north)

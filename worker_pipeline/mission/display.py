@@ -6,11 +6,13 @@ import time
 from types import TracebackType
 from typing import Protocol
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from worker_pipeline.mission.assessment import Assessment, name_of
+from worker_pipeline.mission.assessment import Assessment
+from worker_pipeline.mission.estimate import Estimate, name_of
 from worker_pipeline.mission.observation import Observation
 
 _LINE_PERIOD = 5.0  # s, between two lines where there is no bar
@@ -109,26 +111,21 @@ def display_for(console: Console, frames: int) -> Display:
 
 def pad_table(assessment: Assessment) -> Table:
     """A row for each pad, found or not, and for each target that is none."""
-    table = Table(title='Landing pads')
+    caption = 'in m; sigma: as the pipeline states it, in the worst direction'
+    table = _table('Landing pads', caption)
     table.add_column('pad')
-    for heading in ('east m', 'north m', 'error m', 'seen', 'latitude', 'longitude'):
+    for heading in ('east', 'north', 'error', 'sigma', 'seen', 'latitude', 'longitude'):
         table.add_column(heading, justify='right')
     for finding in assessment.findings:
         pad, estimate = finding.pad, finding.estimate
-        place = [name_of(pad.label), f'{pad.east:.2f}', f'{pad.north:.2f}']
+        place = (name_of(pad.label), f'{pad.east:.1f}', f'{pad.north:.1f}')
         if estimate is None:
-            table.add_row(*place, 'not found', '0', '', '', style='red')
+            table.add_row(*place, 'missed', '', '0', '', '', style='red')
         else:
-            table.add_row(
-                *place,
-                f'{finding.error:.3f}',
-                str(estimate.sightings),
-                f'{estimate.latitude:.7f}',
-                f'{estimate.longitude:.7f}',
-            )
+            table.add_row(*place, f'{finding.error:.2f}', *_told_of(estimate))
     for estimate in assessment.invented:
-        place = [estimate.name, f'{estimate.east:.2f}', f'{estimate.north:.2f}']
-        table.add_row(*place, 'no pad', str(estimate.sightings), '', '', style='red')
+        place = (estimate.name, f'{estimate.east:.1f}', f'{estimate.north:.1f}')
+        table.add_row(*place, 'no pad', *_told_of(estimate), style='red')
     return table
 
 
@@ -137,21 +134,40 @@ def flight_table(assessment: Assessment) -> Table:
     books, latency = assessment.accounting, assessment.latency
     found = [finding for finding in assessment.findings if finding.estimate is not None]
     worst = max((finding.error or 0.0 for finding in found), default=None)
-    table = Table(title='Flight', show_header=False)
+    table = _table('Flight')
+    table.show_header = False
     table.add_column()
     table.add_column(justify='right')
     table.add_row('pads found', f'{len(found)} of {len(assessment.findings)}')
-    table.add_row('largest error', '' if worst is None else f'{worst:.3f} m')
+    table.add_row('largest error', '' if worst is None else f'{worst:.2f} m')
     table.add_row('frames in', str(books.frames_in))
     table.add_row('frames answered', str(books.answered))
     table.add_row('frames dropped', str(books.dropped))
     if books.quarantined:
         table.add_row('frames quarantined', str(books.quarantined))
     table.add_row('frames given to another worker', str(books.redelivered))
+    table.add_row('workers killed', str(assessment.kills))
     table.add_row('workers replaced', str(assessment.replacements))
+    if assessment.told is not None:
+        targets = len(found) + len(assessment.invented)
+        table.add_row('targets the ground acknowledged', f'{assessment.told} of {targets}')
     table.add_row('latency, median', _milliseconds(latency.median))
     table.add_row('latency, 99th percentile', _milliseconds(latency.p99))
     return table
+
+
+def _table(title: str, caption: str | None = None) -> Table:
+    """Without lines up and down: it has to fit into 80 columns."""
+    return Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _told_of(estimate: Estimate) -> tuple[str, str, str, str]:
+    return (
+        f'{estimate.deviation:.2f}',
+        str(estimate.sightings),
+        f'{estimate.latitude:.6f}',  # to 0.1 m
+        f'{estimate.longitude:.6f}',
+    )
 
 
 def _milliseconds(seconds: float | None) -> str:

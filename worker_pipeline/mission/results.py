@@ -1,29 +1,23 @@
-"""The result as files: where the targets are, and how the flight went."""
+"""The result as a file: how well each pad was found, and how the flight went."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from worker_pipeline.mission.assessment import Assessment, Estimate
-
-
-def geojson_of(assessment: Assessment) -> dict[str, Any]:
-    """The targets found as a GeoJSON (RFC 7946) FeatureCollection: a point for each."""
-    features = [
-        _feature(finding.estimate, finding.error)
-        for finding in assessment.findings
-        if finding.estimate is not None
-    ]
-    features += [_feature(estimate, None) for estimate in assessment.invented]
-    return {'type': 'FeatureCollection', 'features': features}
+from worker_pipeline.mission.assessment import Assessment
+from worker_pipeline.mission.estimate import Estimate
 
 
 def report_of(assessment: Assessment) -> dict[str, Any]:
-    """All that was found out, for a program to read. m, s, degrees."""
+    """All that was found out, for a program to read. m, m^2, s, degrees.
+
+    What is no number is None: neither NaN nor infinity is JSON.
+    """
     books, latency = assessment.accounting, assessment.latency
     return {
         'ok': not assessment.problems,
@@ -34,36 +28,32 @@ def report_of(assessment: Assessment) -> dict[str, Any]:
                 'east': finding.pad.east,
                 'north': finding.pad.north,
                 'found': finding.estimate is not None,
-                'error': finding.error,
-                'estimate': attrs.asdict(finding.estimate) if finding.estimate else None,
+                'error': _number(finding.error),
+                'normalised_squared_error': _number(finding.normalised_square),
+                'estimate': _estimate(finding.estimate) if finding.estimate else None,
             }
             for finding in assessment.findings
         ],
-        'invented': [attrs.asdict(estimate) for estimate in assessment.invented],
+        'invented': [_estimate(estimate) for estimate in assessment.invented],
         'frames': {**attrs.asdict(books), 'missing': books.missing},
         'latency': attrs.asdict(latency),
+        'kills': assessment.kills,
         'replacements': assessment.replacements,
+        'told': assessment.told,
     }
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write, for people to read too."""
-    path.write_text(json.dumps(content, indent=2) + '\n')
+    """Write, for people to read too. ValueError if there is a number that JSON does not have."""
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + '\n')
 
 
-def _feature(estimate: Estimate, error: float | None) -> dict[str, Any]:
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    content = attrs.asdict(estimate) | {'deviation': estimate.deviation}
     return {
-        'type': 'Feature',
-        'geometry': {
-            'type': 'Point',
-            # Longitude first, as the standard wants it; 8 places are a millimetre.
-            'coordinates': [round(estimate.longitude, 8), round(estimate.latitude, 8)],
-        },
-        'properties': {
-            'name': estimate.name,
-            'label': estimate.label,
-            'sightings': estimate.sightings,
-            'deviation_m': round(estimate.deviation, 4),
-            'error_m': None if error is None else round(error, 4),
-        },
+        key: _number(value) if isinstance(value, float) else value for key, value in content.items()
     }
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

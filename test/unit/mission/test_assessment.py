@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import json
 
-import attrs
 import numpy as np
 import pytest
+from targets import cloud
 
-from worker_pipeline.airside.records import NO_LABEL, TARGET
-from worker_pipeline.mission.assessment import assess, estimates_of, matched
-from worker_pipeline.mission.observation import Observation
-from worker_pipeline.mission.results import geojson_of, report_of
+from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.mission.assessment import assess
+from worker_pipeline.mission.observation import LAST, Observation
+from worker_pipeline.mission.results import report_of, write_json
 from worker_pipeline.simulation.pads import Pad
 
 PADS = [Pad(4, 10.0, 20.0), Pad(NO_LABEL, 0.0, 0.0), Pad(NO_LABEL, 30.0, 0.0)]
+# Each is off by less than its deviation, 0.5 m.
+ALL_FOUND = cloud((4, 10.0, 20.3), (NO_LABEL, 30.1, 0.0), (NO_LABEL, 0.0, 0.1), count=12)
 
 
-def targets(*places):
-    """A set of targets: label, east, north each."""
-    records = np.zeros(len(places), TARGET)
-    for record, (label, east, north) in zip(records, places, strict=True):
-        record['label'], record['x'], record['y'] = label, east, north
-        record['latitude'], record['longitude'] = 44.9 + north * 1e-5, -110.6 + east * 1e-5
-        record['variance'], record['count'] = 0.04, 12
+def beside(east, north, deviation):
+    """All found, marker 4 off by so much."""
+    records = ALL_FOUND.copy()
+    records[0]['x'], records[0]['y'] = 10.0 + east, 20.0 + north
+    records[0]['var_east'] = records[0]['var_north'] = deviation**2
     return records
-
-
-ALL_FOUND = targets((4, 10.0, 20.3), (NO_LABEL, 30.1, 0.0), (NO_LABEL, 0.0, 0.1))
 
 
 def flown(frames=100, answered=100, dropped=0, received=100, restarts=1):
@@ -35,16 +32,16 @@ def flown(frames=100, answered=100, dropped=0, received=100, restarts=1):
     seen.told('video_input', {'delivered': str(frames), 'dropped': '5'})
     seen.told('detect_target', {'delivered': str(answered), 'dropped': str(dropped)})
     seen.told('geolocation', {'redelivered': '2'})
-    seen.told('cluster_estimation', {'delivered': str(answered)})
+    seen.told(LAST, {'delivered': str(answered)})
     seen.told('detect_target/worker_0', {'restarts': str(restarts)})
     for stamp in range(received):
-        seen.came('cluster_estimation', stamp)
+        seen.came(LAST, stamp)
         seen.latencies.append(0.1 + 0.001 * stamp)
     return seen
 
 
 def test_a_good_flight_has_no_problem():
-    result = assess(PADS, ALL_FOUND, flown(), killed=True)
+    result = assess(PADS, ALL_FOUND, flown(), kills=1, told=3)
     assert not result.problems
     errors = [finding.error for finding in result.findings]
     assert errors == pytest.approx([0.3, 0.1, 0.1], abs=1e-5)
@@ -53,90 +50,127 @@ def test_a_good_flight_has_no_problem():
     assert (books.dropped, books.redelivered) == (0, 2), 'a tick dropped is no frame'
     assert result.latency.median == pytest.approx(0.1495)
     assert result.latency.p99 == pytest.approx(0.19801)
-
-
-def test_pads_without_a_marker_go_to_the_nearest_target():
-    findings, left = matched(PADS[1:], estimates_of(targets((-1, 29.0, 0.0), (-1, 16.0, 0.0))))
-    assert [finding.error for finding in findings] == [16.0, 1.0]
-    assert not left
+    assert (result.kills, result.replacements, result.told) == (1, 1, 3)
 
 
 @pytest.mark.parametrize(
-    ('found', 'seen', 'killed', 'problem'),
+    ('found', 'seen', 'kills', 'problem'),
     [
-        (ALL_FOUND[1:], flown(), True, 'marker 4 was not found'),
-        (None, flown(), True, 'marker 4 was not found'),
+        (ALL_FOUND[1:], flown(), 1, 'marker 4 was not found'),
+        (None, flown(), 1, 'marker 4 was not found'),
         (
-            targets((4, 10.0, 21.0), (-1, 0.0, 0.0), (-1, 30.0, 0.0)),
+            beside(1.0, 0.0, deviation=0.25),
             flown(),
-            True,
-            'marker 4 is off by 1.00 m; allowed: 0.5 m',
+            1,
+            'off by 1.00 m, normalised squared error 16.0; allowed: 0.93 m by its own covariance',
         ),
         (
-            np.concatenate([ALL_FOUND, targets((9, 1.0, 2.0))]),
+            beside(0.0, 4.0, deviation=2.0),
             flown(),
-            True,
+            1,
+            'squared error 4.0; allowed: 7.43 m by its own covariance (13.8), and 3 m',
+        ),
+        (
+            beside(0.0, 0.0, deviation=0.0),
+            flown(),
+            1,
+            'marker 4: found covariance [[0.0, 0.0], [0.0, 0.0]] m^2; allowed: finite and positive',
+        ),
+        (
+            beside(0.0, 5.0, deviation=0.0),
+            flown(),
+            1,
+            'marker 4 is off by 5.00 m; allowed: 3 m',
+        ),
+        (beside(np.nan, 0.0, deviation=1.0), flown(), 1, 'marker 4 was not found'),
+        (
+            np.concatenate([ALL_FOUND, cloud((9, 1.0, 2.0))]),
+            flown(),
+            1,
             'marker 9 at 1.0 m east, 2.0 m north is no pad',
         ),
-        (ALL_FOUND, flown(answered=98), True, '2 of 100 frames are unaccounted for'),
-        (ALL_FOUND, flown(answered=99, received=100), True, '99 frames were answered by the books'),
-        (ALL_FOUND, flown(0, 0, received=0), False, 'no frame came in'),
-        (ALL_FOUND, flown(restarts=0), True, 'the killed worker was not replaced'),
+        (ALL_FOUND, flown(answered=98), 1, '2 of 100 frames are unaccounted for'),
+        (ALL_FOUND, flown(answered=99, received=100), 1, '99 frames were answered by the books'),
+        (ALL_FOUND, flown(0, 0, received=0), 0, 'no frame came in'),
+        (ALL_FOUND, flown(restarts=1), 2, '2 workers were killed, 1 replaced'),
     ],
 )
-def test_what_is_not_as_promised_is_said(found, seen, killed, problem):
-    assert any(problem in each for each in assess(PADS, found, seen, killed).problems)
+def test_what_is_not_as_promised_is_said(found, seen, kills, problem):
+    assert any(problem in each for each in assess(PADS, found, seen, kills).problems)
+
+
+@pytest.mark.parametrize(('east', 'deviation'), [(1.0, 0.27), (2.9, 1.0)])
+def test_a_pad_may_be_as_far_off_as_its_covariance_says(east, deviation):
+    assert not assess(PADS, beside(east, 0.0, deviation), flown(), kills=1).problems
+
+
+def test_the_ground_is_to_know_every_target():
+    problems = assess(PADS, ALL_FOUND, flown(), kills=1, told=2).problems
+    assert problems == ['the ground has acknowledged 2 of 3 targets']
+    assert not assess(PADS, ALL_FOUND, flown(), kills=1, told=None).problems, 'there is no ground'
 
 
 def test_dropped_frames_are_accounted_for():
-    assert not assess(PADS, ALL_FOUND, flown(answered=97, dropped=3, received=97), True).problems
+    assert not assess(PADS, ALL_FOUND, flown(answered=97, dropped=3, received=97), 1).problems
 
 
 def test_frames_that_come_twice_or_late_or_never_are_said():
     seen = flown()
-    seen.came('cluster_estimation', 99)
-    assert 'came twice' in assess(PADS, ALL_FOUND, seen, True).problems[0]
+    seen.came(LAST, 99)
+    assert 'came twice' in assess(PADS, ALL_FOUND, seen, 1).problems[0]
     seen = flown(101, 101)
-    seen.came('cluster_estimation', 1000)
-    seen.came('cluster_estimation', 999)
-    assert '1 out of order' in ' '.join(assess(PADS, ALL_FOUND, seen, True).problems)
+    seen.came(LAST, 1000)
+    seen.came(LAST, 999)
+    assert '1 out of order' in ' '.join(assess(PADS, ALL_FOUND, seen, 1).problems)
     seen = flown()
     seen.came('detect_target', 5000)
-    assert '1 frames left a stage' in assess(PADS, ALL_FOUND, seen, True).problems[0]
+    assert '1 frames left a stage' in assess(PADS, ALL_FOUND, seen, 1).problems[0]
 
 
 def test_without_a_kill_nobody_need_be_replaced():
-    assert not assess(PADS, ALL_FOUND, flown(restarts=0), killed=False).problems
+    assert not assess(PADS, ALL_FOUND, flown(restarts=0), kills=0).problems
 
 
-def test_the_targets_are_geojson():
-    collection = geojson_of(assess(PADS, ALL_FOUND, flown(), True))
-    assert collection['type'] == 'FeatureCollection'
-    first = collection['features'][0]
-    assert first['geometry']['type'] == 'Point'
-    longitude, latitude = first['geometry']['coordinates']
-    assert longitude == pytest.approx(-110.5999, abs=1e-6)
-    assert latitude == pytest.approx(44.900203, abs=1e-6)
-    assert first['properties'] == {
-        'name': 'marker 4',
-        'label': 4,
-        'sightings': 12,
-        'deviation_m': 0.2,
-        'error_m': 0.3,
-    }
-    assert json.loads(json.dumps(collection)) == collection
-
-
-def test_the_report_tells_all():
-    report = json.loads(json.dumps(report_of(assess(PADS, ALL_FOUND[:1], flown(), True))))
+def test_the_report_tells_all(tmp_path):
+    result = assess(PADS, ALL_FOUND[:1], flown(), kills=1, told=1)
+    write_json(tmp_path / 'report.json', report_of(result))
+    report = json.loads((tmp_path / 'report.json').read_text())
     assert report['ok'] is False
     assert [pad['found'] for pad in report['pads']] == [True, False, False]
     assert report['frames']['frames_in'] == 100
     assert report['frames']['missing'] == 0
-    assert report['replacements'] == 1
+    assert (report['kills'], report['replacements'], report['told']) == (1, 1, 1)
     assert len(report['problems']) == 2
-    good = report_of(assess(PADS, ALL_FOUND, flown(), True))
-    assert good['ok'] is True
-    assert set(good['pads'][0]['estimate']) == {
-        field.name for field in attrs.fields(type(estimates_of(ALL_FOUND)[0]))
+    found, missed, _ = report['pads']
+    assert found['error'] == pytest.approx(0.3, abs=1e-5)
+    assert found['normalised_squared_error'] == pytest.approx(0.36, abs=1e-4)
+    assert missed['error'] is missed['normalised_squared_error'] is missed['estimate'] is None
+    assert found['estimate'] == {
+        'label': 4,
+        'east': 10.0,
+        'north': pytest.approx(20.3),
+        'latitude': ALL_FOUND[0]['latitude'],
+        'longitude': ALL_FOUND[0]['longitude'],
+        'var_east': 0.25,
+        'var_north': 0.25,
+        'cov_east_north': 0.0,
+        'deviation': 0.5,
+        'scatter': 0.0,
+        'sightings': 12,
     }
+    assert report_of(assess(PADS, ALL_FOUND, flown(), 1))['ok'] is True
+
+
+def test_a_report_has_only_numbers_that_json_has(tmp_path):
+    unsure = beside(0.0, 0.0, deviation=0.0)
+    nowhere = cloud((9, np.nan, 2.0))
+    result = assess(PADS, np.concatenate([unsure, nowhere]), flown(), kills=1)
+    write_json(tmp_path / 'report.json', report_of(result))
+    report = json.loads((tmp_path / 'report.json').read_text())
+    pad = report['pads'][0]
+    assert pad['found'] is True
+    assert pad['error'] == 0.0
+    assert pad['normalised_squared_error'] is pad['estimate']['deviation'] is None
+    assert report['invented'][0]['east'] is None
+    with pytest.raises(ValueError, match='JSON'):
+        write_json(tmp_path / 'other.json', {'error': float('nan')})
