@@ -19,7 +19,7 @@ from worker_pipeline.simulation.imagery import METRES_PER_PIXEL, synthetic_groun
 from worker_pipeline.testing import own_domain, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
-DURATION = 9.0  # s: enough for some pads, and for kills and replacements
+DURATION = 12.0  # s: enough for some pads, and for kills and replacements
 
 
 @pytest.fixture(scope='module')
@@ -82,7 +82,8 @@ def test_a_mission_ends_by_itself_with_every_pad_and_every_frame(launch, tmp_pat
     assert printed.count('SIGKILL') == kills
     assert report['replacements'] == kills
     collection = json.loads((tmp_path / 'out' / 'targets.geojson').read_text())
-    assert len(collection['features']) == len(report['pads'])
+    points = [each for each in collection['features'] if each['geometry']['type'] == 'Point']
+    assert len(points) == len(report['pads']) == report['told']
     assert cv2.imread(str(tmp_path / 'out' / 'map.png')) is not None
     assert [path.name for path in tmp_path.iterdir()] == ['out']
     assert not marked(str(tmp_path))

@@ -21,7 +21,7 @@ from worker_pipeline.mission.estimate import (
 from worker_pipeline.mission.observation import CHAIN, LAST, SOURCE, Observation
 from worker_pipeline.simulation.pads import Pad
 
-MAX_ERROR = 3.0  # m
+MAX_ERROR = 5.0  # m
 # Of an error squared, in units of its own covariance: an honest one is larger once in 1000 times.
 MAX_SQUARE = chi_square(0.999)
 

@@ -14,7 +14,7 @@ from worker_pipeline.mission.errors import MissionError
 from worker_pipeline.mission.watcher import Watcher
 
 # How long to wait for a worker that holds an item, before one is killed anyhow, s.
-_PATIENCE = 2.0
+_PATIENCE = 0.5
 
 
 @attrs.frozen

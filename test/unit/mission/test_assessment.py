@@ -65,10 +65,10 @@ def test_a_good_flight_has_no_problem():
             'off by 1.00 m, normalised squared error 16.0; allowed: 0.93 m by its own covariance',
         ),
         (
-            beside(0.0, 4.0, deviation=2.0),
+            beside(0.0, 6.0, deviation=2.0),
             flown(),
             1,
-            'squared error 4.0; allowed: 7.43 m by its own covariance (13.8), and 3 m',
+            'squared error 9.0; allowed: 7.43 m by its own covariance (13.8), and 5 m',
         ),
         (
             beside(0.0, 0.0, deviation=0.0),
@@ -77,10 +77,10 @@ def test_a_good_flight_has_no_problem():
             'marker 4: found covariance [[0.0, 0.0], [0.0, 0.0]] m^2; allowed: finite and positive',
         ),
         (
-            beside(0.0, 5.0, deviation=0.0),
+            beside(0.0, 6.0, deviation=0.0),
             flown(),
             1,
-            'marker 4 is off by 5.00 m; allowed: 3 m',
+            'marker 4 is off by 6.00 m; allowed: 5 m',
         ),
         (beside(np.nan, 0.0, deviation=1.0), flown(), 1, 'marker 4 was not found'),
         (
