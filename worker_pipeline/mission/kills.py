@@ -15,6 +15,8 @@ from worker_pipeline.mission.watcher import Watcher
 
 # How long to wait for a worker that holds an item, before one is killed anyhow, s.
 _PATIENCE = 0.5
+# The share of a flight's frames within which workers are killed.
+_SHARE = 0.85
 
 
 @attrs.frozen
@@ -37,8 +39,11 @@ def stages_of(text: str, stages: Sequence[str]) -> list[str]:
 
 
 def plan_of(kill: Sequence[str], frames: int) -> list[tuple[int, str]]:
-    """After which frame a worker of which stage is killed: spread over the flight."""
-    step = frames / (len(kill) + 1)
+    """After which frame a worker of which stage is killed: spread over the flight.
+
+    But for its end: frames that are not taken while a camera is replaced never come.
+    """
+    step = _SHARE * frames / (len(kill) + 1)
     return [(round(step * place), stage) for place, stage in enumerate(kill, start=1)]
 
 

@@ -98,9 +98,9 @@ def test_whose_workers_are_killed_is_spread_over_the_flight():
     with pytest.raises(MissionError, match="kill: found 'camera'; allowed: all, none, video_input"):
         stages_of('data_merge,camera', stages)
     assert plan_of(stages, 400) == [
-        (100, 'video_input'),
-        (200, 'detect_target'),
-        (300, 'data_merge'),
+        (85, 'video_input'),
+        (170, 'detect_target'),
+        (255, 'data_merge'),
     ]
     assert plan_of([], 400) == []
 
