@@ -16,17 +16,20 @@ GROUND = 255  # the system's number in MAVLink
 
 
 class GroundStation:
-    """Listens on a UDP port of its own.
+    """Listens on a UDP port of its own, or on a ``link`` that mavutil has opened.
 
     ``keep``: whether to take a command, by how many have come before it; the others are as if
     lost. ``acknowledges``: whether it says so. ``result``: what it says.
     """
 
-    def __init__(self, port: int = 0) -> None:
-        self._link: Any = mavutil.mavudp(
-            f'127.0.0.1:{port}', input=True, source_system=GROUND, source_component=190
-        )
-        self.port: int = self._link.port.getsockname()[1]
+    def __init__(self, port: int = 0, link: Any = None) -> None:
+        if link is None:
+            link = mavutil.mavudp(
+                f'127.0.0.1:{port}', input=True, source_system=GROUND, source_component=190
+            )
+            port = link.port.getsockname()[1]
+        self._link = link
+        self.port = port
         self.keep: Callable[[int], bool] = lambda _number: True
         self.acknowledges = True
         self.result = common.MAV_RESULT_ACCEPTED
@@ -40,7 +43,7 @@ class GroundStation:
 
     @property
     def connection(self) -> str:
-        """For who wants to reach it."""
+        """For who wants to reach it by UDP."""
         return f'udpout:127.0.0.1:{self.port}'
 
     def send_garbage(self) -> None:
