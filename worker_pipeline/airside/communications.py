@@ -88,6 +88,7 @@ class Communications(Stage):
         self._lock = threading.Lock()  # of the book and the delivery
         self._book = ReportBook(params['reach'])
         self._delivery = GroundDelivery(pace)
+        self._was_refused = False
         self._ground: GroundThread | None = None
         self._stop_writing = threading.Event()
         self._writer: threading.Thread | None = None
@@ -111,6 +112,12 @@ class Communications(Stage):
             self._delivery.keep({each.number for each in self._book.reports})
         if refused:
             self.status.count('refused', refused)
+            if not self._was_refused:  # the first of a row; the others are counted
+                self.logger.warning(
+                    f'targets: {refused} of {len(targets)} left out: no numbers, '
+                    'or no place on earth'
+                )
+        self._was_refused = bool(refused)
         return item
 
     def deactivate(self) -> None:
