@@ -11,6 +11,8 @@ PYTHON ?= python3
 ROS_WHEELS ?= kilted
 # More for pytest, as in make test PYTEST_ARGS='-k ledger'.
 PYTEST_ARGS ?=
+# How many tests run at a time; 0: one, in this very process, as a debugger wants it.
+TESTS_AT_ONCE ?= 2
 # More for the benchmarks, as in make bench BENCH_ARGS='--repeats 1'.
 BENCH_ARGS ?=
 # More for the storm, as in make storm STORM_ARGS='--items 2000 --no-peers'; with camera frames:
@@ -35,7 +37,7 @@ run: setup
 	@$(VENV_PYTHON) -m worker_pipeline.mission
 
 test: setup
-	@$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(VENV_PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist worksteal $(PYTEST_ARGS)
 
 bench: setup
 	@$(VENV_PYTHON) -m benchmarks $(BENCH_ARGS)

@@ -117,7 +117,9 @@ def test_a_source_that_is_but_a_context_does_not_hold_up_the_end(start):
             'exit_when_done': True,
             'count': stage('Counting', params={'items': 30}),
             'vehicle': stage('Counting', period=0.02, params={'items': 1_000_000}),
-            'look': stage('WithContext', input='count', context={'reference': 'vehicle'}),
+            'look': stage(
+                'WithContext', input='count', overflow='block', context={'reference': 'vehicle'}
+            ),
         }
     )
     assert manager.wait(40.0) == 0, manager.output

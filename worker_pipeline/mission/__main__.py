@@ -15,7 +15,8 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Exit code 0: all as promised; 1: not; 2: could not start; 130: interrupted."""
     options = _options(arguments)
-    from worker_pipeline.mission.flight import MissionError, fly
+    from worker_pipeline.mission.errors import MissionError
+    from worker_pipeline.mission.flight import fly
 
     try:
         return fly(options.config, options.out, options.kill, options.duration, options.start_up)

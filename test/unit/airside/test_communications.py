@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import time
 
@@ -15,10 +16,13 @@ from targets import cloud, message
 
 pytest.importorskip('pymavlink')
 
+from pymavlink.dialects.v20 import common
+
 from worker_pipeline.airside import communications
 from worker_pipeline.airside.communications import Communications
+from worker_pipeline.airside.mavlink.link import Link
 from worker_pipeline.airside.records import NO_LABEL
-from worker_pipeline.simulation.ground_station import GROUND, GroundStation, common, mavutil
+from worker_pipeline.simulation.ground_station import GROUND, GroundStation
 from worker_pipeline.testing import wait_for
 
 FAST = {
@@ -28,6 +32,9 @@ FAST = {
     'link_timeout': 20.0,
     'linger': 0.0,
 }
+HEARTBEAT = bytes(
+    common.MAVLink_heartbeat_message(6, 8, 0, 0, 4, 3).pack(common.MAVLink(None, GROUND, 190))
+)
 THREE = cloud((3, 0.0, 0.0), (7, 50.0, 0.0), (NO_LABEL, 80.0, 0.0))
 
 
@@ -152,43 +159,45 @@ def test_at_the_end_there_is_time_for_the_last_ones(ground):
 @contextlib.contextmanager
 def ground_by(kind, port):
     """A ground station that is reached otherwise, and the connection to it."""
-    ours = {'source_system': GROUND, 'source_component': 190}
     with contextlib.ExitStack() as stack:
-        if kind == 'tcp':
-            link = mavutil.mavtcpin(f'127.0.0.1:{port}', **ours)
-        elif kind == 'tcpin':
-            link = mavutil.mavtcp(f'127.0.0.1:{port}', retries=200, reconnect_delay=0.05, **ours)
-        elif kind == 'udpin':
-            link = mavutil.mavudp(f'127.0.0.1:{port}', input=False, **ours)
-            # Who listens hears nothing from us until we have spoken.
-            link.mav.heartbeat_send(6, 8, 0, 0, 4)
-        else:
+        if kind == 'serial':
             master, device = os.openpty()
             stack.callback(os.close, device)
-            link = Pty(master, **ours)
+            link, connection = Pty(master), os.ttyname(device)
+        else:
+            there = {'tcp': 'tcpin', 'tcpin': 'tcp', 'udpin': 'udpout'}[kind]
+            link = wait_for(lambda: linked(f'{there}:127.0.0.1:{port}'), 'that one listens')
+            connection = f'{kind}:127.0.0.1:{port}'
         station = GroundStation(link=link)
         stack.callback(station.close)
-        yield station, os.ttyname(device) if kind == 'serial' else f'{kind}:127.0.0.1:{port}'
+        if kind == 'udpin':  # who listens says nothing before it has heard somebody
+            link.write(HEARTBEAT)
+        yield station, connection
 
 
-class Pty(mavutil.mavfile):
+def linked(address):
+    try:
+        return Link(address)
+    except ConnectionRefusedError:
+        return None
+
+
+class Pty:
     """The other side of a serial device."""
 
-    def __init__(self, master, **ours):
-        os.set_blocking(master, False)
-        super().__init__(master, 'pty', **ours)
+    def __init__(self, master):
+        self._file = master
 
-    def recv(self, n=None):
-        try:
-            return os.read(self.fd, n or self.mav.bytes_needed())
-        except OSError:  # nothing is there, or nobody
-            return b''
+    def read(self, timeout):
+        return (
+            os.read(self._file, 65536) if select.select([self._file], [], [], timeout)[0] else b''
+        )
 
     def write(self, data):
-        os.write(self.fd, data)
+        os.write(self._file, data)
 
     def close(self):
-        os.close(self.fd)
+        os.close(self._file)
 
 
 @pytest.mark.parametrize('kind', ['tcp', 'serial'])
