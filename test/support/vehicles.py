@@ -22,6 +22,19 @@ def free_port(kind: int = socket.SOCK_DGRAM) -> int:
 
 
 @contextlib.contextmanager
+def deaf_listener() -> Iterator[int]:
+    """A TCP port that is there, but on which nobody gets an answer."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
+        address = listener.getsockname()
+        for _ in range(4):  # more than it has room for
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(address)
+        yield int(address[1])
+
+
+@contextlib.contextmanager
 def vehicle_process(address: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A vehicle as one starts it by hand, without noise; and when its flight began, ns."""
     command = [sys.executable, '-m', 'worker_pipeline.simulation.vehicle', '--connection', address]

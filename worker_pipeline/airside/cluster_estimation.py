@@ -59,11 +59,19 @@ class ClusterEstimation(Stage):
         locations = point_cloud.from_message(item)
         if len(locations):
             refused = self.estimates.add(locations, stamp_ns(item.header.stamp))
-            if refused.sightings:
-                self.status.count('refused', refused.sightings)
+            self._tell(refused.sightings, len(locations))
             if refused.covariances:
                 self.status.count('without_covariance', refused.covariances)
         return point_cloud.to_message(self.estimates.records(), item.header.frame_id)
+
+    def _tell(self, refused: int, total: int) -> None:
+        if refused:
+            self.status.count('refused', refused)
+            self.status.warn(
+                f'locations: {refused} of {total} left out: no numbers, or no place on earth'
+            )
+        else:
+            self.status.ok()
 
     def save_state(self) -> bytes:
         """What is known of the targets."""

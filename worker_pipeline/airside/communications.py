@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import threading
 import time
@@ -14,34 +14,38 @@ from sensor_msgs.msg import PointCloud2
 
 from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.ground_delivery import GroundDelivery, Pace
-from worker_pipeline.airside.ground_link import (
-    Acknowledged,
-    Addresses,
-    GroundLink,
-    MavlinkGroundLink,
-    check_connection,
-)
+from worker_pipeline.airside.ground_link import Addresses, GroundProtocol
+from worker_pipeline.airside.ground_thread import GroundThread
+from worker_pipeline.airside.mavlink.address import check_address
+from worker_pipeline.airside.mavlink.link import Link, check_libraries
 from worker_pipeline.airside.target_files import TargetFiles
 from worker_pipeline.airside.target_report import ReportBook
 from worker_pipeline.context import stamp_ns
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage
 
-# s, at most, without a look at what there is to do.
+# s, at most, without a look at whether the files are to be written.
 _LOOK = 0.2
+# s; TCP does not tell that the other side is gone, so a silent one is opened again after so long.
+_REOPEN_TCP = 5.0
 
 
 class Communications(Stage):
     """Targets to the ground by MAVLink, and into files; the cloud goes on as it came.
 
-    Link and files have a thread of their own, so neither holds up an item, and what no
+    Link and files have a thread each, so neither holds up the other or an item, and what no
     acknowledgement came for is repeated also when no more items come.
     """
 
     input_type = PointCloud2
     output_type = PointCloud2
     parameters: ClassVar[Mapping[str, Any]] = {
-        'connection': Parameter('', "to the ground: udpout:HOST:PORT or udpin:HOST:PORT; '': none"),
+        'connection': Parameter(
+            '',
+            'to the ground: udpout, udpin, tcp or tcpin:HOST:PORT, or a serial device, as in '
+            "pymavlink; '': none",
+        ),
+        'baud_rate': Parameter(115200, 'of a serial device', 'bit/s', minimum=1),
         'system': Parameter(1, "the vehicle's MAVLink system", minimum=1, maximum=255),
         'component': Parameter(191, 'our MAVLink component', minimum=1, maximum=255),
         'ground_system': Parameter(255, "the ground station's system", minimum=1, maximum=255),
@@ -64,7 +68,8 @@ class Communications(Stage):
         """Check the connection and the folder; nothing is sent yet."""
         params = self.params
         if params['connection']:
-            check_connection(params['connection'])
+            check_libraries(check_address(params['connection'], 'connection'))
+            self.status.set('link', params['connection'])
         self._files: TargetFiles | None = None
         if params['directory']:
             try:
@@ -83,16 +88,21 @@ class Communications(Stage):
         self._lock = threading.Lock()  # of the book and the delivery
         self._book = ReportBook(params['reach'])
         self._delivery = GroundDelivery(pace)
-        self._link: GroundLink | None = None
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._next_connection = self._next_writing = float('-inf')
+        self._was_refused = False
+        self._ground: GroundThread | None = None
+        self._stop_writing = threading.Event()
+        self._writer: threading.Thread | None = None
+        self._next_writing = float('-inf')
 
     def activate(self) -> None:
-        """Begin to talk."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name='ground', daemon=True)
-        self._thread.start()
+        """Begin to talk, and to write."""
+        if self.params['connection']:
+            self._ground = self._new_ground_thread()
+            self._ground.start()
+        if self._files is not None:
+            self._stop_writing.clear()
+            self._writer = threading.Thread(target=self._keep_writing, name='files', daemon=True)
+            self._writer.start()
 
     def process(self, item: Any) -> Any:
         """Take note of the targets; hand them on."""
@@ -102,24 +112,27 @@ class Communications(Stage):
             self._delivery.keep({each.number for each in self._book.reports})
         if refused:
             self.status.count('refused', refused)
+            if not self._was_refused:  # the first of a row; the others are counted
+                self.logger.warning(
+                    f'targets: {refused} of {len(targets)} left out: no numbers, '
+                    'or no place on earth'
+                )
+        self._was_refused = bool(refused)
         return item
 
     def deactivate(self) -> None:
         """Say what there is left to say, if the ground hears; be silent."""
-        if self._thread is not None:
+        if self._ground is not None:
             end = time.monotonic() + self.params['linger']
             while time.monotonic() < end and self._has_more_to_say():
-                self._stop.wait(0.01)
-            self._stop.set()
-            self._thread.join()
-            self._thread = None
+                time.sleep(0.01)
+            self._ground.stop()
+            self._ground = None
+        if self._writer is not None:
+            self._stop_writing.set()
+            self._writer.join()
+            self._writer = None
         self._write(float('inf'))
-
-    def cleanup(self) -> None:
-        """Let go of the link."""
-        if self._link is not None:
-            self._link.close()
-            self._link = None
 
     def save_state(self) -> bytes:
         """What is known of the targets, and what of it the ground knows."""
@@ -139,87 +152,45 @@ class Communications(Stage):
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'state: found {error!r}; allowed: what save_state gave') from error
 
-    # -- the thread ------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                now = time.monotonic()
-                self._write(now)
-                if self.params['connection']:
-                    self._talk(now)
-                else:
-                    self._stop.wait(min(_LOOK, self.params['period']))
-            except OSError as error:
-                self._drop_link(error)
-            except Exception:
-                # Whatever it is, the flight goes on, and the next attempt may do.
-                self.logger.exception('the ground was not told')
-                self._drop_link(OSError('an internal error, which is logged'))
-
-    def _talk(self, now: float) -> None:
-        if self._link is None:
-            if now < self._next_connection:
-                self._stop.wait(min(_LOOK, self._next_connection - now))
-                return
-            self._next_connection = now + self.params['retry']
-            self._link = self._connect()
-        with self._lock:
-            message = self._delivery.next(self._book.reports, now)
-            wait = self._delivery.wait(self._book.reports, now)
-        if message is not None:
-            self._link.send(message)
-            self.status.count('sent')
-        events = self._link.receive(min(_LOOK, wait))
-        now = time.monotonic()
-        with self._lock:
-            for event in events:
-                if isinstance(event, Acknowledged):
-                    gone = self._delivery.acknowledged(event.sequence, event.accepted, now)
-                    if gone is not None:
-                        self._book.forget(gone)
-                else:
-                    self._delivery.heard(now)
-        self._say_how_it_stands(now)
-
-    def _connect(self) -> GroundLink:
+    def _new_ground_thread(self) -> GroundThread:
         params = self.params
+        connection = params['connection']
         addresses = Addresses(
             params['system'],
             params['component'],
             params['ground_system'],
             params['ground_component'],
         )
-        return MavlinkGroundLink(params['connection'], addresses)
-
-    def _drop_link(self, error: OSError) -> None:
-        self.status.warn(f'no link to the ground: {error}')
-        link, self._link = self._link, None
-        if link is not None:
-            with contextlib.suppress(OSError):
-                link.close()
-
-    def _say_how_it_stands(self, now: float) -> None:
-        with self._lock:
-            silence = self._delivery.silence(now)
-            undelivered = len(self._delivery.due(self._book.reports))
-            refused = self._delivery.refused
-        self.status.set('undelivered', undelivered)
-        self.status.set('refused_by_ground', refused)
-        self.status.set('link', self.params['connection'])
-        if silence is None:
-            self.status.warn('the ground was not heard yet')
-        elif silence > self.params['link_timeout']:
-            self.status.warn(f'the ground is silent for {silence:.0f} s')
-        elif refused:
-            self.status.warn(f'the ground has no use for {refused} targets')
-        else:
-            self.status.ok()
+        return GroundThread(
+            functools.partial(Link, connection, params['baud_rate']),
+            GroundProtocol(addresses),
+            self._book,
+            self._delivery,
+            self._lock,
+            self.status,
+            self.logger,
+            retry=params['retry'],
+            link_timeout=params['link_timeout'],
+            reopen_after=(
+                max(_REOPEN_TCP, params['link_timeout'])
+                if connection.startswith('tcp')
+                else float('inf')
+            ),
+        )
 
     def _has_more_to_say(self) -> bool:
         with self._lock:
             is_heard = self._delivery.is_heard(time.monotonic())
             return is_heard and bool(self._delivery.due(self._book.reports))
+
+    def _keep_writing(self) -> None:
+        while not self._stop_writing.is_set():
+            try:
+                self._write(time.monotonic())
+            except Exception:
+                # Whatever it is, the flight goes on, and the next attempt may do.
+                self.logger.exception('%s: not written', self.params['directory'])
+            self._stop_writing.wait(min(_LOOK, self.params['period']))
 
     def _write(self, now: float) -> None:
         """Write the files, if it is time and there is something new."""

@@ -20,6 +20,9 @@ NOT_UNDISTORTED = 'not_undistorted'
 BELOW_GROUND = 'below_ground'  # the camera is
 TOO_LEVEL = 'too_level'  # it meets the ground at a small angle, or looks above it
 BEYOND_ELEVATION = 'beyond_elevation'
+TOO_FAR = 'too_far'  # from the origin, or off by so much: no local frame reaches there
+
+_FARTHEST = 100e3  # m
 
 
 class NoPlaceError(Exception):
@@ -65,7 +68,11 @@ class Locator:
         if not np.isfinite(rays).all():
             raise NoPlaceError(NOT_UNDISTORTED)
         pose = CameraPose.of(body, self.mounting)
+        if not (abs(pose.position) <= _FARTHEST).all():
+            raise NoPlaceError(TOO_FAR)
         point, normal = self._meet(pose, rays)
+        if not (abs(point) <= _FARTHEST).all():
+            raise NoPlaceError(TOO_FAR)
         sighting = Sighting(
             ray=rays[0],
             ray_jacobian=self.camera.ray_jacobians(rays)[0],
@@ -73,7 +80,10 @@ class Locator:
             reach=float(np.linalg.norm(point - pose.position) / np.linalg.norm(rays[0])),
             normal=normal,
         )
-        return Place(point, covariance(sighting, self.mounting, variances, self.deviations))
+        unsure = covariance(sighting, self.mounting, variances, self.deviations)
+        if not (np.diag(unsure) <= _FARTHEST**2).all():
+            raise NoPlaceError(TOO_FAR)
+        return Place(point, unsure)
 
     def _meet(self, pose: CameraPose, rays: Vector) -> tuple[Vector, Vector]:
         """Where the ray meets the ground, and the ground's normal there."""

@@ -69,7 +69,7 @@ def from_message(message: Any) -> Records:
         }
     )
     count = message.width * message.height
-    if len(message.data) < count * message.point_step:
+    if len(message.data) < count * message.point_step or (count and not message.point_step):
         raise ValueError(f'data: found {len(message.data)} bytes; allowed: {count} points')
     if count == 0:
         return np.empty(0, dtype)
@@ -79,7 +79,8 @@ def from_message(message: Any) -> Records:
 def as_type(records: Records, dtype: np.dtype[np.void]) -> Records:
     """Records (N,) as ``dtype``: a copy, by the names of the fields; others do not count.
 
-    ValueError if fields are missing, whoever made the cloud; one of no points need not have any.
+    ValueError if fields are missing, whoever made the cloud; one of no points need not have any. Or
+    if one that is to be a whole number is none.
     """
     assert dtype.names is not None
     found = records.dtype.names or ()
@@ -88,6 +89,8 @@ def as_type(records: Records, dtype: np.dtype[np.void]) -> Records:
         raise ValueError(f'fields: found {", ".join(found)}; missing: {", ".join(missing)}')
     made = np.empty(len(records), dtype)
     for name in dtype.names if len(records) else ():
+        if dtype[name].kind in 'iu' and not np.isfinite(records[name]).all():
+            raise ValueError(f'{name}: found what is no number; allowed: whole numbers')
         made[name] = records[name]
     return made
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pymap3d
 
 from worker_pipeline.airside.assignment import assigned
-from worker_pipeline.airside.geometry import Matrix
+from worker_pipeline.airside.geometry import Matrix, Vector
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.airside.records import NO_LABEL, TARGET
 from worker_pipeline.airside.target_filter import (
@@ -48,7 +48,7 @@ class Rules:
 class Refused:
     """What of a set of sightings was not as it should be."""
 
-    sightings: int = 0  # left out: no numbers
+    sightings: int = 0  # left out: no numbers, or no place on earth
     covariances: int = 0  # no covariance: the deviation that is set was taken instead
 
 
@@ -75,7 +75,8 @@ class TargetEstimates:
     def add(self, sightings: Records, time: int) -> Refused:
         """Take in the ``records.LOCATION`` of one image, taken at ``time`` (ns).
 
-        ValueError where fields are missing. A sighting that is no number is left out.
+        ValueError where fields are missing. A sighting that is no number, or no place on earth, is
+        left out.
         """
         names = sightings.dtype.names or ()
         missing = [name for name in _NEEDED if name not in names]
@@ -85,7 +86,7 @@ class TargetEstimates:
         by_label: dict[int, list[Sighting]] = {}
         for record in sightings:
             values = np.array([float(record[name]) for name in AVERAGED])
-            if not np.isfinite(values).all():
+            if not (np.isfinite([*values, record['label']]).all() and _is_on_earth(values)):
                 refused.sightings += 1
                 continue
             covariance = self._covariance_of(record)
@@ -214,6 +215,11 @@ class TargetEstimates:
             markers.add(label)
             told.append(int(each))
         return np.array(sorted(told), dtype=np.intp)
+
+
+def _is_on_earth(values: Vector) -> bool:
+    latitude, longitude = (values[AVERAGED.index(name)] for name in ('latitude', 'longitude'))
+    return bool(abs(latitude) <= 90 and abs(longitude) <= 180)
 
 
 def _closest(places: Any) -> tuple[int, int, float] | None:

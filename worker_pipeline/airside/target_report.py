@@ -96,12 +96,13 @@ class ReportBook:
         self.reports: list[Report] = []
 
     def update(self, targets: Records, stamp: int) -> int:
-        """Take in a cloud of ``records.TARGET``, all there are; returns how many were no numbers.
+        """Take in a cloud of ``records.TARGET``, all there are.
 
-        ValueError where fields are missing.
+        Returns how many were left out: no numbers, or no place on earth. ValueError where fields
+        are missing; a cloud of no points need not have any.
         """
         missing = sorted(set(TARGET.names or ()) - set(targets.dtype.names or ()))
-        if missing:
+        if missing and len(targets):
             raise ValueError(
                 f'fields: found {list(targets.dtype.names or ())}; '
                 f'allowed: with {", ".join(missing)}'
@@ -166,6 +167,8 @@ class ReportBook:
 
 def _report_of(record: np.void, stamp: int) -> Report | None:
     """A target's report, still without a number; None if it has no place or no covariance."""
+    if not np.isfinite([record['label'], record['count']]).all():
+        return None
     report = Report(
         number=0,
         label=int(record['label']),

@@ -12,6 +12,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import common
 
+from worker_pipeline.airside.mavlink.link import OpenLink
 from worker_pipeline.airside.mavlink.parser import MessageParser
 
 GROUND, COMPONENT = 255, 190  # its numbers in MAVLink: those of a ground station
@@ -19,18 +20,45 @@ _LONGEST = 65536  # bytes, of a datagram
 _LOOK = 0.01  # s
 
 
-class GroundStation:
-    """Listens on a UDP port of its own, and talks to whoever was heard last.
-
-    ``keep``: whether to take a command, by how many have come before it; the others are as if
-    lost. ``acknowledges``: whether it says so. ``result``: what it says.
-    """
+class UdpPort:
+    """A link to whoever was heard last on a port of this machine; 0: any that is free."""
 
     def __init__(self, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(('127.0.0.1', port))
         self.port: int = self._socket.getsockname()[1]
         self._peer: Any = None
+
+    def read(self, timeout: float) -> bytes:
+        """What has come."""
+        if not select.select([self._socket], [], [], timeout)[0]:
+            return b''
+        data, self._peer = self._socket.recvfrom(_LONGEST)
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send, where somebody was heard."""
+        if self._peer is not None:
+            self._socket.sendto(data, self._peer)
+
+    def close(self) -> None:
+        """The port is free."""
+        self._socket.close()
+
+
+class GroundStation:
+    """Listens on a UDP port of its own, or talks over another ``link``.
+
+    ``keep``: whether to take a command, by how many have come before it; the others are as if
+    lost. ``acknowledges``: whether it says so. ``result``: what it says.
+    """
+
+    def __init__(self, port: int = 0, link: OpenLink | None = None) -> None:
+        if link is None:
+            link = udp = UdpPort(port)
+            port = udp.port
+        self._link = link
+        self.port = port
         self._mavlink = common.MAVLink(None, GROUND, COMPONENT)
         self._parser = MessageParser()
         self.keep: Callable[[int], bool] = lambda _number: True
@@ -46,7 +74,7 @@ class GroundStation:
 
     @property
     def connection(self) -> str:
-        """For who wants to reach it."""
+        """For who wants to reach it by UDP."""
         return f'udpout:127.0.0.1:{self.port}'
 
     def send_garbage(self) -> None:
@@ -57,15 +85,17 @@ class GroundStation:
         """Go away; the port is free."""
         self._stop.set()
         self._thread.join()
-        self._socket.close()
+        self._link.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if select.select([self._socket], [], [], _LOOK)[0]:
-                with contextlib.suppress(OSError):  # whoever talked has gone away
-                    data, self._peer = self._socket.recvfrom(_LONGEST)
-                    for message in self._parser.feed(data):
-                        self._take(message)
+            try:
+                data = self._link.read(_LOOK)
+            except OSError:  # whoever talked has gone away
+                self._stop.wait(_LOOK)
+                continue
+            for message in self._parser.feed(data):
+                self._take(message)
 
     def _take(self, message: Any) -> None:
         kind = message.get_type()
@@ -100,6 +130,5 @@ class GroundStation:
         self._send(data)
 
     def _send(self, data: bytes) -> None:
-        if self._peer is not None:
-            with contextlib.suppress(OSError):
-                self._socket.sendto(data, self._peer)
+        with contextlib.suppress(OSError):
+            self._link.write(data)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import select
+import socket
+import time
 
 import pytest
 from flown import ready, stamp_at
+from support.vehicles import deaf_listener, free_port
 from targets import cloud, message
 
 pytest.importorskip('pymavlink')
 
+from pymavlink.dialects.v20 import common
+
+from worker_pipeline.airside import communications
 from worker_pipeline.airside.communications import Communications
+from worker_pipeline.airside.mavlink.link import Link
 from worker_pipeline.airside.records import NO_LABEL
-from worker_pipeline.simulation.ground_station import GroundStation, common
+from worker_pipeline.simulation.ground_station import GROUND, GroundStation
 from worker_pipeline.testing import wait_for
 
 FAST = {
@@ -23,6 +32,9 @@ FAST = {
     'link_timeout': 20.0,
     'linger': 0.0,
 }
+HEARTBEAT = bytes(
+    common.MAVLink_heartbeat_message(6, 8, 0, 0, 4, 3).pack(common.MAVLink(None, GROUND, 190))
+)
 THREE = cloud((3, 0.0, 0.0), (7, 50.0, 0.0), (NO_LABEL, 80.0, 0.0))
 
 
@@ -144,6 +156,125 @@ def test_at_the_end_there_is_time_for_the_last_ones(ground):
     assert sorted(ground.targets) == [1, 2, 3]
 
 
+@contextlib.contextmanager
+def ground_by(kind, port):
+    """A ground station that is reached otherwise, and the connection to it."""
+    with contextlib.ExitStack() as stack:
+        if kind == 'serial':
+            master, device = os.openpty()
+            stack.callback(os.close, device)
+            link, connection = Pty(master), os.ttyname(device)
+        else:
+            there = {'tcp': 'tcpin', 'tcpin': 'tcp', 'udpin': 'udpout'}[kind]
+            link = wait_for(lambda: linked(f'{there}:127.0.0.1:{port}'), 'that one listens')
+            connection = f'{kind}:127.0.0.1:{port}'
+        station = GroundStation(link=link)
+        stack.callback(station.close)
+        if kind == 'udpin':  # who listens says nothing before it has heard somebody
+            link.write(HEARTBEAT)
+        yield station, connection
+
+
+def linked(address):
+    try:
+        return Link(address)
+    except ConnectionRefusedError:
+        return None
+
+
+class Pty:
+    """The other side of a serial device."""
+
+    def __init__(self, master):
+        self._file = master
+
+    def read(self, timeout):
+        return (
+            os.read(self._file, 65536) if select.select([self._file], [], [], timeout)[0] else b''
+        )
+
+    def write(self, data):
+        os.write(self._file, data)
+
+    def close(self):
+        os.close(self._file)
+
+
+@pytest.mark.parametrize('kind', ['tcp', 'serial'])
+def test_the_ground_is_told_by_other_links_too(kind):
+    with ground_by(kind, free_port(socket.SOCK_STREAM)) as (ground, connection):  # noqa: SIM117
+        with at_work(connection=connection) as stage:
+            stage.process(message(THREE, stamp_at(1.0)))
+            wait_until_delivered(stage)
+            wait_for(lambda: len(ground.texts) == 3, 'the texts', seen=lambda: ground.texts)
+            assert stage.status.level == 'ok'
+    assert sorted(ground.targets) == [1, 2, 3]
+
+
+@pytest.mark.parametrize('kind', ['tcpin', 'udpin'])
+def test_the_ground_may_be_the_one_who_calls(kind):
+    """And who calls again, after he was away."""
+    port = free_port(socket.SOCK_DGRAM if kind == 'udpin' else socket.SOCK_STREAM)
+    with at_work(connection=f'{kind}:127.0.0.1:{port}', link_timeout=0.5) as stage:
+        wait_for(lambda: 'not heard yet' in stage.status.message, 'that it listens')
+        for number in (1, 2, 3):
+            with ground_by(kind, port) as (ground, _):
+                stage.process(message(THREE[:number], stamp_at(number)))
+                wait_for(lambda: ground.targets, 'that it is told')
+                wait_until_delivered(stage)
+            wait_for(lambda: stage.status.level == 'warn', 'that its absence is told')
+        assert sorted(ground.targets) == [3]
+
+
+def test_a_ground_by_tcp_that_goes_away_and_comes_back_is_told():
+    port = free_port(socket.SOCK_STREAM)
+    with at_work(connection=f'tcp:127.0.0.1:{port}') as stage:
+        stage.process(message(THREE[:1], stamp_at(1.0)))
+        wait_for(lambda: 'refused' in stage.status.message, 'that nobody is there')
+        with ground_by('tcp', port):
+            wait_until_delivered(stage)
+        wait_for(lambda: 'no link to the ground' in stage.status.message, 'that it is told')
+        stage.process(message(THREE, stamp_at(2.0)))
+        with ground_by('tcp', port) as (back, _):
+            wait_for(lambda: sorted(back.targets) == [2, 3], 'the others')
+
+
+def test_a_tcp_link_that_died_without_a_word_is_opened_again(monkeypatch):
+    monkeypatch.setattr(communications, '_REOPEN_TCP', 0.2)
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        listener.settimeout(10.0)
+        connection = f'tcp:127.0.0.1:{listener.getsockname()[1]}'
+        with at_work(connection=connection, link_timeout=0.2), listener.accept()[0]:
+            listener.accept()[0].close()
+
+
+def test_a_connection_that_does_not_come_about_holds_up_neither_files_nor_the_end(tmp_path):
+    with deaf_listener() as port:
+        begun = time.monotonic()
+        with at_work(connection=f'tcp:127.0.0.1:{port}', directory=str(tmp_path)) as stage:
+            stage.process(message(THREE, stamp_at(1.0)))
+            wait_for((tmp_path / 'targets.kml').exists, 'the file')
+        assert time.monotonic() - begun < 4.5  # less than it is tried for
+
+
+def test_a_worker_that_is_paused_lets_go_of_the_link():
+    port = free_port(socket.SOCK_STREAM)
+    with at_work(connection=f'tcpin:127.0.0.1:{port}') as stage:
+        stage.deactivate()
+        with pytest.raises(OSError, match='refused'):
+            socket.create_connection(('127.0.0.1', port))
+        stage.activate()
+        with ground_by('tcpin', port) as (ground, _):
+            wait_for(lambda: ground.heartbeats, 'a word of ours')
+
+
+def test_garbage_is_counted(ground):
+    with at_work(connection=ground.connection) as stage:
+        wait_for(lambda: ground.heartbeats, 'that the link is there')
+        ground.send_garbage()
+        wait_for(lambda: int(stage.status.values.get('bad_bytes', 0)) > 0, 'the count')
+
+
 def test_files_follow_and_the_last_change_is_in_them(tmp_path):
     with at_work(directory=str(tmp_path / 'out'), period=30.0) as stage:
         path = tmp_path / 'out' / 'targets.geojson'
@@ -171,9 +302,9 @@ def test_a_replacement_writes_what_the_dead_one_had_not(tmp_path):
 @pytest.mark.parametrize(
     ('params', 'told'),
     [
-        ({'connection': 'udp:1'}, "connection: found 'udp:1'; allowed: udpout:HOST:PORT"),
+        ({'connection': 'udp:1'}, "connection: found 'udp:1'; allowed: udpin:HOST:PORT"),
         ({'connection': 'udpin:h:70000'}, 'connection: found'),
-        ({'connection': 'tcp:h:5760'}, 'connection: found'),
+        ({'connection': 'flight.tlog'}, 'connection: found'),
         ({'directory': '/proc/nowhere'}, "directory: found '/proc/nowhere', "),
     ],
 )

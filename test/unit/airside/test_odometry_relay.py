@@ -29,3 +29,18 @@ def test_what_is_finite_and_newer_passes_as_it_is():
     assert stage.process(odometry(0.5)) is None
     assert stage.process(later) is later
     assert stage.status.values == {'not_finite': '1', 'not_newer': '2'}
+
+
+def test_what_is_left_out_is_told_until_there_is_something_again():
+    stage = OdometryRelay()
+    stage.bind()
+    stage.process(odometry(100.0))
+    assert stage.process(odometry(99.98)) is None  # late, as one now and then is
+    assert stage.status.level == 'ok'
+    assert stage.process(odometry(40.0)) is None
+    assert stage.status.level == 'warn'
+    assert stage.status.message.endswith('was set back: none for another 60.0 s')
+    assert stage.process(odometry(100.1)) is not None
+    assert stage.status.level == 'ok'
+    assert stage.process(odometry(100.2, x=math.inf)) is None
+    assert stage.status.message.startswith('odometry: position: found [inf')

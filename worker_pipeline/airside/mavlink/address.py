@@ -13,14 +13,22 @@ _NETWORK = re.compile(r'(udpin|udpout|tcp|tcpin):([^:/\s]+):(\d{1,5})')
 _SERIAL = re.compile(r'/[^,\s]+(,[1-9]\d{2,7})?')
 
 
-def check_address(address: str) -> str:
-    """Return an address. Raises ValueError where it is of no kind that is allowed.
+def check_address(address: str, key: str = 'address') -> str:
+    """Return an address. Raises ValueError, by its key, where it is of no kind that is allowed.
 
     pymavlink takes more: log files, and programs to be run.
     """
     network = _NETWORK.fullmatch(address)
-    if network is not None and 0 < int(network[3]) < 65536:
+    if network is not None and _can_be_a_host(network[2]) and 0 < int(network[3]) < 65536:
         return address
     if _SERIAL.fullmatch(address):
         return address
-    raise ValueError(f'address: found {address!r}; allowed: {ALLOWED}')
+    raise ValueError(f'{key}: found {address!r}; allowed: {ALLOWED}')
+
+
+def _can_be_a_host(name: str) -> bool:
+    try:
+        name.encode('idna')
+    except UnicodeError:
+        return False
+    return True

@@ -5,29 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from worker_pipeline.airside.mavlink.backoff import Backoff
 from worker_pipeline.airside.mavlink.conversation import Conversation
+from worker_pipeline.airside.mavlink.link import OpenLink
 from worker_pipeline.airside.mavlink.vehicle_clock import SECONDS
 
 # The link is looked at so often even if nothing comes, s.
 _ROUND = 0.02
 # A link that was silent for so long is opened again: TCP does not tell that the other side is gone.
 REOPEN_AFTER = 5 * SECONDS
-
-
-class OpenLink(Protocol):
-    """What is needed of a link."""
-
-    def read(self, timeout: float) -> bytes:
-        """What has come within ``timeout`` (s); OSError if the link is lost."""
-
-    def write(self, data: bytes) -> None:
-        """Send; OSError if the link is lost."""
-
-    def close(self) -> None:
-        """Close it."""
 
 
 class LinkThread:

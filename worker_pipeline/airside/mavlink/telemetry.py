@@ -30,6 +30,8 @@ _STAYS = 1_000_000
 _SINCE_1970 = 1_000_000_000_000_000
 # How much a velocity may change while a position is moved on by it, m/s^2, one deviation.
 _ACCELERATION = 1.5
+# A local frame reaches no further, m.
+_FARTHEST = 1e6
 # Frames that ODOMETRY may be in, as MAV_FRAME has them.
 _LOCAL_NED, _BODY_NED, _BODY_FRD = 1, 8, 12
 
@@ -129,7 +131,7 @@ class Telemetry:
             raise UnusableError('frames_not_known')
         if message.quality < 0:
             raise UnusableError('odometry_failed')
-        position = _finite(message.x, message.y, message.z)
+        position = _near(_finite(message.x, message.y, message.z))
         velocity = _finite(message.vx, message.vy, message.vz)
         rates = _finite(message.rollspeed, message.pitchspeed, message.yawspeed)
         attitude = _attitude(axes.attitude_from_mavlink(*_finite(*message.q)))
@@ -158,7 +160,7 @@ class Telemetry:
         self._keep(
             'LOCAL_POSITION_NED',
             time,
-            axes.enu_from_ned(_finite(message.x, message.y, message.z)),
+            axes.enu_from_ned(_near(_finite(message.x, message.y, message.z))),
             axes.enu_from_ned(_finite(message.vx, message.vy, message.vz)),
         )
 
@@ -170,7 +172,7 @@ class Telemetry:
         self._keep(
             'GLOBAL_POSITION_INT',
             time,
-            np.array(pymap3d.geodetic2enu(*attrs.astuple(place), *attrs.astuple(origin))),
+            _near(np.array(pymap3d.geodetic2enu(*attrs.astuple(place), *attrs.astuple(origin)))),
             axes.enu_from_ned(np.array([message.vx, message.vy, message.vz]) / 100.0),
         )
 
@@ -203,7 +205,7 @@ class Telemetry:
         ahead = (time - last.time) / 1e6
         body_from_world = rotation_matrix(attitude).T
         state = VehicleState(
-            Pose(last.position + last.velocity * ahead, attitude),
+            Pose(_near(last.position + last.velocity * ahead), attitude),
             body_from_world @ last.velocity,
             axes.flu_from_frd(rates),
             self._assumed_after(ahead, body_from_world),
@@ -232,6 +234,12 @@ def _finite(*values: float) -> Vector:
     if not all(map(math.isfinite, values)):
         raise UnusableError('not_finite')
     return np.array(values, dtype=float)
+
+
+def _near(position: Vector) -> Vector:
+    if not (abs(position) <= _FARTHEST).all():
+        raise UnusableError('no_place_on_earth')
+    return position
 
 
 def _attitude(quaternion: Vector) -> Vector:

@@ -13,8 +13,8 @@ from sensor_msgs.msg import NavSatFix, NavSatStatus
 
 from worker_pipeline.airside.mavlink.address import check_address
 from worker_pipeline.airside.mavlink.conversation import Conversation, Parties, messages_wanted
-from worker_pipeline.airside.mavlink.link import Link, check_libraries
-from worker_pipeline.airside.mavlink.link_thread import LinkThread, OpenLink
+from worker_pipeline.airside.mavlink.link import Link, OpenLink, check_libraries
+from worker_pipeline.airside.mavlink.link_thread import LinkThread
 from worker_pipeline.airside.mavlink.telemetry import GeoPoint, Telemetry
 from worker_pipeline.airside.mavlink.vehicle_clock import SECONDS, VehicleClock
 from worker_pipeline.airside.vehicle_state import Uncertainty, VehicleState, to_odometry

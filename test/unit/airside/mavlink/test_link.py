@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 
 import pytest
-from support.vehicles import free_port
+from pymavlink.dialects.v20 import common
+from support.vehicles import deaf_listener, free_port
 
+from worker_pipeline.airside.mavlink import tcp_client
 from worker_pipeline.airside.mavlink.address import check_address
 from worker_pipeline.airside.mavlink.link import Link, LinkLostError
+from worker_pipeline.airside.mavlink.parser import MessageParser
 from worker_pipeline.testing import wait_for
+
+WRITER = common.MAVLink(None, srcSystem=1)
 
 
 @contextlib.contextmanager
@@ -31,6 +37,49 @@ def talk(first, second):
         return second.read(0.02)
 
     assert wait_for(heard, 'what was sent')[:9] == b'something'
+
+
+def frame(number):
+    """A large message that bears a number; see ``number_of``."""
+    payload = number.to_bytes(4, 'big') + bytes(246) + b'\1'
+    return bytes(common.MAVLink_file_transfer_protocol_message(0, 1, 1, payload).pack(WRITER))
+
+
+def number_of(message):
+    return int.from_bytes(bytes(message.payload[:4]), 'big')
+
+
+@contextlib.contextmanager
+def stuck(kind):
+    """Somebody who reads only what one calls ``read`` for; its address."""
+    if kind == 'serial':
+        master, device = os.openpty()
+        os.set_blocking(master, False)
+        try:
+            yield os.ttyname(device), lambda: reading(lambda: os.read(master, 4096))
+        finally:
+            os.close(master)
+            os.close(device)
+    else:
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            listener.settimeout(5.0)
+            with contextlib.ExitStack() as stack:
+
+                def read():
+                    if not callers:
+                        callers.append(stack.enter_context(listener.accept()[0]))
+                        callers[0].setblocking(False)
+                    return reading(lambda: callers[0].recv(1_000_000))
+
+                callers = []
+                yield f'tcp:127.0.0.1:{listener.getsockname()[1]}', read
+
+
+def reading(read):
+    try:
+        return read()
+    except BlockingIOError:
+        return b''
 
 
 @pytest.mark.parametrize(
@@ -58,6 +107,8 @@ def test_addresses_that_can_be(address):
         'tcp:127.0.0.1:65536',
         'udp:127.0.0.1:14550',
         'tcp:127.0.0.1:port',
+        'tcp:no..host:5760',
+        f'tcp:{"x" * 64}:5760',
         'flight.tlog',
         '/dev/ttyACM0,fast',
         'udpin:127.0.0.1:14550 ',
@@ -67,6 +118,20 @@ def test_addresses_that_cannot(address):
     """It is told what was found and what is allowed."""
     with pytest.raises(ValueError, match=r'^address: found .*; allowed: udpin:HOST:PORT'):
         check_address(address)
+
+
+def test_an_address_is_told_by_its_key():
+    with pytest.raises(ValueError, match=r"^connection: found 'udp:1'; allowed: udpin:HOST:PORT"):
+        check_address('udp:1', 'connection')
+
+
+def test_a_host_that_is_not_known_is_told(monkeypatch):
+    def unknown(_host):
+        raise socket.gaierror(socket.EAI_NONAME, 'Name or service not known')
+
+    monkeypatch.setattr(socket, 'gethostbyname', unknown)
+    with pytest.raises(OSError, match='not known'):
+        Link('udpout:autopilot.local:14550')
 
 
 def test_udp_both_ways():
@@ -95,6 +160,53 @@ def test_tcp_is_lost_when_the_other_side_closes():
         server.close()
         with pytest.raises(LinkLostError):
             wait_for(lambda: client.read(0.05) and None, 'the end of the link', 5.0)
+
+
+def test_a_new_caller_takes_the_place_of_one_that_was_cut_off():
+    """What was begun for the one before is not finished for him."""
+    port = free_port(socket.SOCK_STREAM)
+    with opened(f'tcpin:127.0.0.1:{port}') as server:
+        server.write(b'to nobody')
+        with socket.create_connection(('127.0.0.1', port)) as first:
+            first.sendall(b'first')
+            assert wait_for(lambda: server.read(0.02), 'the first caller') == b'first'
+            for number in range(1000):
+                server.write(frame(number))
+            # Reset, as by a host that has booted: what it had not read is gone.
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        with socket.create_connection(('127.0.0.1', port)) as second:
+            second.sendall(b'second')
+            wait_for(lambda: server.read(0.02) == b'second', 'the second caller')
+            server.write(frame(7))
+            second.settimeout(5.0)
+            assert second.recv(100_000) == frame(7)
+
+
+def test_a_connection_that_does_not_come_about_is_given_up(monkeypatch):
+    """Nobody takes callers, and the kernel has no room for more: SYN is not answered."""
+    monkeypatch.setattr(tcp_client, '_PATIENCE', 0.1)
+    with deaf_listener() as port, pytest.raises(OSError, match='timed out'):
+        Link(f'tcp:127.0.0.1:{port}')
+
+
+@pytest.mark.parametrize(('kind', 'many'), [('tcp', 40_000), ('serial', 1000)])
+def test_a_link_that_is_stuck_holds_up_nobody_and_cuts_no_message(kind, many):
+    """What it has no room for is lost; what comes through is whole."""
+    with stuck(kind) as (address, read), opened(address) as link:
+        for number in range(many):
+            link.write(frame(number))
+        parser = MessageParser()
+        numbers = []
+
+        def last_has_come():
+            numbers.extend(map(number_of, parser.feed(read())))
+            link.write(frame(many))
+            return numbers and numbers[-1] == many
+
+        wait_for(last_has_come, 'a message that was written later')
+        assert parser.bad_bytes == 0
+        assert numbers == sorted(numbers)
+        assert len(set(numbers)) < many
 
 
 def test_a_serial_device_that_is_unplugged():

@@ -36,6 +36,12 @@ def odometry(usec, frame=1, child=12, covariance=NOT_KNOWN, quality=100, **field
     return message
 
 
+def global_position(ms, latitude=ORIGIN[0], longitude=ORIGIN[1], altitude=ORIGIN[2]):
+    return common.MAVLink_global_position_int_message(
+        ms, latitude, longitude, altitude, 0, 100, 200, -300, 0
+    )
+
+
 def taken(telemetry, *messages):
     """What the last of them makes known."""
     result = None
@@ -137,16 +143,8 @@ def test_a_global_position_is_placed_about_the_origin():
     latitude, longitude, altitude = pymap3d.enu2geodetic(
         30.0, -40.0, 50.0, ORIGIN[0] / 1e7, ORIGIN[1] / 1e7, ORIGIN[2] / 1e3
     )
-    message = common.MAVLink_global_position_int_message(
-        1000,
-        round(latitude * 1e7),
-        round(longitude * 1e7),
-        round(altitude * 1e3),
-        0,
-        100,
-        200,
-        -300,
-        0,
+    message = global_position(
+        1000, round(latitude * 1e7), round(longitude * 1e7), round(altitude * 1e3)
     )
     home = common.MAVLink_home_position_message(*ORIGIN, 0, 0, 0, (1, 0, 0, 0), 0, 0, 0, 1_000_000)
     origin = common.MAVLink_gps_global_origin_message(*ORIGIN, 1_000_000)
@@ -196,6 +194,35 @@ def test_what_is_no_number_makes_nothing_known(bad):
             taken(telemetry, message)
     found = taken(telemetry, attitude(1030))
     np.testing.assert_allclose(found.state.pose.position, [20.06, 10.03, 30.09])
+
+
+@pytest.mark.parametrize(
+    'absurd',
+    [
+        global_position(1020, latitude=910_000_000),
+        global_position(1020, longitude=-1_800_000_001),
+        global_position(1020, latitude=0, longitude=0),
+        local(1020, place=(0.0, 1e30, 0.0)),
+        odometry(1_020_000, z=-3e38),
+    ],
+    ids=['latitude 91', 'longitude -180.0000001', 'no fix', 'local position', 'odometry'],
+)
+def test_a_place_that_cannot_be_makes_nothing_known(absurd):
+    """What was known before stays."""
+    telemetry = Telemetry(ASSUMED)
+    origin = common.MAVLink_gps_global_origin_message(*ORIGIN, 1_000_000)
+    taken(telemetry, origin, local(1000))
+    with pytest.raises(UnusableError, match='no_place_on_earth'):
+        taken(telemetry, absurd)
+    found = taken(telemetry, attitude(1030))
+    np.testing.assert_allclose(found.state.pose.position, [20.06, 10.03, 30.09])
+
+
+def test_a_velocity_that_leads_nowhere_makes_nothing_known():
+    telemetry = Telemetry(ASSUMED)
+    taken(telemetry, local(1000, velocity=(1e30, 0.0, 0.0)))
+    with pytest.raises(UnusableError, match='no_place_on_earth'):
+        taken(telemetry, attitude(1030))
 
 
 @pytest.mark.parametrize(
