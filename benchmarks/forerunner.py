@@ -14,8 +14,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import BayesianGaussianMixture
 
 from worker_pipeline.airside.geometry import Vector
 from worker_pipeline.airside.pinhole import CameraPose, Mounting, PinholeCamera
@@ -30,7 +28,10 @@ MIN_DESCENT = 0.1
 
 
 class Forerunner:
-    """Takes in one frame's detections after the other; ``targets`` are those after the last fit."""
+    """Takes in one frame's detections after the other; ``targets`` are those after the last fit.
+
+    ``camera``: as it takes it to be, which is without distortion.
+    """
 
     def __init__(self, camera: PinholeCamera, mounting: Mounting, ground_height: float = 0.0):
         self._camera = camera
@@ -42,8 +43,14 @@ class Forerunner:
 
     def add(self, detections: Records, time: float, odometry: Sequence[tuple[float, Pose]]) -> None:
         """Detections (``records.DETECTION``) of one frame at ``time``, s; all odometry, by time."""
+        self.gather(self.locate(detections, time, odometry))
+
+    def locate(
+        self, detections: Records, time: float, odometry: Sequence[tuple[float, Pose]]
+    ) -> Vector:
+        """Where they lie (N, 2), m; none of them where one lies nowhere: that costs the frame."""
         if not len(detections) or not odometry:
-            return
+            return np.empty((0, 2))
         _, pose = min(odometry, key=lambda each: abs(each[0] - time))
         middles = np.column_stack(
             [
@@ -53,14 +60,21 @@ class Forerunner:
         )
         rays = self._camera.rays(middles)
         points = CameraPose.of(pose, self._mounting).on_plane(rays, self._height, MIN_DESCENT)
-        if np.isfinite(points).all():  # one bad detection costs the frame
-            self._points.extend(points[:, :2])
+        return points[:, :2] if np.isfinite(points).all() else np.empty((0, 2))
+
+    def gather(self, points: Vector) -> None:
+        """Points (N, 2), m, of one frame; fit all again, when there are enough new ones."""
+        self._points.extend(points)
         enough = len(self._points) >= FIRST_FIT
         if enough and len(self._points) - self._fitted >= FIT_AGAIN:
             self.fit()
 
     def fit(self) -> None:
         """Fit all points anew."""
+        # Imported here: it takes seconds, and who only locates does not need it.
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import BayesianGaussianMixture
+
         points = np.array(self._points)
         if len(points) < MOST_TARGETS:
             return

@@ -24,7 +24,7 @@ from worker_pipeline.airside.target_filter import (
 
 _NEEDED = (*AVERAGED, 'label')
 _COVARIANCE = ('var_east', 'var_north', 'cov_east_north')
-_FORMAT = b'targets 1\n'
+_FORMAT = b'targets 2\n'
 
 
 @attrs.frozen

@@ -4,13 +4,14 @@ The error of a sighting has two parts. One is its own: pixels, and what is new i
 other wanders slowly, above all the vehicle's own position: sightings of one pass share it, and a
 thousand of them do not average it away. So the filter's state has, beside the target's place, that
 slow error at the time of the last sighting, as a Gauss-Markov process of first order; how large it
-is follows from each sighting's own covariance. See Bar-Shalom, Li, Kirubarajan, "Estimation with
-Applications to Tracking and Navigation" (2001), on autocorrelated noise and state augmentation.
+tends to be follows from each sighting's own covariance. It is kept in metres: were it kept in units
+of each sighting's deviation, every change of that from one image to the next would tell of the
+error itself, which it does not. See Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to
+Tracking and Navigation" (2001), on autocorrelated noise and state augmentation.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import attrs
@@ -19,9 +20,9 @@ import numpy.typing as npt
 
 from worker_pipeline.airside.geometry import Matrix, Vector
 
-# What is known of one target. state: east, north (m), and the slow error in units of its own
-# deviation, in two axes; covariance: the state's; time: ns, of the last sighting; mean: of all
-# sightings, as in AVERAGED; squares: m^2, the sum of their squared distances from it.
+# What is known of one target. state: east, north, and the slow error towards east and north, m;
+# covariance: the state's; time: ns, of the last sighting; mean: of all sightings, as in AVERAGED;
+# squares: m^2, the sum of their squared distances from it.
 TRACK = np.dtype(
     [
         ('label', 'i4'),
@@ -37,6 +38,7 @@ AVERAGED = ('x', 'y', 'z', 'latitude', 'longitude', 'confidence')
 
 Tracks = npt.NDArray[np.void]
 _LONGITUDE = AVERAGED.index('longitude')
+_OBSERVED = np.hstack([np.eye(2), np.eye(2)])  # what is seen: the place and the slow error
 
 
 class Sighting(NamedTuple):
@@ -72,28 +74,27 @@ class TargetFilter:
         slow = self._slow(sighting)
         track['label'], track['count'], track['time'] = label, 1, sighting.time
         track['state'][0, :2] = sighting.values[:2]
-        track['covariance'][0] = np.block([[sighting.covariance, -slow], [-slow.T, np.eye(2)]])
+        track['covariance'][0] = np.block([[sighting.covariance, -slow], [-slow, slow]])
         track['mean'][0] = sighting.values
         return track
 
     def innovations(self, tracks: Tracks, sighting: Sighting) -> Innovations:
         """How a sighting fits each of the tracks (K,)."""
-        states, covariances = self._predicted(tracks, sighting.time)
-        observed = self._observed(sighting)
-        residuals = sighting.values[:2] - states @ observed.T
-        spread = observed @ covariances @ observed.T + self._own(sighting)
+        states, covariances = self._predicted(tracks, sighting.time, self._slow(sighting))
+        residuals = sighting.values[:2] - states @ _OBSERVED.T
+        spread = _OBSERVED @ covariances @ _OBSERVED.T + self._own(sighting)
         solved = np.linalg.solve(spread, residuals[..., None])[..., 0]
         return Innovations(residuals, spread, np.sum(residuals * solved, axis=1))
 
     def updated(self, track: Tracks, sighting: Sighting) -> Tracks:
         """The track (1,) with one sighting more."""
-        (state,), (covariance,) = self._predicted(track, sighting.time)
-        observed, own = self._observed(sighting), self._own(sighting)
-        spread = observed @ covariance @ observed.T + own
-        gain = np.linalg.solve(spread, observed @ covariance).T
-        kept = np.eye(4) - gain @ observed
+        slow, own = self._slow(sighting), self._own(sighting)
+        (state,), (covariance,) = self._predicted(track, sighting.time, slow)
+        spread = _OBSERVED @ covariance @ _OBSERVED.T + own
+        gain = np.linalg.solve(spread, _OBSERVED @ covariance).T
+        kept = np.eye(4) - gain @ _OBSERVED
         fresh = track.copy()
-        fresh['state'][0] = state + gain @ (sighting.values[:2] - observed @ state)
+        fresh['state'][0] = state + gain @ (sighting.values[:2] - _OBSERVED @ state)
         # In Joseph's form it stays symmetric and positive, however often.
         fresh['covariance'][0] = kept @ covariance @ kept.T + gain @ own @ gain.T
         fresh['time'] = sighting.time
@@ -108,22 +109,30 @@ class TargetFilter:
         is right whatever it is.
         """
         time = max(int(first['time'][0]), int(second['time'][0]))
-        parts = [self._predicted(each, time) for each in (first, second)]
+        # In the time between them the slow error becomes another one, known as well as before.
+        parts = [
+            self._predicted(each, time, each['covariance'][:, 2:, 2:]) for each in (first, second)
+        ]
+        (state,), (other,) = (states for states, _ in parts)
         traces = np.array([np.trace(covariances[0, :2, :2]) for _, covariances in parts])
-        information, weighted = np.zeros((4, 4)), np.zeros(4)
-        for (states, covariances), weight in zip(parts, traces[::-1] / traces.sum(), strict=True):
-            inverse = weight * np.linalg.inv(covariances[0])
-            information += inverse
-            weighted += inverse @ states[0]
+        # The surer one counts more. Their weights make two that are independent of them.
+        weights = traces[::-1] / traces.sum()
+        covariance, others = (
+            covariances[0] / weight for (_, covariances), weight in zip(parts, weights, strict=True)
+        )
+        # Where nothing is slow, that part of both is zero, and has no inverse.
+        gain = covariance @ np.linalg.pinv(covariance + others, hermitian=True)
         fresh = first.copy()
-        covariance = np.linalg.inv(information)
-        fresh['covariance'][0] = (covariance + covariance.T) / 2
-        fresh['state'][0] = covariance @ weighted
+        joint = covariance - gain @ covariance
+        fresh['covariance'][0] = (joint + joint.T) / 2
+        fresh['state'][0] = state + gain @ (other - state)
         fresh['time'] = time
         return _with_sightings(fresh, second)
 
-    def _predicted(self, tracks: Tracks, time: int) -> tuple[Vector, Matrix]:
+    def _predicted(self, tracks: Tracks, time: int, slow: Matrix) -> tuple[Vector, Matrix]:
         """States (K, 4) and covariances (K, 4, 4) at a time; not earlier than the last sighting.
+
+        ``slow``: m^2, (2, 2) or (K, 2, 2), what the slow error's covariance tends to.
 
         A clock that jumps back tells nothing of how much the slow error has changed: not at all.
         """
@@ -134,20 +143,14 @@ class TargetFilter:
         states[:, 2:] *= decay[:, None]
         covariances[:, 2:, :] *= decay[:, None, None]
         covariances[:, :, 2:] *= decay[:, None, None]
-        covariances[:, 2:, 2:] += (1 - decay**2)[:, None, None] * np.eye(2)
+        covariances[:, 2:, 2:] += (1 - decay**2)[:, None, None] * slow
         return states, covariances
 
     def _slow(self, sighting: Sighting) -> Matrix:
-        """2x2: the slow error in m, of that in units of its deviation."""
-        return np.asarray(
-            math.sqrt(self.correlated_share) * np.linalg.cholesky(sighting.covariance), np.float64
-        )
+        return self.correlated_share * sighting.covariance
 
     def _own(self, sighting: Sighting) -> Matrix:
         return (1 - self.correlated_share) * sighting.covariance
-
-    def _observed(self, sighting: Sighting) -> Matrix:
-        return np.hstack([np.eye(2), self._slow(sighting)])
 
 
 def _with_sightings(track: Tracks, more: Tracks) -> Tracks:

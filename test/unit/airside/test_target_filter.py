@@ -64,6 +64,12 @@ def test_it_is_what_the_whole_covariance_of_all_sightings_gives():
     assert track['state'][0, 0] == pytest.approx(inverse.sum(axis=0) @ places / inverse.sum())
 
 
+def test_how_sure_a_sighting_is_tells_nothing_of_the_error_it_has_in_common():
+    """The second is less sure, not farther along the same error: the place is not before both."""
+    track = after(TargetFilter(0.95, 1e9), seen(0.0), seen(0.5, covariance=2 * METRE, seconds=0.1))
+    assert 0.0 <= track['state'][0, 0] <= 0.5
+
+
 def test_a_clock_that_jumps_back_makes_nothing_surer():
     steady = TargetFilter(0.6, 10.0)
     forth = after(steady, seen(0.0, seconds=5000.0), seen(0.0, seconds=5000.0))
@@ -102,9 +108,10 @@ def test_the_covariance_stays_one_and_never_grows(given_sightings, share):
         before = np.trace(place)
 
 
-def test_two_of_one_target_fused_claim_no_more_than_they_know():
+@pytest.mark.parametrize('share', [0.0, 0.6])
+def test_two_of_one_target_fused_claim_no_more_than_they_know(share):
     """What they have in common is not known: the same sightings twice tell nothing more."""
-    target_filter = TargetFilter(0.6, 100.0)
+    target_filter = TargetFilter(share, 100.0)
     track = after(target_filter, seen(1.0), seen(2.0, seconds=1.0))
     fused = target_filter.fused(track, track)
     np.testing.assert_allclose(fused['state'], track['state'])

@@ -1,0 +1,113 @@
+"""How accurate anybody could be: what is known of the errors, and the best of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.accuracy_bound import (
+    Best,
+    Sightings,
+    best_alone,
+    best_together,
+    covariance,
+    expected_quantile,
+    expected_rms,
+    independent_axes,
+    sightings_of,
+)
+from benchmarks.accuracy_figures import places_of
+from benchmarks.accuracy_flight import PLACES, Flight, PixelNoise, projected
+from benchmarks.airside_chain import Chain
+from worker_pipeline.simulation.sensors import Error, SensorNoise
+
+NONE = Error((0.0, 0.0, 0.0), 1.0, (0.0, 0.0, 0.0))
+PIXELS = PixelNoise(marker=0.1, disc=0.15)
+
+
+def alike(pads, times, pixel=0.0):
+    """Sightings that move with the vehicle's position alone, and by a metre for a pixel."""
+    count = len(pads)
+    jacobians = np.zeros((count, 2, 12))
+    jacobians[:, :, 0:2] = jacobians[:, :, 2:4] = np.eye(2)
+    return Sightings(
+        pads=pads,
+        jacobians=jacobians,
+        times=np.column_stack([times, times]).astype(float),
+        shares=np.tile([1.0, 0.0], (count, 1)),
+        pixel=np.full(count, pixel),
+    )
+
+
+def noise(wander=0.0, remembered=1.0, white=0.0):
+    position = Error((wander, wander, 0.0), remembered, (white, white, 0.0))
+    return SensorNoise(position, NONE, NONE, NONE)
+
+
+def test_what_is_new_each_time_is_averaged_away():
+    seen = alike([0] * 4, [0.0, 1.0, 2.0, 3.0])
+    best = best_alone(seen, covariance(seen, noise(white=2.0)))
+    np.testing.assert_allclose(best.covariance, np.eye(2))
+
+
+def test_pixels_are_averaged_away_too_and_what_hardly_wanders_is_not():
+    seen = alike([0] * 4, [0.0, 1.0, 2.0, 3.0], pixel=2.0)
+    best = best_alone(seen, covariance(seen, noise(wander=3.0, remembered=1e12)))
+    np.testing.assert_allclose(best.covariance, (9.0 + 1.0) * np.eye(2), rtol=1e-6)
+
+
+def test_two_images_of_one_measurement_share_what_was_new_in_it():
+    """The vehicle measures every 0.02 s."""
+    seen = alike([0, 0], [0.101, 0.119])
+    best = best_alone(seen, covariance(seen, noise(white=1.0)) + 1e-9 * np.eye(4))
+    np.testing.assert_allclose(best.covariance, np.eye(2), rtol=1e-6)
+
+
+def test_a_pad_seen_beside_another_that_is_seen_again_is_known_better():
+    seen = alike([0, 1, 1], [0.0, 0.0, 500.0], pixel=0.01)
+    errors = covariance(seen, noise(wander=1.0, remembered=10.0))
+    alone, together = best_alone(seen, errors), best_together(seen, errors)
+    np.testing.assert_allclose(alone.covariances()[0], np.eye(2), rtol=1e-3)
+    np.testing.assert_allclose(together.covariances(), [np.eye(2) / 2] * 2, rtol=1e-3)
+    # The second was off by 1 m when both were seen: halfway back for both.
+    locations = np.array([[5.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    np.testing.assert_allclose(together.of(locations)[:, 0], [4.5, 0.5], atol=1e-3)
+
+
+def test_the_errors_of_simulated_flights_are_as_they_are_known():
+    """Of the stages' own locations: each with each, over four flights (chi-square, 99.9%)."""
+    total, axes = 0.0, 0
+    for seed in range(1, 5):
+        flight = Flight(seed)
+        chain = Chain(flight.odometry)
+        seen, located = [], []
+        for frame in projected(flight, PIXELS, period=0.5):
+            if frame.pads:
+                located.append(places_of(chain.add(frame.detections, frame.time)))
+                seen += [(frame.time, pad) for pad in frame.pads]
+        errors = covariance(sightings_of(flight, seen, PIXELS), flight.noise)
+        offsets = np.concatenate(located) - PLACES[[pad for _, pad in seen]]
+        total += offsets.ravel() @ np.linalg.solve(errors, offsets.ravel())
+        axes += offsets.size
+    # So many that it is nearly Gaussian.
+    assert total / axes == pytest.approx(1.0, abs=3.3 * math.sqrt(2 / axes))
+
+
+@pytest.mark.parametrize(('shared', 'axes'), [(0.0, 6.0), (1.0 - 1e-12, 2.0)])
+def test_pads_with_errors_in_common_count_as_fewer(shared, axes):
+    between = (1 - shared) * np.eye(3) + shared * np.ones((3, 3))
+    best = Best([0, 1, 2], np.zeros((6, 0)), np.kron(between, np.diag([1.0, 4.0])))
+    assert independent_axes(best) == pytest.approx(axes)
+
+
+def test_what_is_to_be_expected_of_a_covariance():
+    circle = np.array([np.eye(2)])
+    assert expected_quantile(circle, 0.5) == pytest.approx(math.sqrt(2 * math.log(2)), rel=1e-6)
+    assert expected_rms(circle) == pytest.approx(math.sqrt(2))
+    ellipses = np.array([[[4.0, 1.0], [1.0, 1.0]], [[0.5, 0.0], [0.0, 0.1]]])
+    random = np.random.default_rng(5)
+    drawn = np.concatenate([random.multivariate_normal([0, 0], c, 40_000) for c in ellipses])
+    lengths = np.hypot(*drawn.T)
+    assert expected_quantile(ellipses, 0.9) == pytest.approx(np.quantile(lengths, 0.9), rel=0.02)
