@@ -20,8 +20,8 @@ from worker_pipeline.airside.cluster_estimation import ClusterEstimation
 from worker_pipeline.airside.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.airside.records import NO_LABEL, TARGET
-from worker_pipeline.airside.target_estimate import Rules, TargetEstimates
-from worker_pipeline.airside.target_filter import TargetFilter
+from worker_pipeline.airside.tracking.target_estimate import Rules, TargetEstimates
+from worker_pipeline.airside.tracking.target_filter import TargetFilter
 from worker_pipeline.parameter import check_parameters
 from worker_pipeline.simulation.sightings import PADS, Errors, SurveyViews, sightings
 

@@ -11,8 +11,8 @@ from sensor_msgs.msg import TimeReference
 from worker_pipeline import ContextBuffer
 from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.flight_interface import FlightInterface
-from worker_pipeline.airside.ground import FlatGround
 from worker_pipeline.airside.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
+from worker_pipeline.airside.placing.ground import FlatGround
 from worker_pipeline.airside.records import DETECTION
 from worker_pipeline.parameter import check_parameters
 from worker_pipeline.simulation.imagery import synthetic_ground

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.accuracy_figures import (
+from benchmarks.accuracy.figures import (
     FOUND,
     Errors,
     invented,
@@ -14,7 +14,7 @@ from benchmarks.accuracy_figures import (
     nearest_alike,
     normalised,
 )
-from benchmarks.accuracy_flight import PLACES
+from benchmarks.accuracy.flight import PLACES
 from worker_pipeline.airside.records import NO_LABEL, TARGET
 from worker_pipeline.simulation.imagery import synthetic_ground
 from worker_pipeline.simulation.pads import REFERENCE_PADS
@@ -77,9 +77,9 @@ def test_what_is_found_what_is_not_and_what_is_nothing():
 
 def test_a_small_run_measures_all_there_is_to_tell():
     pytest.importorskip('sklearn')
-    from benchmarks import accuracy_document
-    from benchmarks.accuracy import measure
-    from benchmarks.accuracy_report import FORERUNNER, OURS, TOGETHER, errors_of, rich_tables
+    from benchmarks.accuracy import document as accuracy_document
+    from benchmarks.accuracy.__main__ import measure
+    from benchmarks.accuracy.report import FORERUNNER, OURS, TOGETHER, errors_of, rich_tables
 
     report = measure(
         range(1, 3), synthetic_ground(), Console(quiet=True), rendered_period=2.5, period=0.5

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.accuracy_bound import (
+from benchmarks.accuracy.bound import (
     Best,
     Sightings,
     best_alone,
@@ -18,9 +18,9 @@ from benchmarks.accuracy_bound import (
     independent_axes,
     sightings_of,
 )
-from benchmarks.accuracy_figures import places_of
-from benchmarks.accuracy_flight import PLACES, Flight, PixelNoise, projected
-from benchmarks.airside_chain import Chain
+from benchmarks.accuracy.chain import Chain
+from benchmarks.accuracy.figures import places_of
+from benchmarks.accuracy.flight import PLACES, Flight, PixelNoise, projected
 from worker_pipeline.simulation.sensors import Error, SensorNoise
 
 NONE = Error((0.0, 0.0, 0.0), 1.0, (0.0, 0.0, 0.0))

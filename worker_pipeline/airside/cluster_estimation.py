@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from sensor_msgs.msg import PointCloud2
 
 from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.target_estimate import Rules, TargetEstimates
-from worker_pipeline.airside.target_filter import TargetFilter
+from worker_pipeline.airside.tracking.target_estimate import Rules, TargetEstimates
+from worker_pipeline.airside.tracking.target_filter import TargetFilter
 from worker_pipeline.context import stamp_ns
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage

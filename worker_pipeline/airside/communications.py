@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 from sensor_msgs.msg import PointCloud2
 
 from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.ground_delivery import GroundDelivery, Pace
-from worker_pipeline.airside.ground_link import Addresses, GroundProtocol
-from worker_pipeline.airside.ground_thread import GroundThread
 from worker_pipeline.airside.mavlink.address import check_address
 from worker_pipeline.airside.mavlink.link import Link, check_libraries
-from worker_pipeline.airside.target_files import TargetFiles
-from worker_pipeline.airside.target_report import ReportBook
+from worker_pipeline.airside.reporting.ground_delivery import GroundDelivery, Pace
+from worker_pipeline.airside.reporting.ground_link import Addresses, GroundProtocol
+from worker_pipeline.airside.reporting.ground_thread import GroundThread
+from worker_pipeline.airside.reporting.target_files import TargetFiles
+from worker_pipeline.airside.reporting.target_report import ReportBook
 from worker_pipeline.context import stamp_ns
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage

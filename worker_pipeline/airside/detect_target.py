@@ -11,8 +11,8 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 
 from worker_pipeline.airside import image, point_cloud
-from worker_pipeline.airside.annotation import annotated
 from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector
+from worker_pipeline.airside.detectors.annotation import annotated
 from worker_pipeline.airside.pinhole import INTRINSICS
 from worker_pipeline.airside.records import DETECTION
 from worker_pipeline.parameter import Parameter, nearest

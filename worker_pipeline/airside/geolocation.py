@@ -14,11 +14,11 @@ from sensor_msgs.msg import PointCloud2
 
 from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.drop_outs import DropOuts
-from worker_pipeline.airside.elevation_file import LOCAL, WGS84, Origin, load_elevation
-from worker_pipeline.airside.ground import FlatGround, Ground
-from worker_pipeline.airside.location_covariance import Deviations
-from worker_pipeline.airside.locator import Locator, NoPlaceError, Place
 from worker_pipeline.airside.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
+from worker_pipeline.airside.placing.elevation_file import LOCAL, WGS84, Origin, load_elevation
+from worker_pipeline.airside.placing.ground import FlatGround, Ground
+from worker_pipeline.airside.placing.location_covariance import Deviations
+from worker_pipeline.airside.placing.locator import Locator, NoPlaceError, Place
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.airside.pose import Pose
 from worker_pipeline.airside.records import LOCATION, OBSERVATION, POSE, POSE_VARIANCES

@@ -106,7 +106,8 @@ def test_what_a_vehicle_tells_over_a_real_link(kind):
         assert_true(answers, autopilot, 0.25)
         assert np.diff(stamps(answers)).min() > 0
         rate = (len(answers) - 1) / (stamps(answers)[-1] - stamps(answers)[0]) * SECONDS
-        assert 30 < rate < 55
+        # As it was asked to, and not 4 a second, as it would unasked; a busy machine gives us fewer.
+        assert 10 < rate < 55
         wait_for(lambda: stage.process(tick(0.0)) and stage.topic['home'].messages, 'home')
         assert len(stage.topic['home'].messages) == 1
         assert stage.topic['home'].messages[0].latitude == pytest.approx(44.95936602, abs=1e-6)

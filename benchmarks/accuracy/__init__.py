@@ -1,0 +1,1 @@
+"""How accurate the targets are, beside the forerunner and the best that could be."""

@@ -1,0 +1,1 @@
+"""Where on the ground something is, and how sure that is."""

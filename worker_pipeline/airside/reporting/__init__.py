@@ -1,0 +1,1 @@
+"""What the ground is told, and how: by MAVLink, and as files."""

@@ -1,0 +1,169 @@
+"""Targets as files for maps, GeoJSON (RFC 7946) and KML 2.2, which a power cut leaves readable."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pymap3d
+
+from worker_pipeline.airside.reporting.target_report import Report
+
+GEOJSON, KML = 'targets.geojson', 'targets.kml'
+_CORNERS = 36  # of an ellipse as a polygon
+_PLACES = 8  # decimals of a degree: a millimetre
+_NAMESPACE = 'http://www.opengis.net/kml/2.2'
+
+
+class TargetFiles:
+    """The two files in a folder: written when there is something new, never in part."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make the folder, if there is none. OSError if that cannot be."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._written: Sequence[Report] | None = None
+
+    def is_news(self, reports: Sequence[Report]) -> bool:
+        """Whether the files say something else."""
+        return list(reports) != self._written
+
+    def write(self, reports: Sequence[Report]) -> None:
+        """Write both. OSError if that cannot be; whatever was there before stays."""
+        write_durably(self._directory / GEOJSON, geojson_of(reports))
+        write_durably(self._directory / KML, kml_of(reports))
+        self._written = list(reports)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Have a file with this content, or the one it was before: at every moment, and on the disk."""
+    fresh = path.with_name(f'.{path.name}.new')
+    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(file, view) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+    fresh.replace(path)
+    # The new name, too, is only in memory until the folder is written.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def geojson_of(reports: Sequence[Report]) -> bytes:
+    """A FeatureCollection: a point for each target, and the ellipse it is in with 95%."""
+    features = []
+    for each in _shown(reports):
+        point = {'type': 'Point', 'coordinates': list(_rounded(each.longitude, each.latitude))}
+        ring = [list(corner) for corner in ellipse_of(each)]
+        polygon = {'type': 'Polygon', 'coordinates': [ring]}
+        features += [
+            _feature(each, 'target', point, _properties(each)),
+            _feature(each, 'ellipse_95', polygon, {}),
+        ]
+    content = {'type': 'FeatureCollection', 'features': features}
+    return (json.dumps(content, indent=1) + '\n').encode()
+
+
+def kml_of(reports: Sequence[Report]) -> bytes:
+    """A document: a placemark for each target, with its point and its ellipse."""
+    root = ElementTree.Element('kml', xmlns=_NAMESPACE)
+    document = ElementTree.SubElement(root, 'Document')
+    _text(document, 'name', 'targets')
+    style = ElementTree.SubElement(document, 'Style', id='target')
+    _text(ElementTree.SubElement(style, 'PolyStyle'), 'color', '400077ff')
+    for each in _shown(reports):
+        mark = ElementTree.SubElement(document, 'Placemark', id=f'target_{each.number}')
+        _text(mark, 'name', each.name)
+        stamp = ElementTree.SubElement(mark, 'TimeStamp')
+        _text(stamp, 'when', time_of(each.last_stamp))
+        _text(mark, 'styleUrl', '#target')
+        data = ElementTree.SubElement(mark, 'ExtendedData')
+        for name, value in _properties(each).items():
+            _text(ElementTree.SubElement(data, 'Data', name=name), 'value', str(value))
+        both = ElementTree.SubElement(mark, 'MultiGeometry')
+        point = ElementTree.SubElement(both, 'Point')
+        _text(point, 'coordinates', _coordinates(_rounded(each.longitude, each.latitude)))
+        polygon = ElementTree.SubElement(both, 'Polygon')
+        outer = ElementTree.SubElement(polygon, 'outerBoundaryIs')
+        ring = ElementTree.SubElement(outer, 'LinearRing')
+        _text(ring, 'coordinates', ' '.join(map(_coordinates, ellipse_of(each))))
+    ElementTree.indent(root, ' ')
+    text: bytes = ElementTree.tostring(root, encoding='utf-8', xml_declaration=True)
+    return text + b'\n'
+
+
+def ellipse_of(report: Report) -> list[tuple[float, float]]:
+    """The corners, (longitude, latitude), counter-clockwise, the first again at the end."""
+    ellipse = report.ellipse
+    angles = np.linspace(0.0, 2 * np.pi, _CORNERS, endpoint=False)
+    along, across = ellipse.major * np.cos(angles), ellipse.minor * np.sin(angles)
+    sine, cosine = math.sin(ellipse.azimuth), math.cos(ellipse.azimuth)
+    # Along: to the azimuth; across: to the left of it, as counter-clockwise wants it.
+    east, north = along * sine - across * cosine, along * cosine + across * sine
+    latitudes, longitudes, _ = pymap3d.enu2geodetic(
+        east, north, np.zeros(_CORNERS), report.latitude, report.longitude, 0.0
+    )
+    corners = [_rounded(*each) for each in zip(longitudes, latitudes, strict=True)]
+    return [*corners, corners[0]]
+
+
+def time_of(stamp: int) -> str:
+    """A stamp (ns) in UTC, as ISO 8601 has it, to the millisecond."""
+    moment = datetime.fromtimestamp(stamp // 1_000_000 / 1000, timezone.utc)
+    return moment.isoformat(timespec='milliseconds').replace('+00:00', 'Z')
+
+
+def _shown(reports: Sequence[Report]) -> list[Report]:
+    return [each for each in reports if not each.withdrawn]
+
+
+def _properties(report: Report) -> dict[str, Any]:
+    ellipse = report.ellipse
+    return {
+        'label': report.label,
+        'count': report.count,
+        'east_m': round(report.east, 3),
+        'north_m': round(report.north, 3),
+        'deviation_m': round(report.deviation, 4),
+        'ellipse_95_major_m': round(ellipse.major, 4),
+        'ellipse_95_minor_m': round(ellipse.minor, 4),
+        'ellipse_95_azimuth_deg': round(math.degrees(ellipse.azimuth), 2),
+        'first_seen': time_of(report.first_stamp),
+        'last_seen': time_of(report.last_stamp),
+    }
+
+
+def _feature(
+    report: Report, kind: str, geometry: dict[str, Any], properties: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        'type': 'Feature',
+        'id': f'{kind}_{report.number}',
+        'geometry': geometry,
+        'properties': {'kind': kind, 'name': report.name, **properties},
+    }
+
+
+def _rounded(longitude: float, latitude: float) -> tuple[float, float]:
+    return round(float(longitude), _PLACES), round(float(latitude), _PLACES)
+
+
+def _coordinates(place: tuple[float, float]) -> str:
+    return f'{place[0]:.{_PLACES}f},{place[1]:.{_PLACES}f}'
+
+
+def _text(parent: ElementTree.Element, name: str, text: str) -> None:
+    ElementTree.SubElement(parent, name).text = text
