@@ -11,6 +11,7 @@ from worker_pipeline.core.item import TICK
 from worker_pipeline.nodes.source import TickSource, tick_at
 from worker_pipeline.runtime.cdr import split_stamp
 
+SECOND, HOUR = 10**9, 3600 * 10**9
 LATEST = 2**31 * 10**9 - 1
 
 
@@ -44,6 +45,28 @@ def test_no_two_have_one_stamp_whatever_the_clock_does():
     later = TickSource(0.0)
     later.restore(source.snapshot())
     assert later.next(150)[0] == 201
+
+
+def test_where_ros_time_is_set_back_the_time_from_before_goes_on():
+    """By the steady clock; for another manager too."""
+    source = TickSource(0.0)
+    source.begin(HOUR)
+    assert source.next(HOUR + 10 * SECOND, 5 * SECOND) == (
+        HOUR + 10 * SECOND,
+        tick_at(HOUR + 10 * SECOND, 10 * SECOND),
+    )
+    assert source.next(SECOND, 6 * SECOND)[0] == HOUR + 11 * SECOND
+    later = TickSource(0.0)
+    later.restore(source.snapshot())
+    assert later.next(2 * SECOND, 7 * SECOND)[0] == HOUR + 12 * SECOND
+    # It has caught up, and more.
+    assert later.next(2 * HOUR, 8 * SECOND)[0] == 2 * HOUR
+
+
+def test_where_ros_time_is_simulated_it_waits():
+    source = TickSource(0.0)
+    source.begin(100)
+    assert [source.next(now)[0] for now in (SECOND, 5, 5)] == [SECOND, SECOND + 1, SECOND + 2]
 
 
 def test_after_its_end_there_is_none():

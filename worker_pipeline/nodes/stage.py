@@ -23,7 +23,7 @@ from worker_pipeline.nodes.lifecycle import ManagedNode, until
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
 from worker_pipeline.nodes.outlet import Outlet
 from worker_pipeline.nodes.slot import Slot
-from worker_pipeline.nodes.source import TickSource
+from worker_pipeline.nodes.source import TickSource, read_clocks
 from worker_pipeline.nodes.stage_workers import StageWorkers
 from worker_pipeline.nodes.surroundings import Surroundings
 from worker_pipeline.nodes.worker_contract import StateReport
@@ -326,7 +326,7 @@ class StageNode(ManagedNode):
         """Book the next item to ask a source for, if one is due and somebody can take it."""
         if not self._open or self.ledger.waiting:
             return
-        tick = self.source.next(self.get_clock().now().nanoseconds)
+        tick = self.source.next(*read_clocks(self.get_clock()))
         if tick is not None:
             stamp, message = tick
             self._accept(ItemKey(TICK, stamp), message)

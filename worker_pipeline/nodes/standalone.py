@@ -22,7 +22,7 @@ from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION, EXIT_STAGE_FAILED
 from worker_pipeline.nodes import qos
 from worker_pipeline.nodes.executor import Spinner, create_executor
 from worker_pipeline.nodes.matched_subscription import MatchedSubscription
-from worker_pipeline.nodes.source import TickSource
+from worker_pipeline.nodes.source import TickSource, read_clocks
 from worker_pipeline.nodes.stage_logger import stage_logger
 from worker_pipeline.nodes.stage_topics import make_topics
 from worker_pipeline.parameter import ParameterError, shown
@@ -92,7 +92,7 @@ class StandaloneWorker(Node):  # type: ignore[misc]
 
     def _on_period(self) -> None:
         self._source.come_due()
-        tick = self._source.next(self.get_clock().now().nanoseconds)
+        tick = self._source.next(*read_clocks(self.get_clock()))
         if tick is not None:
             self._offer(tick[1])
 

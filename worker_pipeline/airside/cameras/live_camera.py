@@ -8,10 +8,11 @@ from collections.abc import Callable
 import cv2
 
 from worker_pipeline.airside.cameras import Asked, Frame
-from worker_pipeline.airside.cameras.capture_clock import CaptureClock, read_clocks
 from worker_pipeline.airside.cameras.device import Device
 from worker_pipeline.airside.cameras.live_capture import LiveCapture
+from worker_pipeline.airside.clocks import read_clocks
 from worker_pipeline.context import NANOSECONDS
+from worker_pipeline.core.forward_clock import ForwardClock
 from worker_pipeline.status import StageStatus
 
 
@@ -34,7 +35,7 @@ class LiveCamera:
         wait: bool = False,
         clocks: Callable[[], tuple[int, int]] = read_clocks,
     ) -> None:
-        self.clock = CaptureClock()
+        self.clock = ForwardClock()
         self._path = device.path
         self._timeout = timeout
         self._status = status

@@ -18,7 +18,11 @@ from worker_pipeline.airside.mavlink.link_thread import LinkThread
 from worker_pipeline.airside.mavlink.telemetry import GeoPoint, Telemetry
 from worker_pipeline.airside.mavlink.vehicle_clock import SECONDS, VehicleClock
 from worker_pipeline.airside.vehicle_state import Uncertainty, VehicleState, to_odometry
+from worker_pipeline.core.forward_clock import ForwardClock
 from worker_pipeline.status import StageStatus
+
+# By so much ROS time may seem to be set back where we were interrupted between two looks, ns.
+_SET_BACK = SECONDS // 10
 
 
 @attrs.frozen
@@ -62,7 +66,7 @@ class MavlinkVehicle:
         self._told_home: GeoPoint | None = None
         self._told_problem = ''
         self._last = 0  # the newest stamp given, ns
-        self._behind = 0  # how far it is ahead of what was to be given last, ns
+        self._time = ForwardClock()
 
     def open(self) -> None:
         """Begin to listen. Whether anybody is there is not asked."""
@@ -87,12 +91,13 @@ class MavlinkVehicle:
             thread = self._thread
         message = None
         if newest is not None:
-            stamp = local + self._clocks.ros() - self._clocks.steady()
-            self._behind = self._last - stamp
-            if self._behind < 0:
+            ros = self._clocks.ros()
+            self._time.follow(self._clocks.steady(), ros)
+            stamp = self._time.ros_time(local)
+            if stamp > self._last:
                 message = self._message(newest.state, stamp)
             else:
-                # The clocks have just been understood better, or ROS time was set back.
+                # The vehicle's clock has just been understood better.
                 self._status.count('not_newer')
         self._report(thread)
         return message
@@ -112,11 +117,15 @@ class MavlinkVehicle:
 
     def snapshot(self) -> dict[str, Any]:
         """What a replacement goes on from."""
-        return {'last': self._last, 'clock': self._conversation.clock.snapshot()}
+        return {
+            'last': self._last,
+            'offset': self._time.offset,
+            'clock': self._conversation.clock.snapshot(),
+        }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from it."""
-        self._last = snapshot['last']
+        self._last, self._time.offset = snapshot['last'], snapshot['offset']
         self._conversation.clock.restore(snapshot['clock'], self._clocks.steady())
 
     def _message(self, state: VehicleState, stamp: int) -> Any:
@@ -145,9 +154,11 @@ class MavlinkVehicle:
         if silent > self._params['silence']:
             why = f': {problem}' if problem else ''
             status.warn(f'{self._address} is silent for {silent:.1f} s{why}')
-        elif self._behind > self._params['silence'] * SECONDS:
-            behind = self._behind / SECONDS
-            status.warn(f'ROS time was set back: no odometry for another {behind:.1f} s')
+        elif self._time.set_back > _SET_BACK:
+            behind = self._time.set_back / SECONDS
+            status.warn(
+                f'ROS time was set back by {behind:.3f} s; odometry keeps the time from before'
+            )
         else:
             status.ok()
 

@@ -1,13 +1,11 @@
-"""ROS time of captures."""
+"""ROS time that goes on where the system's is set back."""
 
 from __future__ import annotations
-
-import time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_pipeline.airside.cameras.capture_clock import CaptureClock, read_clocks
+from worker_pipeline.core.forward_clock import ForwardClock
 
 SECOND = 1_000_000_000
 steps = st.lists(
@@ -19,7 +17,7 @@ steps = st.lists(
 @given(steps)
 def test_moments_keep_their_order_whatever_ros_time_does(history):
     """And ROS time is never behind the true one, nor ahead by more than it was set back."""
-    clock = CaptureClock()
+    clock = ForwardClock()
     steady, offset, furthest, stamps = 1, 1_700_000_000 * SECOND, 0, []
     for passed, step in history:
         steady += passed
@@ -31,10 +29,3 @@ def test_moments_keep_their_order_whatever_ros_time_does(history):
         assert abs(clock.set_back - (furthest - offset)) <= 2_000_000
         assert abs(stamps[-1] - (steady + furthest)) <= 1_000_000
     assert stamps == sorted(set(stamps))
-
-
-def test_a_look_at_both_clocks_is_one_moment():
-    before = time.monotonic_ns()
-    steady, ros = read_clocks()
-    assert before <= steady <= time.monotonic_ns()
-    assert abs(ros - time.time_ns()) < SECOND

@@ -1,17 +1,12 @@
-"""From the clock that cameras stamp by to ROS time."""
+"""ROS time that goes on where the system's is set back."""
 
 from __future__ import annotations
 
-import time
-
-from worker_pipeline.context import NANOSECONDS
-
-_TRIES = 5
-# The two clocks run at one speed; between two looks at them a moment passes.
-_TOLERANCE = NANOSECONDS // 1000
+# The two clocks run at one speed; between two looks at them a moment passes, ns.
+_TOLERANCE = 1_000_000
 
 
-class CaptureClock:
+class ForwardClock:
     """ROS time of moments of the steady clock, as CLOCK_MONOTONIC and V4L2 have it; all in ns.
 
     Two moments keep their order and, but where ROS time is set forward, the time between them.
@@ -23,7 +18,7 @@ class CaptureClock:
         self.set_back = 0  # by so much ROS time is behind ours
 
     def follow(self, steady: int, ros: int) -> None:
-        """It is this moment now, by both clocks."""
+        """It is this moment now, by both clocks. Where one is read first, let it be ROS time."""
         offset = ros - steady
         if not self.offset or offset > self.offset + _TOLERANCE:
             self.offset = offset
@@ -33,11 +28,3 @@ class CaptureClock:
     def ros_time(self, steady: int) -> int:
         """The ROS time of a moment."""
         return steady + self.offset
-
-
-def read_clocks() -> tuple[int, int]:
-    """Steady and ROS time of one moment, ns."""
-    # Whoever is interrupted between two looks takes others.
-    looks = ((time.monotonic_ns(), time.time_ns(), time.monotonic_ns()) for _ in range(_TRIES))
-    before, ros, after = min(looks, key=lambda look: look[2] - look[0])
-    return (before + after) // 2, ros
