@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from sensor_msgs.msg import NavSatFix, NavSatStatus
 
+from worker_pipeline.airside.clocks import read_clocks
 from worker_pipeline.airside.mavlink.address import check_address
 from worker_pipeline.airside.mavlink.conversation import Conversation, Parties, messages_wanted
 from worker_pipeline.airside.mavlink.link import Link, OpenLink, check_libraries
@@ -21,16 +22,13 @@ from worker_pipeline.airside.vehicle_state import Uncertainty, VehicleState, to_
 from worker_pipeline.core.forward_clock import ForwardClock
 from worker_pipeline.status import StageStatus
 
-# By so much ROS time may seem to be set back where we were interrupted between two looks, ns.
-_SET_BACK = SECONDS // 10
-
 
 @attrs.frozen
 class Clocks:
-    """The clocks of this machine, ns: one that never jumps, and ROS time."""
+    """The clocks of this machine, ns: one that never jumps; and that and ROS time of one moment."""
 
     steady: Callable[[], int] = time.monotonic_ns
-    ros: Callable[[], int] = time.time_ns
+    both: Callable[[], tuple[int, int]] = read_clocks
 
 
 class MavlinkVehicle:
@@ -91,8 +89,7 @@ class MavlinkVehicle:
             thread = self._thread
         message = None
         if newest is not None:
-            ros = self._clocks.ros()
-            self._time.follow(self._clocks.steady(), ros)
+            self._time.follow(*self._clocks.both())
             stamp = self._time.ros_time(local)
             if stamp > self._last:
                 message = self._message(newest.state, stamp)
@@ -110,7 +107,7 @@ class MavlinkVehicle:
         self._told_home = home
         fix = NavSatFix(latitude=home.latitude, longitude=home.longitude, altitude=home.altitude)
         fix.header.frame_id = 'earth'
-        fix.header.stamp.sec, fix.header.stamp.nanosec = divmod(self._clocks.ros(), SECONDS)
+        fix.header.stamp.sec, fix.header.stamp.nanosec = divmod(self._clocks.both()[1], SECONDS)
         fix.status.status = NavSatStatus.STATUS_FIX
         fix.status.service = NavSatStatus.SERVICE_GPS
         return fix
@@ -154,7 +151,7 @@ class MavlinkVehicle:
         if silent > self._params['silence']:
             why = f': {problem}' if problem else ''
             status.warn(f'{self._address} is silent for {silent:.1f} s{why}')
-        elif self._time.set_back > _SET_BACK:
+        elif self._time.set_back:
             behind = self._time.set_back / SECONDS
             status.warn(
                 f'ROS time was set back by {behind:.3f} s; odometry keeps the time from before'

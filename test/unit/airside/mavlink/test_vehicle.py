@@ -206,7 +206,7 @@ def test_where_ros_time_is_set_back_the_time_from_before_goes_on():
     def now(of):
         return lambda: getattr(hands, of) + time.monotonic_ns()
 
-    clocks = Clocks(now('steady'), now('ros'))
+    clocks = Clocks(now('steady'), lambda: (now('steady')(), now('ros')()))
     stage._vehicle = MavlinkVehicle(stage.params, stage.status, stage.logger, clocks)
     stage.activate()
     try:
