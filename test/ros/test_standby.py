@@ -47,7 +47,7 @@ def test_one_that_stands_by_takes_over_with_what_the_dead_held(start, observer, 
     assert [number_of(each) for each in answers] == list(range(200))
     authors = [int(each.frame_id.split()[1]) for each in answers]
     assert authors == sorted(authors, key=[first, second].index), 'first the one, then the other'
-    assert 'worker_1 takes over from worker_0' in manager.output
+    wait_for(lambda: 'worker_1 takes over from worker_0' in manager.output, 'a word of it')
     wait_for_states(observer, 'work', 'standby', 'active')
     assert observer.pid_of('work/worker_0') != first
     assert observer.pid_of('work/worker_1') == second
@@ -84,7 +84,7 @@ def test_they_take_over_in_turn(start, observer):
             seen=manager.show,
         )
     assert [number_of(each) for each in answers] == list(range(50))
-    assert manager.output.count(' takes over from ') == 5
+    wait_for(lambda: manager.output.count(' takes over from ') == 5, 'a word of each')
 
 
 def test_the_death_of_one_that_stands_by_disturbs_nobody(start, observer):

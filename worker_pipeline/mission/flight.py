@@ -98,7 +98,7 @@ def fly(
             held.callback(manager.stop)
             with display_for(console, frames) as display:
                 display.say(f'The vehicle hovers; its flight begins in {start_up:.0f} s.')
-                kills = _watch(manager, watcher, display, plan_of(victims, frames), world)
+                kills = _watch(manager, watcher, display, plan_of(victims, flight.duration), world)
                 watcher.spin(_LAST_WORDS)
                 display.show(watcher.observation)
             told = sum(command.param4 > 0 for command in world.ground.targets.values())
@@ -142,7 +142,7 @@ def _watch(
     manager: Program,
     watcher: Watcher,
     display: Display,
-    plan: Sequence[tuple[int, str]],
+    plan: Sequence[tuple[float, str]],
     world: World,
 ) -> list[Kill]:
     """Watch until the manager has ended by itself; kill workers on the way, as planned."""
@@ -159,7 +159,7 @@ def _watch(
             began = True
             _check_begin(min(seen.outputs[LAST].seen) / NANOSECONDS - world.begin)
             display.say('The first frame has come through.')
-        if left and seen.frames >= left[0][0]:
+        if began and left and time.time() - world.begin >= left[0][0]:
             _, stage = left.pop(0)
             kills += kill_one(watcher, display, stage)
         if time.time() > deadline:

@@ -15,7 +15,7 @@ from worker_pipeline.mission.watcher import Watcher
 
 # How long to wait for a worker that holds an item, before one is killed anyhow, s.
 _PATIENCE = 0.5
-# The share of a flight's frames within which workers are killed.
+# The share of a flight within which workers are killed.
 _SHARE = 0.85
 
 
@@ -38,13 +38,13 @@ def stages_of(text: str, stages: Sequence[str]) -> list[str]:
     return named
 
 
-def plan_of(kill: Sequence[str], frames: int) -> list[tuple[int, str]]:
-    """After which frame a worker of which stage is killed: spread over the flight.
+def plan_of(kill: Sequence[str], duration: float) -> list[tuple[float, str]]:
+    """When in the flight, s, a worker of which stage is killed: spread over it, but for its end.
 
-    But for its end: frames that are not taken while a camera is replaced never come.
+    So the last replacement is seen at work, too.
     """
-    step = _SHARE * frames / (len(kill) + 1)
-    return [(round(step * place), stage) for place, stage in enumerate(kill, start=1)]
+    step = _SHARE * duration / (len(kill) + 1)
+    return [(step * place, stage) for place, stage in enumerate(kill, start=1)]
 
 
 def kill_one(watcher: Watcher, display: Display, stage: str) -> list[Kill]:
