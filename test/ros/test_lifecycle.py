@@ -128,7 +128,8 @@ def test_an_impossible_transition_is_refused_and_told(start, observer):
     manager = start({'stages': ['echo'], 'echo': stage('Echo')})
     observer.wait_until_active('echo', 1)
     assert not observer.change_state('echo', 'configure')
-    assert 'Cannot configure: state is active; possible now: deactivate, shutdown' in manager.output
+    told = 'Cannot configure: state is active; possible now: deactivate, shutdown'
+    wait_for(lambda: told in manager.output, 'a word of it')
 
 
 def test_workers_stopped_by_cleanup_come_back_with_configure(start, observer):

@@ -257,7 +257,7 @@ def test_a_changed_configuration_leaves_nobody_without_an_answer(start, observer
             manager.show,
         )
     assert [number_of(each) for each in answers] == list(range(1, number + 1))
-    assert 'worker_1 takes over from worker_0' in manager.output
+    wait_for(lambda: 'worker_1 takes over from worker_0' in manager.output, 'a word of it')
     assert observer.values('manager')['restarts'] == '0'
 
 
