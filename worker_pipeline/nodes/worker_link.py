@@ -15,10 +15,9 @@ from worker_pipeline.nodes import qos, worker_contract
 from worker_pipeline.nodes.lifecycle import ManagedNode
 from worker_pipeline.nodes.shown_topic import ShownTopic, listen
 from worker_pipeline.nodes.worker_contract import StateReport
-from worker_pipeline.runtime import line
+from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
-from worker_pipeline.runtime.frame_reference import is_reference
 from worker_pipeline.runtime.line import Frame, Line
 from worker_pipeline.runtime.line_server import LineServer, Taker
 
@@ -100,11 +99,11 @@ class WorkerLink:
             if frame.kind == line.LOOKS_AT:
                 self._listener.on_looks(self._slot, worker_contract.read_looks_at(frame))
                 continue
+            if frame.kind == line.OUTPUT:
+                told.append(Answer(frame.number, answers.OUTPUT, '', self._frames.keep(frame.body)))
+                continue
             if frame.kind != line.STATE:
-                answer = worker_contract.answer_of(frame)
-                if is_reference(answer.output):
-                    answer = answer._replace(output=self._frames.keep(answer.output))
-                told.append(answer)
+                told.append(worker_contract.answer_of(frame))
                 continue
             # Its state is what it is after these answers.
             self._listener.on_answers(self._slot, told)

@@ -21,13 +21,13 @@ from worker_pipeline.runtime.frame_blocks import (
     remove_block,
     room_for,
 )
-from worker_pipeline.runtime.frame_reference import decode, is_reference
+from worker_pipeline.runtime.frame_reference import Referring, decode, is_reference
 
 # The pid of who made a frame, and which of his it is.
 Key = tuple[int, int]
 
 
-class Kept(bytes):
+class Kept(Referring):
     """A reference that keeps its frame."""
 
     key: Key
@@ -70,6 +70,7 @@ class FrameKeeper:
             return payload
         reference = decode(payload)
         kept = Kept(payload)
+        kept.reference = reference
         kept.key = key = (reference.producer, reference.frame)
         kept.dropped = self._dropped.append
         if key not in self._count:

@@ -38,6 +38,12 @@ class Reference(NamedTuple):
         return int(self.block.partition('.')[0])
 
 
+class Referring(bytes):
+    """A payload whose reference is known: it was made of it, or has been decoded once."""
+
+    reference: Reference
+
+
 def is_reference(payload: bytes) -> bool:
     """Whether a payload is a reference rather than a serialised message."""
     return payload[:4] == MAGIC
@@ -47,11 +53,15 @@ def encode(reference: Reference) -> bytes:
     """A reference as a payload."""
     name = reference.block.encode()
     head = _HEAD.pack(MAGIC, reference.frame, reference.size, reference.position, len(name))
-    return head + name + reference.rest
+    payload = Referring(head + name + reference.rest)
+    payload.reference = reference
+    return payload
 
 
 def decode(payload: bytes) -> Reference:
     """The reference that a payload is."""
+    if isinstance(payload, Referring):
+        return payload.reference
     _, frame, size, position, length = _HEAD.unpack_from(payload)
     name = payload[_HEAD.size : _HEAD.size + length]
     return Reference(frame, size, position, name.decode(), payload[_HEAD.size + length :])
