@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import psutil
 import pytest
 from support.managing import python_path
 from support.marked import MARK, marked
@@ -103,3 +105,26 @@ def test_an_interrupted_mission_leaves_nothing_behind(launch, tmp_path):
     printed, _ = process.communicate(timeout=30)
     assert process.returncode == 130, printed
     assert not marked(str(tmp_path))
+
+
+def test_of_a_mission_that_is_killed_nothing_flies_on(launch, tmp_path):
+    """The vehicle ends at once, and the pipeline when its camera has no more images."""
+    process = launch('--kill', 'none', '--duration', '3', '--start-up', '5')
+    log = tmp_path / 'out' / 'manager.log'
+    wait_for(
+        lambda: log.exists() and 'every stage is at work' in log.read_text(),
+        'the pipeline at work',
+        timeout=40.0,
+    )
+    process.kill()
+    process.wait()
+
+    def names():
+        found = []
+        for each in marked(str(tmp_path)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(' '.join(each.cmdline()))
+        return found
+
+    wait_for(lambda: not any('simulation.vehicle' in each for each in names()), 'no vehicle')
+    wait_for(lambda: not names(), 'nothing', timeout=40.0, seen=names)

@@ -18,7 +18,8 @@ STOP_TIMEOUT = 20.0  # s
 class Program:
     """``python -m`` with ``arguments``; what it prints goes to ``log``.
 
-    It has a session of its own, so that a Ctrl-C on the terminal comes to it once, from us.
+    It has a session of its own, so that a Ctrl-C on the terminal comes to it once, from us. Its
+    standard input ends when we do.
     """
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
@@ -26,7 +27,7 @@ class Program:
         with log.open('wb') as output:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -70,5 +71,5 @@ def start_vehicle(
     """
     arguments = ['worker_pipeline.simulation.vehicle', '--connection', address]
     arguments += ['--seed', str(seed), '--begin', f'{begin:.6f}']
-    arguments += ['--duration', f'{flight.duration:.6f}']
+    arguments += ['--duration', f'{flight.duration:.6f}', '--with-stdin']
     return Program(arguments, log)

@@ -91,9 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     vehicle = SimulatedVehicle(autopilot, address, given.baud_rate)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: vehicle.stop())
+    if given.with_stdin:
+        threading.Thread(target=_stop_at_end_of_input, args=(vehicle,), daemon=True).start()
     print(f'vehicle: flies at {address}; the flight begins at {begin / SECONDS:.6f}', flush=True)
     vehicle.run()
     return 0
+
+
+def _stop_at_end_of_input(vehicle: SimulatedVehicle) -> None:
+    sys.stdin.buffer.read()
+    vehicle.stop()
 
 
 def _scaled(factor: float) -> SensorNoise:
@@ -141,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     add('--jitter', type=float, default=quality.jitter, help='s, mean of what comes on top')
     add('--loss', type=float, default=quality.loss, help='share of the messages that are lost')
     add('--dropouts', type=float, default=quality.dropouts, help='a minute, in which all is lost')
+    add(
+        '--with-stdin',
+        action='store_true',
+        help='end when the standard input does, as it does when whoever started it is no more',
+    )
     add('--dropout-time', type=float, default=quality.dropout_time, help='s, mean of a dropout')
     return parser
 
