@@ -176,6 +176,14 @@ class PipelineConfig:
         """The stages that take this stage's output as their input."""
         return [each.name for each in self.stages.values() if name in each.inputs]
 
+    def is_context(self, name: str) -> bool:
+        """Whether a stage hears this stage's output as a context."""
+        return any(name in each.context.values() for each in self.stages.values())
+
+    def is_context_alone(self, name: str) -> bool:
+        """Whether this stage is there for that, and its output is nobody's input."""
+        return self.is_context(name) and not self.followers(name)
+
 
 @attrs.frozen
 class PluginDescription:
@@ -460,13 +468,10 @@ def check_links(
             for each in stage.context
             if each not in plugin.contexts
         ]
-    stages = config.stages.values()
-    heard = {name for each in stages for name in (*each.inputs, *each.context.values())}
-    inputs = {name for each in stages for name in each.inputs}
     sources = [
         each
-        for each in stages
-        if is_source(each, plugins[each.name]) and (each.name in inputs or each.name not in heard)
+        for each in config.stages.values()
+        if is_source(each, plugins[each.name]) and not config.is_context_alone(each.name)
     ]
     if config.exit_when_done and not sources and not problems:
         problems.append(

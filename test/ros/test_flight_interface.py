@@ -9,10 +9,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import NavSatFix
-from support.vehicles import free_port, vehicle_process
+from support.vehicles import vehicle_process
 
 from worker_pipeline.airside.pose import pose_of
 from worker_pipeline.context import stamp_ns
+from worker_pipeline.mission.ports import free_port
 from worker_pipeline.simulation.autopilot import SECONDS
 from worker_pipeline.simulation.flight import SimulatedFlight
 from worker_pipeline.testing import wait_for

@@ -14,13 +14,6 @@ from support.managing import python_path
 from worker_pipeline.simulation.autopilot import SECONDS
 
 
-def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(('127.0.0.1', 0))
-        return int(taken.getsockname()[1])
-
-
 @contextlib.contextmanager
 def deaf_listener() -> Iterator[int]:
     """A TCP port that is there, but on which nobody gets an answer."""

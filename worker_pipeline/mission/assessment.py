@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
+from worker_pipeline.airside.plane_error import chi_square
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.mission.estimate import (
     USABLE,
     Estimate,
     Finding,
-    chi_square,
     estimates_of,
     matched,
     name_of,

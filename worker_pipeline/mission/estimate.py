@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from worker_pipeline.airside.geometry import Matrix, Vector
+from worker_pipeline.airside.plane_error import chi_square, worst_deviation
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.airside.records import NO_LABEL
 from worker_pipeline.simulation.pads import Pad
@@ -66,8 +67,7 @@ class Estimate:
         """Standard deviation of the place in the worst direction, m; NaN if there is none."""
         if not self.has_covariance:
             return math.nan
-        apart = math.hypot((self.var_east - self.var_north) / 2, self.cov_east_north)
-        return math.sqrt((self.var_east + self.var_north) / 2 + apart)
+        return worst_deviation(self.var_east, self.var_north, self.cov_east_north)
 
     def normalised_square(self, east: float, north: float) -> float:
         """The squared distance to a place (m) in units of the covariance (Mahalanobis).
@@ -119,11 +119,6 @@ class Finding:
         if self.estimate is None:
             return None
         return self.estimate.normalised_square(self.pad.east, self.pad.north)
-
-
-def chi_square(probability: float) -> float:
-    """What a chi-square variable of two degrees of freedom stays below so often."""
-    return -2.0 * math.log1p(-probability)
 
 
 def name_of(label: int) -> str:

@@ -79,7 +79,7 @@ def fly(
     victims = stages_of(kill, settings['stages'])
     flight = SimulatedFlight(settings['seed'], duration)
     period = settings['period']
-    frames = int(flight.duration / period) + 1
+    frames = len(flight.times(period))
     photograph = find_photograph()
     out.mkdir(parents=True, exist_ok=True)
     _prepare_environment(out, config.parent)
@@ -119,7 +119,7 @@ def fly(
     places = [(each.stage, each.place) for each in kills]
     track = watcher.observation.track
     draw_map(load_photograph(), result, track, places, seen).save(out / 'map.png')
-    return _tell(console, result, out, len(kills), manager.exit_code or 0)
+    return _tell(console, result, out, manager.exit_code or 0)
 
 
 def expected_pads(flight: SimulatedFlight, period: float, camera: dict[str, Any]) -> list[Pad]:
@@ -129,8 +129,8 @@ def expected_pads(flight: SimulatedFlight, period: float, camera: dict[str, Any]
     places = np.array([[pad.east, pad.north, 0.0] for pad in REFERENCE_PADS])
     views = np.zeros(len(places), dtype=int)
     high = np.array([pinhole.width - _EDGE, pinhole.height - _EDGE])
-    for step in range(int(flight.duration / period) + 1):
-        pose = CameraPose.of(flight.state(min(step * period, flight.duration)).pose, mounting)
+    for time_of_image in flight.times(period):
+        pose = CameraPose.of(flight.state(time_of_image).pose, mounting)
         pixels = pose.pixels_of(pinhole, places)
         views += ((pixels > _EDGE) & (pixels < high)).all(axis=1)
     return [
@@ -242,13 +242,11 @@ def _write_overrides(path: Path, photograph: Path, world: World) -> Path:
     return path
 
 
-def _tell(
-    console: Console, result: Assessment, out: Path, killed: int, manager_exit_code: int
-) -> int:
+def _tell(console: Console, result: Assessment, out: Path, manager_exit_code: int) -> int:
     console.print(pad_table(result))
     console.print(flight_table(result))
     console.print(f'Written to {out}: map.png, targets.geojson, targets.kml, report.json')
-    unexplained = result.replacements - killed
+    unexplained = result.replacements - result.kills
     if unexplained > 0:
         console.print(f'[yellow]{unexplained} workers were replaced that nobody killed[/]')
     for problem in result.problems:

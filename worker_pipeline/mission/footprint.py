@@ -25,8 +25,8 @@ def footprints(flight: SimulatedFlight, period: float, camera: Mapping[str, Any]
     corners = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
     rays = pinhole.rays(corners)
     found = []
-    for step in range(int(flight.duration / period) + 1):
-        pose = CameraPose.of(flight.state(min(step * period, flight.duration)).pose, mounting)
+    for time in flight.times(period):
+        pose = CameraPose.of(flight.state(time).pose, mounting)
         found.append(pose.on_plane(rays, 0.0, _MIN_DESCENT)[:, :2])
     seen = np.array(found)
     return seen[np.isfinite(seen).all(axis=(1, 2))]

@@ -473,7 +473,9 @@ class ManagerNode(ManagedNode):
 
     def _done(self) -> bool:
         # A source that gives nothing but context, as a vehicle its odometry, may go on for ever.
-        stages = [each for each in self.stages.values() if not each.is_context_alone]
+        stages = [
+            stage for name, stage in self.stages.items() if not self.config.is_context_alone(name)
+        ]
         sources_done = all(stage.source.exhausted for stage in stages if stage.is_source)
         return sources_done and all(stage.drained for stage in stages)
 

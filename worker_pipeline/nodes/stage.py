@@ -147,7 +147,8 @@ class StageNode(ManagedNode):
         name = self.config.name
         is_large = self.plugin.output_type in qos.LARGE_MESSAGES
         depth = qos.LARGE_OUTPUT_DEPTH if is_large else qos.OUTPUT_DEPTH
-        profile = qos.latched(qos.CONTEXT_DEPTH) if self.is_context else qos.reliable(depth)
+        is_context = self._around.pipeline.is_context(name)
+        profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(depth)
         publisher = self.create_publisher(output_type, f'{name}/output', profile)
         self.outlet = Outlet(
             self, name, publisher, len(self.followers), self._outbox, self._around.frames, depth
@@ -390,17 +391,6 @@ class StageNode(ManagedNode):
     def goes_on(self) -> bool:
         """Whether its items go on by themselves: they are begun, or will be by a worker to come."""
         return bool(self.ledger.begun or (self.ledger.waiting and not self.pool))
-
-    @property
-    def is_context(self) -> bool:
-        """Whether another stage hears its output as a context."""
-        stages = self._around.pipeline.stages.values()
-        return any(self.config.name in each.context.values() for each in stages)
-
-    @property
-    def is_context_alone(self) -> bool:
-        """Whether it is there for that, and its output is nobody's input."""
-        return self.is_context and not self.followers
 
     @functools.cached_property
     def later(self) -> set[StageNode]:

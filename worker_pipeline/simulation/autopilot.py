@@ -15,6 +15,7 @@ import pymap3d
 
 from worker_pipeline.airside.geometry import rotation_matrix
 from worker_pipeline.airside.mavlink import axes
+from worker_pipeline.airside.mavlink.packing import packed
 from worker_pipeline.airside.mavlink.parser import MessageParser
 from worker_pipeline.airside.vehicle_state import VehicleState
 from worker_pipeline.simulation.flight import FlightState, SimulatedFlight
@@ -174,9 +175,7 @@ class SimulatedAutopilot:
         self._say(_TOLD[kind](self, now), now)
 
     def _say(self, message: Any, now: int) -> None:
-        data = bytes(message.pack(self._mavlink))
-        self._mavlink.seq = (self._mavlink.seq + 1) % 256
-        self._down.send(data, now)
+        self._down.send(packed(self._mavlink, message), now)
 
     def _boot_ms(self, now: int) -> int:
         return self.clock.at(now) // _MILLISECONDS % 2**32

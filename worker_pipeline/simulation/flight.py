@@ -116,6 +116,11 @@ class SimulatedFlight:
             angular_velocity=_small_turn(first, second) / _STEP,
         )
 
+    def times(self, period: float) -> list[float]:
+        """Those at which a camera that takes an image every ``period`` s does so, s."""
+        count = int(self.duration / period) + 1
+        return [min(step * period, self.duration) for step in range(count)]
+
     def track(self, step: float = 0.5) -> Vector:
         """The flight's positions (N, 3), m, ENU, every ``step`` seconds."""
         first = round(_LEAD / _STEP)

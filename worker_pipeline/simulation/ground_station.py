@@ -13,6 +13,7 @@ from typing import Any
 from pymavlink.dialects.v20 import common
 
 from worker_pipeline.airside.mavlink.link import OpenLink
+from worker_pipeline.airside.mavlink.packing import packed
 from worker_pipeline.airside.mavlink.parser import MessageParser
 
 GROUND, COMPONENT = 255, 190  # its numbers in MAVLink: those of a ground station
@@ -125,9 +126,7 @@ class GroundStation:
                 )
 
     def _say(self, message: Any) -> None:
-        data = bytes(message.pack(self._mavlink))
-        self._mavlink.seq = (self._mavlink.seq + 1) % 256
-        self._send(data)
+        self._send(packed(self._mavlink, message))
 
     def _send(self, data: bytes) -> None:
         with contextlib.suppress(OSError):

@@ -80,8 +80,8 @@ class SurveyViews:
         places = np.array([[pad.east, pad.north, 0.0] for pad in pads])
         size = np.array([camera.width, camera.height])
         once = []
-        for step in range(int(flight.duration / period) + 1):
-            pose = flight.state(step * period).pose
+        for time in flight.times(period):
+            pose = flight.state(time).pose
             pixels = CameraPose.of(pose, mounting).pixels_of(camera, places)
             inside = np.flatnonzero(((pixels >= 0) & (pixels < size)).all(axis=1))
             once.append(View(0.0, pose, [pads[int(each)] for each in inside], pixels[inside]))

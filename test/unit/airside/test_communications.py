@@ -11,8 +11,10 @@ import time
 
 import pytest
 from flown import ready, stamp_at
-from support.vehicles import deaf_listener, free_port
+from support.vehicles import deaf_listener
 from targets import cloud, message
+
+from worker_pipeline.mission.ports import free_port
 
 pytest.importorskip('pymavlink')
 

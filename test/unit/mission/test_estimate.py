@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from targets import cloud
 
+from worker_pipeline.airside.plane_error import chi_square
 from worker_pipeline.airside.records import NO_LABEL
-from worker_pipeline.mission.estimate import Finding, chi_square, estimates_of, matched
+from worker_pipeline.mission.estimate import Finding, estimates_of, matched
 from worker_pipeline.simulation.pads import Pad
 
 

@@ -10,6 +10,7 @@ import attrs
 import cv2
 import numpy as np
 
+from worker_pipeline.airside.backoff import Backoff
 from worker_pipeline.airside.cameras.device import capture_time
 from worker_pipeline.airside.image import Pixels
 from worker_pipeline.context import NANOSECONDS
@@ -25,11 +26,6 @@ class Captured:
 
     pixels: Pixels
     time: int
-
-
-def pause_after(failures: int) -> float:
-    """How long to leave a camera alone that has failed once more, s."""
-    return min(FIRST_PAUSE * 2.0 ** min(failures, 30), LONGEST_PAUSE)
 
 
 class LiveCapture:
@@ -70,21 +66,20 @@ class LiveCapture:
         self._thread.join(_JOIN_TIME)
 
     def _run(self) -> None:
-        failures = 0
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self._closing.is_set():
             try:
                 if self._capture is None:
                     self._capture = self._open()
                     self._status.count('reconnects')
                 if self._read(self._capture):
-                    failures = 0
+                    backoff.reset()
             except (OSError, cv2.error) as error:
                 self.trouble = str(error)
                 opening = self._capture is None
                 self._status.count('failed_opens' if opening else 'failed_reads')
                 self._release()
-                self._closing.wait(pause_after(failures))
-                failures += 1
+                self._closing.wait(backoff.next())
         self._release()
 
     def _read(self, capture: cv2.VideoCapture) -> bool:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from worker_pipeline.airside.mavlink.backoff import Backoff
+from worker_pipeline.airside.backoff import Backoff
 from worker_pipeline.airside.mavlink.conversation import Conversation
 from worker_pipeline.airside.mavlink.link import OpenLink
 from worker_pipeline.airside.mavlink.vehicle_clock import SECONDS

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from worker_pipeline.airside.mavlink.packing import packed
 from worker_pipeline.airside.mavlink.parser import MessageParser
 from worker_pipeline.airside.reporting.ground_delivery import WINDOW, TargetMessage, TextMessage
 from worker_pipeline.airside.reporting.target_report import Report
@@ -77,14 +78,15 @@ class GroundProtocol:
     def heartbeat(self) -> bytes:
         """Our sign of life."""
         mavlink = self._mavlink
-        return self._packed(
+        return packed(
+            self._writer,
             self._writer.heartbeat_encode(
                 mavlink.MAV_TYPE_ONBOARD_CONTROLLER,
                 mavlink.MAV_AUTOPILOT_INVALID,
                 0,
                 0,
                 mavlink.MAV_STATE_ACTIVE,
-            )
+            ),
         )
 
     def packed(self, message: TargetMessage | TextMessage) -> bytes:
@@ -92,8 +94,8 @@ class GroundProtocol:
         if isinstance(message, TextMessage):
             text = message.text.encode('ascii', 'replace')
             encode = self._writer.statustext_encode
-            return self._packed(encode(self._mavlink.MAV_SEVERITY_INFO, text))
-        return self._packed(self._command(message.sequence, message.report))
+            return packed(self._writer, encode(self._mavlink.MAV_SEVERITY_INFO, text))
+        return packed(self._writer, self._command(message.sequence, message.report))
 
     def received(self, data: bytes) -> list[Event]:
         """What the ground said in these bytes; all else is counted and passed over."""
@@ -125,11 +127,6 @@ class GroundProtocol:
     def _is_for_us(self, message: Any) -> bool:
         systems, components = (0, self._addresses.system), (0, self._addresses.component)
         return message.target_system in systems and message.target_component in components
-
-    def _packed(self, message: Any) -> bytes:
-        data = bytes(message.pack(self._writer))
-        self._writer.seq = (self._writer.seq + 1) % 256
-        return data
 
     def _command(self, sequence: int, report: Report) -> Any:
         return self._writer.command_int_encode(

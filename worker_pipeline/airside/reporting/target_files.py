@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,10 +14,12 @@ import numpy as np
 import pymap3d
 
 from worker_pipeline.airside.reporting.target_report import Report
+from worker_pipeline.runtime.whole_files import remove_halves, write_whole
 
 GEOJSON, KML = 'targets.geojson', 'targets.kml'
 _CORNERS = 36  # of an ellipse as a polygon
 _PLACES = 8  # decimals of a degree: a millimetre
+_MODE = 0o644
 _NAMESPACE = 'http://www.opengis.net/kml/2.2'
 
 
@@ -37,29 +38,11 @@ class TargetFiles:
 
     def write(self, reports: Sequence[Report]) -> None:
         """Write both. OSError if that cannot be; whatever was there before stays."""
-        write_durably(self._directory / GEOJSON, geojson_of(reports))
-        write_durably(self._directory / KML, kml_of(reports))
+        remove_halves(self._directory)  # of a worker that was killed as it wrote
+        geojson, kml = geojson_of(reports), kml_of(reports)
+        write_whole(self._directory / GEOJSON, lambda file: file.write(geojson), _MODE)
+        write_whole(self._directory / KML, lambda file: file.write(kml), _MODE)
         self._written = list(reports)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Have a file with this content, or the one it was before: at every moment, and on the disk."""
-    fresh = path.with_name(f'.{path.name}.new')
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(file, view) :]
-        os.fsync(file)
-    finally:
-        os.close(file)
-    fresh.replace(path)
-    # The new name, too, is only in memory until the folder is written.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def geojson_of(reports: Sequence[Report]) -> bytes:

@@ -9,13 +9,13 @@ from typing import Any
 import attrs
 import numpy as np
 
+from worker_pipeline.airside.plane_error import chi_square, worst_deviation
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.airside.records import NO_LABEL, TARGET
 
 _MOST_WITHDRAWN = 100
-# Half axes of an ellipse that holds 95% of a normal distribution in the plane, in deviations:
-# chi-square with two degrees of freedom.
-_ELLIPSE_95 = math.sqrt(-2 * math.log(0.05))
+# Half axes of an ellipse that holds 95% of a normal distribution in the plane, in deviations.
+_ELLIPSE_95 = math.sqrt(chi_square(0.95))
 
 
 @attrs.frozen
@@ -57,9 +57,7 @@ class Report:
     @property
     def deviation(self) -> float:
         """Standard deviation of its place in the worst direction, m."""
-        middle = (self.var_east + self.var_north) / 2
-        apart = math.hypot((self.var_east - self.var_north) / 2, self.cov_east_north)
-        return math.sqrt(max(0.0, middle + apart))
+        return worst_deviation(self.var_east, self.var_north, self.cov_east_north)
 
     @property
     def ellipse(self) -> Ellipse:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pymap3d
 
 from worker_pipeline.airside.geometry import Matrix, Vector
+from worker_pipeline.airside.plane_error import chi_square
 from worker_pipeline.airside.point_cloud import Records
 from worker_pipeline.airside.records import NO_LABEL, TARGET
 from worker_pipeline.airside.tracking.assignment import assigned
@@ -66,8 +67,7 @@ class TargetEstimates:
         self._rules = rules
         self._filter = target_filter
         self._tracks: Tracks = np.zeros(0, TRACK)
-        # Of a chi-square distribution with two degrees of freedom.
-        self._gate = -2 * math.log(1 - rules.gate)
+        self._gate = chi_square(rules.gate)
 
     def __len__(self) -> int:
         return len(self._tracks)

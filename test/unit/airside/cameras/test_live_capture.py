@@ -9,6 +9,7 @@ import pytest
 from support.fake_camera import number_of
 
 from worker_pipeline import StageStatus
+from worker_pipeline.airside.backoff import Backoff
 from worker_pipeline.airside.cameras import live_capture
 from worker_pipeline.airside.cameras.device import Device
 from worker_pipeline.airside.cameras.live_capture import LiveCapture
@@ -137,9 +138,12 @@ def test_what_opencv_raises_is_a_failure_like_others(start, device):
 
 def test_pauses_grow_up_to_a_bound(monkeypatch):
     monkeypatch.undo()
-    pauses = [live_capture.pause_after(failures) for failures in range(5)]
-    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
-    assert live_capture.pause_after(10_000) == 5.0
+    backoff = Backoff(live_capture.FIRST_PAUSE, live_capture.LONGEST_PAUSE)
+    pauses = [backoff.next() for _ in range(10_001)]
+    assert pauses[:5] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
+    assert pauses[10_000] == 5.0
+    backoff.reset()
+    assert backoff.next() == pytest.approx(0.1)
 
 
 def test_closed_it_lets_go_of_the_camera(start, device):

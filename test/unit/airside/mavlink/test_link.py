@@ -9,12 +9,13 @@ import struct
 
 import pytest
 from pymavlink.dialects.v20 import common
-from support.vehicles import deaf_listener, free_port
+from support.vehicles import deaf_listener
 
 from worker_pipeline.airside.mavlink import tcp_client
 from worker_pipeline.airside.mavlink.address import check_address
 from worker_pipeline.airside.mavlink.link import Link, LinkLostError
 from worker_pipeline.airside.mavlink.parser import MessageParser
+from worker_pipeline.mission.ports import free_port
 from worker_pipeline.testing import wait_for
 
 WRITER = common.MAVLink(None, srcSystem=1)

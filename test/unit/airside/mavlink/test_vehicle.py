@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from flown import tick
 from support.autopilots import EXACT
-from support.vehicles import free_port, vehicle_process
+from support.vehicles import vehicle_process
 
 from worker_pipeline.airside.flight_interface import FlightInterface
 from worker_pipeline.airside.mavlink.vehicle import Clocks, MavlinkVehicle
 from worker_pipeline.airside.pose import pose_of
 from worker_pipeline.context import stamp_ns
+from worker_pipeline.mission.ports import free_port
 from worker_pipeline.parameter import ParameterError
 from worker_pipeline.simulation.autopilot import SECONDS, BootClock, SimulatedAutopilot
 from worker_pipeline.simulation.flight import SimulatedFlight

@@ -22,7 +22,6 @@ from worker_pipeline.airside.reporting.target_files import (
     TargetFiles,
     geojson_of,
     kml_of,
-    write_durably,
 )
 from worker_pipeline.airside.reporting.target_report import ReportBook
 from worker_pipeline.testing import wait_for
@@ -96,37 +95,6 @@ def test_what_is_known_already_is_not_written(reports, tmp_path):
     files.write(reports)
     assert not files.is_news(reports)
     assert sorted(os.listdir(tmp_path / 'out')) == sorted([GEOJSON, KML])
-
-
-def test_it_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(tmp_path, monkeypatch):
-    done = []
-    fsync, replace = os.fsync, target_files.Path.replace
-
-    def note_fsync(file):
-        done.append(os.readlink(f'/proc/self/fd/{file}'))
-        fsync(file)
-
-    def note_replace(path, target):
-        done.append('renamed')
-        return replace(path, target)
-
-    monkeypatch.setattr(os, 'fsync', note_fsync)
-    monkeypatch.setattr(target_files.Path, 'replace', note_replace)
-    write_durably(tmp_path / 'a', b'content')
-    assert done == [str(tmp_path / '.a.new'), 'renamed', str(tmp_path)]
-    assert (tmp_path / 'a').read_bytes() == b'content'
-
-
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
-    write_durably(tmp_path / 'a', b'before')
-
-    def full(*_):
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(os, 'write', full)
-    with pytest.raises(OSError, match='No space left'):
-        write_durably(tmp_path / 'a', b'after')
-    assert (tmp_path / 'a').read_bytes() == b'before'
 
 
 def test_killed_while_it_writes_both_files_are_whole(tmp_path):
