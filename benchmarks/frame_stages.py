@@ -56,6 +56,16 @@ class Camera(Stage):
         return stamped(to_message(pixels, 'camera'), sent)
 
 
+class BorrowingCamera(Camera):
+    """Has its frames where they are read, as a camera that captures into borrowed memory."""
+
+    def process(self, tick: Any) -> Any:  # noqa: ARG002
+        pixels = self.borrow_array((HEIGHT, WIDTH, 3))
+        np.copyto(pixels, next(self.pictures))  # the capture
+        sent = time.monotonic_ns()
+        return stamped(to_message(pixels, 'camera'), sent)
+
+
 class Viewer(Stage):
     """Has a frame as an array, and answers how long that took."""
 

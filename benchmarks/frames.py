@@ -36,8 +36,9 @@ Running = Callable[[float], AbstractContextManager[int | None]]
 
 
 @contextlib.contextmanager
-def _pipeline(period: float) -> Iterator[int | None]:
-    camera = {'plugin': 'benchmarks.frame_stages:Camera', 'period': period or BUSILY}
+def _pipeline(period: float, camera_class: str = 'Camera') -> Iterator[int | None]:
+    plugin = f'benchmarks.frame_stages:{camera_class}'
+    camera = {'plugin': plugin, 'period': period or BUSILY}
     viewer = {'plugin': 'benchmarks.frame_stages:Viewer', 'input': 'camera', 'overflow': 'block'}
     parameters = {'stages': ['camera', 'viewer'], 'camera': camera, 'viewer': viewer}
     with temporary_folder() as folder:

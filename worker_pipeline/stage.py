@@ -8,13 +8,23 @@ the same thread, the worker process's main thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from worker_pipeline.context import ContextBuffer
 from worker_pipeline.parameter import check_parameters
 from worker_pipeline.status import StageStatus
 from worker_pipeline.topic import Topic, TopicRecorder
+
+# From a shape and an element's type to an array.
+Lend = Callable[[int | tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
+
+
+def _ordinary_memory(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.empty(shape, dtype)
 
 
 class EndOfStream(Exception):
@@ -55,6 +65,8 @@ class Stage:
         status on ``/diagnostics``.
     ``logger``
         A standard library logger; what it logs at INFO and above appears in the worker's ROS log.
+    ``lend``
+        What ``borrow_array`` asks for memory.
     """
 
     input_type: ClassVar[Any] = None
@@ -70,6 +82,7 @@ class Stage:
     topic: Mapping[str, Topic] = {}
     status: StageStatus = StageStatus()
     logger: logging.Logger = logging.getLogger('worker_pipeline.stage')
+    lend: Lend = staticmethod(_ordinary_memory)
 
     def bind(
         self,
@@ -98,6 +111,18 @@ class Stage:
         if logger is not None:
             self.logger = logger
         return self
+
+    def borrow_array(
+        self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.uint8
+    ) -> npt.NDArray[Any]:
+        """An array to write an output's ``data`` to: returned as that, it is not copied any more.
+
+        It is in the shared memory by which large messages travel; in ordinary memory where there
+        is none, or not enough, in a test, and of less than 64 kB. What is in it is undefined, as of
+        ``numpy.empty``. Any thread may borrow, at any time, and let go of it unused. Whoever keeps
+        it, or a part of it, past the ``process()`` that returned it, may: a copy is sent then.
+        """
+        return self.lend(shape, dtype)
 
     def configure(self) -> None:
         """Load what is needed (a model, a device). An exception ends the worker."""

@@ -16,6 +16,7 @@ from worker_pipeline.airside.image import from_message, to_message
 from worker_pipeline.testing import wait_for
 
 FRAMES = 100
+borrowed_and_not = pytest.mark.parametrize('borrows', [False, True], ids=['made', 'borrowed'])
 
 
 def blocks(manager) -> dict[str, int]:
@@ -36,14 +37,17 @@ def stamp(message: Header) -> int:
     return message.stamp.sec * 10**9 + message.stamp.nanosec
 
 
-def parameters(frames: int = FRAMES, **settings) -> dict:
+def parameters(frames: int = FRAMES, *, borrows: bool = False, **settings) -> dict:
+    makes = {'frames': frames, 'borrows': borrows}
     stages = {
-        'camera': {'plugin': 'support.frames:Camera', 'params': {'frames': frames}},
+        'camera': {'plugin': 'support.frames:Camera', 'params': makes},
         'pass': {'plugin': 'support.frames:Pass', 'input': 'camera', 'workers': 2},
         'check': {'plugin': 'support.frames:Check', 'input': 'pass', 'workers': 2},
     }
     for name in ('pass', 'check'):
         stages[name]['overflow'] = 'block'
+    if borrows:
+        stages['pass']['params'] = {'borrows': True}
     return {'stages': list(stages), **stages, **settings}
 
 
@@ -54,9 +58,10 @@ def wait_for_all(answers: list, count: int, manager) -> None:
     assert stamps == sorted(set(stamps))
 
 
-def test_frames_go_by_reference_and_their_memory_is_used_again(start, observer):
+@borrowed_and_not
+def test_frames_go_by_reference_and_their_memory_is_used_again(start, observer, borrows):
     """A hundred frames in the room for some; nothing of it is left at the end."""
-    manager = start(parameters(frames=100_000))
+    manager = start(parameters(frames=100_000, borrows=borrows))
     answers = observer.collect('check/output')
     wait_for_all(answers, FRAMES, manager)
     sizes = blocks(manager)
@@ -69,10 +74,11 @@ def test_frames_go_by_reference_and_their_memory_is_used_again(start, observer):
     assert not manager.folder.exists()
 
 
+@borrowed_and_not
 @pytest.mark.parametrize('victim', ['camera/worker_0', 'pass/worker_0', 'check/worker_0'])
-def test_whoever_is_killed_no_frame_is_torn_or_lost(start, observer, victim):
+def test_whoever_is_killed_no_frame_is_torn_or_lost(start, observer, victim, borrows):
     """Its frames that are needed outlive it; then they go."""
-    manager = start(parameters(frames=100_000))
+    manager = start(parameters(frames=100_000, borrows=borrows))
     answers = observer.collect('check/output')
     wait_for(lambda: len(answers) > 30, 'some answers', seen=manager.show)
     for _ in range(3):
@@ -89,9 +95,10 @@ def test_whoever_is_killed_no_frame_is_torn_or_lost(start, observer, victim):
         assert observer.count(stage, 'dropped') == observer.count(stage, 'quarantined') == 0
 
 
-def test_a_killed_manager_leaves_frames_for_the_next_one(start, observer):
+@borrowed_and_not
+def test_a_killed_manager_leaves_frames_for_the_next_one(start, observer, borrows):
     """With a journal nothing is lost, and what nobody needs is swept."""
-    manager = start(parameters(frames=100_000, journal=True))
+    manager = start(parameters(frames=100_000, borrows=borrows, journal=True))
     answers = observer.collect('check/output')
     for _ in range(2):
         enough = len(answers) + 30
@@ -118,11 +125,16 @@ def test_a_stage_may_keep_what_it_looked_at(start, observer):
     wait_for_all(answers, 60, manager)
 
 
+@pytest.mark.parametrize('keeper', ['camera', 'check'])
 @pytest.mark.parametrize('journal', [True, False])
-def test_what_a_stage_keeps_outlives_the_manager(start, observer, journal):
-    """No item needs it any more, so no ledger tells the next manager of it."""
-    settings = parameters(frames=100_000, journal=journal)
-    settings['check'] |= {'workers': 1, 'params': {'keeps': 5}}
+def test_what_a_stage_keeps_outlives_the_manager(start, observer, journal, keeper):
+    """No item needs it any more, so no ledger tells the next manager of it.
+
+    Of what it was given, or has made in borrowed memory and given out.
+    """
+    settings = parameters(frames=100_000, borrows=True, journal=journal)
+    settings[keeper] = {**settings[keeper], 'workers': 1}
+    settings[keeper]['params'] = {**settings[keeper].get('params', {}), 'keeps': 5}
     manager = start(settings)
     answers = observer.collect('check/output')
     for _ in range(2):
@@ -134,6 +146,7 @@ def test_what_a_stage_keeps_outlives_the_manager(start, observer, journal):
     enough = len(answers) + 30
     wait_for(lambda: len(answers) > enough, 'more answers', 30.0, manager.show)
     assert {each.frame_id for each in answers} == {'whole'}
+    assert 'is torn' not in manager.output
 
 
 def test_what_is_let_go_of_later_is_free_then(start, observer):

@@ -45,6 +45,11 @@ class _Framing(stages.Stage):
             self.look(self.kept, 'kept')
         self.kept = image
 
+    def make(self, header: Header, number: int) -> Image:
+        """A frame; every other one in memory that is borrowed for it."""
+        place = self.borrow_array(self.frames.size) if number % 2 else None
+        return self.frames.make(header, number, self.mark, place)
+
     def look(self, image: Image, when: str) -> None:
         """See whether a frame is what it should be."""
         fault = self.frames.fault(image.data, number_of(image.header), self.looks_at)
@@ -57,7 +62,7 @@ class First(_Framing, stages.First):
     parameters = {**stages.First.parameters, 'height': HEIGHT}
 
     def process(self, item: Header) -> Image:
-        return self.frames.make(super().process(item), number_of(item), self.mark)
+        return self.make(super().process(item), number_of(item))
 
 
 class Second(_Framing, stages.Second):
@@ -69,7 +74,7 @@ class Second(_Framing, stages.Second):
     def process(self, item: Image) -> Image:
         self.take(item)
         header = super().process(item.header)
-        made = self.frames.make(header, number_of(item.header), self.mark)
+        made = self.make(header, number_of(item.header))
         self.keep(item)
         return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import zlib
+from collections import deque
 
 import numpy as np
 from sensor_msgs.msg import Image, TimeReference
@@ -20,23 +21,40 @@ def checksum(pixels: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
+def made_of(pixels: np.ndarray, stage: Stage) -> np.ndarray:
+    """The same in memory of its own, borrowed if the stage is asked to."""
+    made = stage.borrow_array(pixels.shape) if stage.params['borrows'] else np.empty_like(pixels)
+    made[:] = pixels
+    return made
+
+
 class Camera(Stage):
-    """Makes frames with noise of their own; the checksum of its pixels is a frame's name."""
+    """Makes frames with noise of their own; the checksum of its pixels is a frame's name.
+
+    It looks at those of its last ``keeps`` messages again, and fails where they are not the same.
+    """
 
     input_type = TimeReference
     output_type = Image
-    parameters = {'frames': 100}
+    parameters = {'frames': 100, 'borrows': False, 'keeps': 0}
 
     def configure(self):
         self.made = 0
         self.noise = np.random.default_rng()
+        self.kept = deque(maxlen=self.params['keeps'])
 
     def process(self, tick):  # noqa: ARG002
         if self.made >= self.params['frames']:
             raise EndOfStream
         self.made += 1
-        pixels = self.noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-        return to_message(pixels, str(checksum(pixels)))
+        for message in self.kept:
+            if str(checksum(from_message(message))) != message.header.frame_id:
+                raise RuntimeError('a kept message is torn')
+        noise = self.noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+        pixels = made_of(noise, self)
+        message = to_message(pixels, str(checksum(pixels)))
+        self.kept.append(message)
+        return message
 
 
 class Pass(Stage):
@@ -44,9 +62,10 @@ class Pass(Stage):
 
     input_type = Image
     output_type = Image
+    parameters = {'borrows': False}
 
     def process(self, item):
-        return to_message(from_message(item).copy(), item.header.frame_id)
+        return to_message(made_of(from_message(item), self), item.header.frame_id)
 
 
 class PassOn(Stage):

@@ -32,8 +32,8 @@ from worker_pipeline.nodes.stage_topics import make_topics
 from worker_pipeline.nodes.worker_contract import StateReport, WorkerSpec
 from worker_pipeline.runtime import answers, line
 from worker_pipeline.runtime.answers import Answer, RecentAnswers
-from worker_pipeline.runtime.frame_blocks import FrameReader
 from worker_pipeline.runtime.frame_messages import FrameMessages, make_writer
+from worker_pipeline.runtime.frame_reader import FrameReader
 from worker_pipeline.runtime.frame_reference import decode, is_reference
 from worker_pipeline.runtime.line import Frame
 from worker_pipeline.runtime.manager_line import ManagerLine
@@ -87,6 +87,7 @@ class WorkerNode(ManagedNode):
             FrameReader(Path(spec.frames)),
             self.get_logger().warning,
         )
+        stage.lend = self._messages.lend
         self._saying = threading.Lock()
         self._looked_at: list[bytes] = []
         # The number of the last frame that an answer was given with; and those that were said
@@ -238,7 +239,7 @@ class WorkerNode(ManagedNode):
         holding = list(self.runner.holding)
         recent = self._recent.all()
         has = [*holding, *(answer.number for answer in recent)]
-        self._said_again = self._own_frames(recent)
+        self._said_again = self._own_frames(each.output for each in recent)
         yield worker_contract.hello(self.spec.stage, self.spec.slot, has, last_frame)
         # Not what was told last: an answer may be among them that was yet to be told with it.
         self._looked_at = self._messages.looked_at()
@@ -254,7 +255,9 @@ class WorkerNode(ManagedNode):
             self._messages.release(worker_contract.read_numbers(frame.body))
         elif frame.kind == line.NEEDED:
             needed = worker_contract.read_numbers(frame.body)
-            self._messages.release_all_but([*needed, *self._said_again], frame.number)
+            # What the stage has kept of its own answers the manager is yet to hear of.
+            looked_at = self._own_frames(self._messages.looked_at())
+            self._messages.release_all_but([*needed, *self._said_again, *looked_at], frame.number)
         elif frame.kind == line.REQUEST:
             self.executor.create_task(self.transition, frame.body.decode())
 
@@ -265,7 +268,7 @@ class WorkerNode(ManagedNode):
     def say(self, answer: Answer) -> None:
         """Answer an item; also once more."""
         with self._saying:  # what is said again, another thread says
-            self._last_frame = max(self._last_frame, *self._own_frames([answer]), 0)
+            self._last_frame = max(self._last_frame, *self._own_frames([answer.output]), 0)
             # Whatever the stage has kept is told before the answer, by which the item is done and
             # its frame no longer needed for it; what it has let go, after it: it may be passed on.
             looked_at = self._messages.looked_at()
@@ -282,9 +285,9 @@ class WorkerNode(ManagedNode):
             )
 
     @staticmethod
-    def _own_frames(said: Iterable[Answer]) -> list[int]:
-        """The numbers of the frames in answers, but for those that are passed on."""
-        references = (decode(each.output) for each in said if is_reference(each.output))
+    def _own_frames(payloads: Iterable[bytes]) -> list[int]:
+        """The numbers of the frames in them, but for those that others have made."""
+        references = (decode(each) for each in payloads if is_reference(each))
         return [each.frame for each in references if each.producer == os.getpid()]
 
     def _say_what_is_looked_at(self) -> None:

@@ -14,13 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from worker_pipeline.runtime import frame_reference
-from worker_pipeline.runtime.frame_blocks import (
-    FrameReader,
-    blocks_of,
-    empty_block,
-    remove_block,
-    room_for,
-)
+from worker_pipeline.runtime.frame_blocks import blocks_of, empty_block, remove_block, room_for
+from worker_pipeline.runtime.frame_reader import FrameReader
 from worker_pipeline.runtime.frame_reference import Referring, decode, is_reference
 
 # The pid of who made a frame, and which of his it is.

@@ -3,11 +3,13 @@
 A stage sees ordinary messages. What it is given may have its ``data`` in shared memory, as a
 read-only ``memoryview``: numpy and OpenCV look at it where it is. It stays what it is for as long
 as somebody looks: the stage that works on it, and one that has kept it, or an array made of it.
-What it gives out is written into shared memory once; or not at all, if it is there already.
+What it gives out is written into shared memory once; or not at all, if it is there already: as one
+that it was given and passes on, or that it has written into memory that was lent to it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -19,7 +21,7 @@ import numpy.typing as npt
 from rclpy.serialization import deserialize_message, serialize_message
 
 from worker_pipeline.runtime import frame_reference
-from worker_pipeline.runtime.frame_blocks import FrameReader, FrameWriter, NoRoomError
+from worker_pipeline.runtime.frame_reader import FrameReader
 from worker_pipeline.runtime.frame_reference import (
     LEAST,
     Reference,
@@ -28,10 +30,12 @@ from worker_pipeline.runtime.frame_reference import (
     encode,
     is_reference,
 )
+from worker_pipeline.runtime.frame_writer import FrameWriter, NoRoomError, address_of
 from worker_pipeline.runtime.message_data import take_as_it_is
 from worker_pipeline.runtime.message_template import MessageTemplate
 
 _LENGTH_SIZE = 4
+Array = npt.NDArray[np.uint8]
 
 
 class FrameMessages:
@@ -108,31 +112,62 @@ class FrameMessages:
         """An output message's bytes, or a reference to them."""
         if self._after is None or self._writer is None:
             return bytes(serialize_message(message))
-        data = memoryview(message.data).cast('B')
-        if len(data) < LEAST:
+        size = memoryview(message.data).nbytes
+        if size < LEAST:
             return bytes(serialize_message(message))
-        whole = message._data
-        message._data = b''
-        try:
-            rest = bytes(serialize_message(message))
-        finally:
-            message._data = whole
+        rest = _without_data(message)
         position = len(rest) - _LENGTH_SIZE - self._after
-        found = self._given_out(data)
-        if found is None:
-            try:
-                with self._writing:
-                    found = self._writer.write(data)
-            except NoRoomError as error:
-                if not self._told:
-                    self._told = True
-                    self._tell(f'frames go by sockets instead of shared memory: {error}')
-                return bytes(serialize_message(message))
-        frame, block = found
-        return encode(Reference(frame, len(data), position, block, rest))
+        look: Array | None = None
+        try:
+            found = self._given_out(message)
+            if found is None:
+                frame, block, look = self._write(self._writer, message)
+            else:
+                frame, block = found
+        except NoRoomError as error:
+            if not self._told:
+                self._told = True
+                self._tell(f'frames go by sockets instead of shared memory: {error}')
+            return bytes(serialize_message(message))
+        payload = encode(Reference(frame, size, position, block, rest))
+        if look is not None:
+            with self._looking:
+                self._looked_at.append((payload, weakref.ref(look)))
+        return payload
 
-    def _given_out(self, data: memoryview) -> tuple[int, str] | None:
-        """The frame, of another producer, that these very bytes are: one that is passed on."""
+    def lend(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array to write an output's ``data`` to, in shared memory where there is room.
+
+        Any thread may call.
+        """
+        kind = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        if self._writer is not None and self._after is not None and size >= LEAST:
+            with contextlib.suppress(NoRoomError), self._writing:
+                return self._writer.lend(size).view(kind).reshape(shape)
+        return np.empty(shape, kind)
+
+    def _write(self, writer: FrameWriter, message: Any) -> tuple[int, str, Array | None]:
+        """The frame that its bytes are made, and a look at it where they are there themselves."""
+        with self._writing:
+            data = memoryview(message.data).cast('B')
+            if writer.lends and (address := _address_of(data)) in writer.lends:
+                # The stage has kept nothing of it if it is gone without the message's own bytes.
+                # Otherwise it could write there, while others read.
+                size = len(data)
+                del data
+                message._data = b''
+                kept = writer.lent(address)
+                if kept is None:
+                    frame, block, look = writer.write_lent(address, size)
+                    message._data = look.data
+                    return frame, block, look
+                data = message._data = kept.data[:size]
+            return *writer.write(data), None
+
+    def _given_out(self, message: Any) -> tuple[int, str] | None:
+        """The frame that its very bytes are: one that is passed on, or given out once more."""
+        data = memoryview(message.data)
         if not data.readonly:  # which those that we give out are
             return None
         place = _place_of(np.frombuffer(data, np.uint8))
@@ -145,9 +180,23 @@ class FrameMessages:
         return None
 
 
-def _place_of(array: npt.NDArray[np.uint8]) -> tuple[int, int]:
+def _without_data(message: Any) -> bytes:
+    """The serialised message with ``data`` empty."""
+    data = message._data
+    message._data = b''
+    try:
+        return bytes(serialize_message(message))
+    finally:
+        message._data = data
+
+
+def _place_of(array: Array) -> tuple[int, int]:
     """Where its bytes are, and how many."""
-    return array.ctypes.data, array.nbytes
+    return address_of(array), array.nbytes
+
+
+def _address_of(data: memoryview) -> int:
+    return address_of(np.frombuffer(data, np.uint8))
 
 
 def make_writer(folder: Path, pid: int, limit: int) -> FrameWriter | None:

@@ -11,9 +11,10 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from worker_pipeline.airside.image import from_message, to_message
-from worker_pipeline.runtime.frame_blocks import FrameGoneError, FrameReader, FrameWriter
 from worker_pipeline.runtime.frame_messages import LEAST, FrameMessages
+from worker_pipeline.runtime.frame_reader import FrameGoneError, FrameReader
 from worker_pipeline.runtime.frame_reference import decode, is_reference
+from worker_pipeline.runtime.frame_writer import FrameWriter
 
 LIMIT = 4 << 20
 

@@ -20,18 +20,9 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import UInt8MultiArray
 
 from worker_pipeline.runtime import frame_blocks
-from worker_pipeline.runtime.frame_blocks import (
-    KEPT_FREE,
-    OFFSET,
-    FrameGoneError,
-    FrameReader,
-    FrameWriter,
-    NoRoomError,
-    remove_block,
-    room_for,
-    size_of,
-)
+from worker_pipeline.runtime.frame_blocks import OFFSET, remove_block, room_for, size_of
 from worker_pipeline.runtime.frame_keeper import FrameKeeper, Kept
+from worker_pipeline.runtime.frame_reader import FrameGoneError, FrameReader
 from worker_pipeline.runtime.frame_reference import (
     Reference,
     bytes_after,
@@ -40,6 +31,7 @@ from worker_pipeline.runtime.frame_reference import (
     is_reference,
     whole,
 )
+from worker_pipeline.runtime.frame_writer import KEPT_FREE, FrameWriter, NoRoomError
 
 LIMIT = 64 << 20
 
