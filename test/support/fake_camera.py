@@ -88,8 +88,12 @@ class _FakeCapture:
         self._frame = self._device.next()
         return self._frame is not None
 
-    def retrieve(self):
-        return self._frame[0] is not None, self._frame[0]
+    def retrieve(self, image=None):
+        pixels = self._frame[0]
+        if image is None or pixels is None or image.shape != pixels.shape:
+            return pixels is not None, pixels
+        image[:] = pixels
+        return True, image
 
     def release(self):
         self._device.given_back += 1

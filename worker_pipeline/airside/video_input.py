@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import cv2
@@ -144,8 +145,10 @@ class VideoInput(Stage):
         params = self.params
         path, rate, timeout = (params[key] for key in ('path', 'frame_rate', 'read_timeout'))
         every = params['every_frame']
+        # Where they are sent from: without a copy, but of those that are saved, too.
+        room = partial(self.borrow_array, (size[1], size[0], 3))
         if params['camera'] == 'file':
-            return Playback(VideoFile(path, rate, self.status), timeout, every_frame=every)
+            return Playback(VideoFile(path, rate, self.status, room), timeout, every_frame=every)
         if params['camera'] == 'folder':
             return Playback(ImageFolder(path, rate, self.status), timeout, every_frame=every)
         if params['camera'] == 'device':
@@ -155,11 +158,12 @@ class VideoInput(Stage):
                 )
             device = Device(path, params['backend'], size, rate, params['pixel_format'])
             wait = params['wait_for_camera']
-            return LiveCamera(device, params['latency'], timeout, self.status, wait=wait)
+            latency = params['latency']
+            return LiveCamera(device, latency, timeout, self.status, wait=wait, room=room)
         # Imported here, so that a camera on board does not load the simulation.
         from worker_pipeline.airside.cameras.simulated import SimulatedCamera
 
-        return SimulatedCamera(params)
+        return SimulatedCamera(params, room)
 
     def _other_size(self, size: tuple[int, int]) -> str:
         """What is wrong with images of this size; empty if nothing is."""

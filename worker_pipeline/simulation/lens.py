@@ -45,9 +45,9 @@ class Lens:
         # To a 32nd of a pixel, which is as fine as what is drawn.
         self._map = cv2.convertMaps(u.copy(), v.copy(), cv2.CV_16SC2)
 
-    def bend(self, picture: Pixels) -> Pixels:
-        """The picture that ``ideal`` takes (H, W, 3), as it is through the lens."""
-        bent = cv2.remap(picture, self._map[0], self._map[1], cv2.INTER_LINEAR)
+    def bend(self, picture: Pixels, room: Pixels | None = None) -> Pixels:
+        """The picture that ``ideal`` takes (H, W, 3), as it is through the lens, in ``room``."""
+        bent = cv2.remap(picture, self._map[0], self._map[1], cv2.INTER_LINEAR, room)
         return np.asarray(bent, dtype=np.uint8)
 
 

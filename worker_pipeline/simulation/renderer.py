@@ -38,15 +38,18 @@ class Renderer:
         self._lens = None if camera.distortion.is_none else Lens(camera)
         self._camera = camera if self._lens is None else self._lens.ideal
 
-    def render(self, pose: CameraPose) -> Pixels:
-        """The frame (H, W, 3), BGR, that the camera takes from ``pose``, above the ground."""
+    def render(self, pose: CameraPose, room: Pixels | None = None) -> Pixels:
+        """The frame (H, W, 3), BGR, that the camera takes from ``pose``, above the ground.
+
+        ``room``: where it is drawn; None: in memory of its own.
+        """
         image_from_ground = pose.plane_homography(self._camera)
-        frame = self._draw_ground(image_from_ground)
+        frame = self._draw_ground(image_from_ground, None if self._lens else room)
         for pad in self._pads:
             self._draw_pad(frame, pad, image_from_ground)
-        return frame if self._lens is None else self._lens.bend(frame)
+        return frame if self._lens is None else self._lens.bend(frame, room)
 
-    def _draw_ground(self, image_from_ground: Matrix) -> Pixels:
+    def _draw_ground(self, image_from_ground: Matrix, room: Pixels | None) -> Pixels:
         size = (self._camera.width, self._camera.height)
         small = (round(size[0] * _GROUND_SCALE), round(size[1] * _GROUND_SCALE))
         # As it will be enlarged: by a little more or less than twice, where the size is odd.
@@ -60,7 +63,7 @@ class Renderer:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        return np.asarray(cv2.resize(half, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        return np.asarray(cv2.resize(half, size, room, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _draw_pad(self, frame: Pixels, pad: Pad, image_from_ground: Matrix) -> None:
         texture, opacity = pad.texture()

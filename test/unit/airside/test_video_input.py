@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import weakref
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import yaml
 from flown import BEGINNING, ready, stamp_at, tick
@@ -295,3 +297,46 @@ def test_the_simulated_flight_ends(ground):
 def test_an_unknown_camera_is_named():
     with pytest.raises(ParameterError, match=r"camera: found 'webcam'.*'simulated'"):
         VideoInput().bind({'camera': 'webcam'})
+
+
+BENT = {'distortion': [-0.1, 0.01, 0.0, 0.0, 0.0], 'width': 320, 'height': 200}
+
+
+@pytest.mark.parametrize(
+    ('kind', 'params'),
+    [('file', {}), ('device', {}), ('simulated', {}), ('simulated', BENT)],
+    ids=['a file', 'a device', 'simulated', 'simulated, with a lens'],
+)
+def test_an_image_is_where_it_is_sent_from(recorded, ground, request, kind, params):
+    """In memory that is borrowed for it, and kept by nobody who could write there."""
+    borrowed = []
+
+    def lend(shape, dtype):
+        memory = np.zeros(shape, dtype)
+        borrowed.append(weakref.ref(memory))
+        return memory
+
+    def asked_for(number):
+        if kind == 'device':
+            request.getfixturevalue('device').shoot(number)
+        return tick(number / RATE)
+
+    if kind == 'device':
+        stage = request.getfixturevalue('live')(**params)
+    else:
+        path = ground if kind == 'simulated' else recorded[kind]
+        given = {'camera': kind, 'path': path, **CALIBRATED, **params}
+        stage = ready(VideoInput(), given)
+    expected = stage.process(asked_for(0))
+    stage.lend = lend
+    for number in (1, 2, 3):
+        message = stage.process(asked_for(number))
+        memory = next(each() for each in borrowed if each() is not None and is_in(each(), message))
+        assert message.data != expected.data
+        del memory, message
+        wait_for(lambda: sum(each() is not None for each in borrowed) <= 1, 'that nobody has it')
+
+
+def is_in(memory, message):
+    """Whether a message's bytes are these."""
+    return np.shares_memory(memory, np.frombuffer(message.data, np.uint8))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
 
 from worker_pipeline.airside.image import Pixels
+
+# Gives memory for one image (H, W, 3), of the size that is expected.
+Room = Callable[[], Pixels]
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import cv2
 
-from worker_pipeline.airside.cameras import Asked, Frame
+from worker_pipeline.airside.cameras import Asked, Frame, Room
 from worker_pipeline.airside.cameras.device import Device
 from worker_pipeline.airside.cameras.live_capture import LiveCapture
 from worker_pipeline.airside.clocks import read_clocks
@@ -33,6 +33,7 @@ class LiveCamera:
         status: StageStatus,
         *,
         wait: bool = False,
+        room: Room | None = None,
         clocks: Callable[[], tuple[int, int]] = read_clocks,
     ) -> None:
         self.clock = ForwardClock()
@@ -42,7 +43,7 @@ class LiveCamera:
         self._clocks = clocks
         self._silence = ''
         first: cv2.VideoCapture | None = None if wait else device.open()
-        self._capture = LiveCapture(device.open, first, latency, status)
+        self._capture = LiveCapture(device.open, first, latency, status, room)
 
     @property
     def trouble(self) -> str:

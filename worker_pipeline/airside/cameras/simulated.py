@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker_pipeline.airside.cameras import Asked, Frame
+from worker_pipeline.airside.cameras import Asked, Frame, Room
 from worker_pipeline.airside.pinhole import CameraPose, Mounting, PinholeCamera
 from worker_pipeline.context import NANOSECONDS
 from worker_pipeline.simulation.flight import SimulatedFlight
@@ -16,11 +16,15 @@ from worker_pipeline.stage import EndOfStream
 
 
 class SimulatedCamera:
-    """Looks down from the simulated flight on the photograph and the pads."""
+    """Looks down from the simulated flight on the photograph and the pads.
+
+    ``room``: where images are drawn.
+    """
 
     trouble = ''
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
+    def __init__(self, params: Mapping[str, Any], room: Room) -> None:
+        self._room = room
         self._flight = SimulatedFlight(params['seed'], params['duration'])
         self._begin = round(params['flight_begin'] * NANOSECONDS)
         self._mounting = Mounting.of(params)
@@ -38,7 +42,8 @@ class SimulatedCamera:
         if time < 0 or asked.stamp <= after:
             return None
         pose = self._flight.state(time).pose
-        return Frame(self._renderer.render(CameraPose.of(pose, self._mounting)), asked.stamp)
+        seen = CameraPose.of(pose, self._mounting)
+        return Frame(self._renderer.render(seen, self._room()), asked.stamp)
 
     def close(self) -> None:
         """Nothing is held open."""

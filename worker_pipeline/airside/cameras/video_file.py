@@ -11,6 +11,7 @@ from typing import NoReturn
 import cv2
 import numpy as np
 
+from worker_pipeline.airside.cameras import Room
 from worker_pipeline.airside.image import Pixels
 from worker_pipeline.stage import EndOfStream
 from worker_pipeline.status import StageStatus
@@ -23,14 +24,18 @@ _OPTIONS = 'OPENCV_FFMPEG_CAPTURE_OPTIONS'
 class VideoFile:
     """The frames of a video. ``rate`` (frames/s): 0 for the file's own.
 
-    One that was cut short, as by a power cut, is played as far as it can be read.
+    One that was cut short, as by a power cut, is played as far as it can be read. ``room``: where
+    frames are written to, so far as they fit; None: memory of their own.
     """
 
-    def __init__(self, path: str, rate: float, status: StageStatus) -> None:
+    def __init__(
+        self, path: str, rate: float, status: StageStatus, room: Room | None = None
+    ) -> None:
         if not Path(path).is_file():
             raise FileNotFoundError(f'path: found {path!r}; allowed: a video file')
         self._path = path
         self._status = status
+        self._room = room
         with _without_torn_frames():
             self._capture = cv2.VideoCapture(path)
         self.rate = rate or self._capture.get(cv2.CAP_PROP_FPS)
@@ -58,7 +63,7 @@ class VideoFile:
                 self._capture.grab()
         else:
             self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-        done, pixels = self._capture.read()
+        done, pixels = self._capture.read(self._room() if self._room else None)
         if not done:
             self._end()
         self._next = index + 1
