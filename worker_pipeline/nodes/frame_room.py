@@ -36,8 +36,9 @@ class FrameRoom:
         """
         if is_reference(output):
             reference = decode(output)
-            if reference.producer == maker:
-                self.size = max(self.size, room_for(reference.size))
+            size = room_for(reference.size)
+            if size > self.size and reference.producer == maker:
+                self.size = size
 
     @property
     def promised(self) -> int:

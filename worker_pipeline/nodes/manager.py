@@ -156,6 +156,7 @@ class ManagerNode(ManagedNode):
             self.get_logger().error,
         )
         self._lines = LineServer(folder.line, executor.create_task, self._on_hello)
+        outbox.ship = self._lines.ship
         numbers = dds.participant_numbers(os.getpid())
         participation = Participation(
             worker_arguments(ros_arguments), dds_settings, folder=str(folder.path)

@@ -64,19 +64,29 @@ class Outlet:
 
     def publish(self, message: bytes) -> None:
         """Publish a message to those who listen, when the event is over."""
+        if not self._outbox.journal.payloads:
+            if self._waiting:
+                self._pending.append(message)
+            else:
+                self._outbox.do_last(self._offer, message)
+            return
         if not self._waiting:
             self._note_heard()
             self._note_listeners()
             if not self._noted:
                 return
-            self._outbox.do(self._send, message)
-        elif not self._outbox.journal.payloads:
-            self._pending.append(message)
-        if self._outbox.journal.payloads:
-            self._outbox.journal.note(self._stage, 'outside', message)
-            self._unheard.append(message)
-            if len(self._unheard) > self._depth:
-                self._forget(1)
+            self._outbox.do_last(self._send, message)
+        self._outbox.journal.note(self._stage, 'outside', message)
+        self._unheard.append(message)
+        if len(self._unheard) > self._depth:
+            self._forget(1)
+
+    def _offer(self, message: bytes) -> None:
+        if self.listeners != self._noted:
+            with self._outbox:
+                self._note_listeners()
+        if self._noted:
+            self._send(message)
 
     def _send(self, message: bytes) -> None:
         self._publisher.publish(self._frames.whole(message))

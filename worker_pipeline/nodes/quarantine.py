@@ -58,7 +58,7 @@ class Quarantine:
             'type': message_type,
             'file': path or '',
         }
-        outbox.do(
+        outbox.do_last(
             self._publisher.publish,
             DiagnosticStatus(
                 level=DiagnosticStatus.ERROR, name=stage, message=cause, values=key_values(values)

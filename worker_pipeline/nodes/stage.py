@@ -219,7 +219,7 @@ class StageNode(ManagedNode):
     async def do_activate(self) -> None:
         self.workers.set_goals(Goal.ACTIVE)
         await self.workers.settled(self.config.startup_timeout)
-        self.pump()
+        self._pump_once_more()
 
     async def do_deactivate(self) -> None:
         self.workers.set_goals(Goal.INACTIVE)
@@ -364,7 +364,15 @@ class StageNode(ManagedNode):
             self._outbox.do(slot.link.send, item.number, item.payload)
         if freed:
             for stage in self.upstream:
-                stage.pump()
+                stage.pump_next()
+
+    def pump_next(self) -> None:
+        """Pump when what this event leads to has left: nobody is to wait for that."""
+        self._outbox.follow(self._pump_once_more)
+
+    def _pump_once_more(self) -> None:
+        with self._outbox:
+            self.pump()
 
     def _load(self, slot: Slot) -> int:
         return self.ledger.held_by(slot.name)
@@ -415,7 +423,10 @@ class StageNode(ManagedNode):
         with self._outbox:
             for answer in told:
                 self._take(worker, answer)
-            self.pump()
+            if self.followers:
+                self.pump_next()
+            else:
+                self.pump()
 
     def _take(self, worker: str, answer: Answer) -> None:
         """Book an answer, and pass on what it settles."""
@@ -578,7 +589,7 @@ class StageNode(ManagedNode):
         with self._outbox:
             count = self.ledger.flush()
             for stage in self.upstream:
-                stage.pump()
+                stage.pump_next()
         response.success = True
         response.message = f'dropped {count} items'
         return response

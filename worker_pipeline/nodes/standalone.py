@@ -129,6 +129,9 @@ class StandaloneWorker(Node):  # type: ignore[misc]
         """An output message's bytes."""
         return bytes(serialize_message(message))
 
+    def prepare(self) -> None:
+        """Nothing can be done before the next item is there."""
+
 
 def run_standalone(arguments: Sequence[str]) -> int:
     """Run one worker until Ctrl-C; ``arguments`` as in ``sys.argv``.

@@ -79,6 +79,10 @@ class FrameMessages:
             self._looked_at.append((item, weakref.ref(frame)))
         return message
 
+    def prepare(self) -> None:
+        """Do what can be done before the next item is there."""
+        self._template.prepare()
+
     def looked_at(self) -> list[bytes]:
         """The references of frames that were given out and that somebody still looks at."""
         if not self._looked_at:

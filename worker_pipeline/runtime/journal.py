@@ -168,19 +168,28 @@ def read(path: Path) -> Recovered | None:
     return Recovered(run, snapshot, parts[1:])
 
 
+Effect = tuple[Callable[..., None], tuple[Any, ...]]
+
+
 class Outbox:
     """What an event leads to in the world, kept until its changes are written down.
 
     A context, entered by everything that may change a ledger; what it does inside another one's
-    event belongs to that event.
+    event belongs to that event. Workers wait for what it leads to: that leaves first, then come the
+    events that follow from it, and last what others outside are to be told.
     """
 
     def __init__(self, journal: Journal, on_error: Callable[[str], None]) -> None:
         self.journal = journal
         self._on_error = on_error
         self._depth = 0
-        self._effects: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._effects: list[Effect] = []
+        self._following: dict[Callable[[], None], None] = {}  # in order, each once
+        self._last: list[Effect] = []
+        self._flushing = False
         self.snapshot: Callable[[], Mapping[str, Any]] = dict
+        # Called when all effects are done that workers wait for.
+        self.ship: Callable[[], None] = lambda: None
         # Called when all that an event led to is done.
         self.settle: Callable[[], None] = lambda: None
 
@@ -196,7 +205,34 @@ class Outbox:
         """Do this when it is written down."""
         self._effects.append((effect, arguments))
 
+    def do_last(self, effect: Callable[..., None], *arguments: Any) -> None:
+        """Do this when nobody waits any more for what this event leads to."""
+        self._last.append((effect, arguments))
+
+    def follow(self, event: Callable[[], None]) -> None:
+        """Have this event come after this one: once, however often it is asked for."""
+        self._following[event] = None
+
     def _flush(self) -> None:
+        self._carry_out()
+        if self._flushing:
+            return  # an event that follows from another, which goes on with the rest
+        self._flushing = True
+        try:
+            while self._following or self._last:
+                if self._following:
+                    event = next(iter(self._following))
+                    del self._following[event]
+                    self._attempt(event, ())
+                else:
+                    self._attempt(*self._last.pop(0))
+        finally:
+            self._flushing = False
+        self.settle()
+        if self.journal.grown:
+            self.begin_anew()
+
+    def _carry_out(self) -> None:
         try:
             self.journal.commit()
         except OSError as error:
@@ -204,13 +240,14 @@ class Outbox:
         if self._effects:
             effects, self._effects = self._effects, []
             for effect, arguments in effects:
-                try:
-                    effect(*arguments)
-                except Exception:  # the others are as important
-                    self._on_error(f'internal error:\n{traceback.format_exc()}')
-        self.settle()
-        if self.journal.grown:
-            self.begin_anew()
+                self._attempt(effect, arguments)
+            self.ship()
+
+    def _attempt(self, effect: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        try:
+            effect(*arguments)
+        except Exception:  # the others are as important
+            self._on_error(f'internal error:\n{traceback.format_exc()}')
 
     def begin_anew(self) -> None:
         """Begin the journal anew, with all there is now."""

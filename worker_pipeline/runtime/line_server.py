@@ -107,9 +107,8 @@ class LineServer:
             try:
                 self._tell(descriptor, of, frames)
             finally:
-                put_off, self._put_off = self._put_off, None
-                for each in put_off.values():
-                    self._flush(each)
+                self.ship()
+                self._put_off = None
         if of.ended or to_the_end:
             self.hang_up(of)
 
@@ -132,6 +131,12 @@ class LineServer:
             self._flush(to)
         else:
             self._put_off[to.fileno()] = to
+
+    def ship(self) -> None:
+        """Send now what is to be sent when all that a worker has said is heard."""
+        while self._put_off:
+            _, each = self._put_off.popitem()
+            self._flush(each)
 
     def put_off(self, to: Line, kind: int, number: int = 0, body: bytes = b'') -> None:
         """Have a frame sent with the next one, or when this line is heard next.

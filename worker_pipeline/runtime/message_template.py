@@ -2,7 +2,8 @@
 
 What ``deserialize_message`` does for a small message takes 10 us where it is done all the time, and
 150 us where a process has slept since the last one: it goes through three libraries, and all of
-that has to come into the processor's cache again. To copy the message before takes a quarter.
+that has to come into the processor's cache again. To copy the message before takes a quarter; and
+that can be done before the next one comes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class MessageTemplate:
         self._type = message_type
         self._before = b''
         self._message: Any = None
+        self._copy: Any = None  # for the next one
 
     def deserialize(self, data: bytes) -> Any:
         """A message of its own. Raises what ``deserialize_message`` does."""
@@ -34,11 +36,18 @@ class MessageTemplate:
         if data[_STAMP.stop :] != before[_STAMP.stop :] or data[:4] != before[:4]:
             self._message = deserialize_message(data, self._type)
             self._before = data
+            self._copy = None
             return copy_of(self._message)
-        message = copy_of(self._message)
+        self.prepare()
+        message, self._copy = self._copy, None
         stamp = message.header.stamp
         stamp._sec, stamp._nanosec = _FORMATS[data[1] & 1].unpack(data[_STAMP])
         return message
+
+    def prepare(self) -> None:
+        """Do what can be done before the next one is there."""
+        if self._message is not None and self._copy is None:
+            self._copy = copy_of(self._message)
 
 
 def copy_of(value: Any) -> Any:

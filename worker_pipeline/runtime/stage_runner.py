@@ -47,6 +47,9 @@ class Messages(Protocol):
     def serialize(self, message: Any) -> bytes:
         """An output."""
 
+    def prepare(self) -> None:
+        """For the next item; nobody waits for this one any more."""
+
 
 class Source(Protocol):
     """Where more to do comes from."""
@@ -177,6 +180,7 @@ class StageRunner:
                 entry.run()
             else:
                 self._answer(self._do(entry, self.holding[entry]))
+                self._messages.prepare()
 
     def _answer(self, answer: Answer) -> None:
         # In this order: at every moment it is held, or among the last answers, or both.

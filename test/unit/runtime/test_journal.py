@@ -481,17 +481,87 @@ def test_an_event_that_an_effect_leads_to_is_another_one(outbox, journal, path):
     assert seen == [[[1], [2]], 'last']
 
 
-def test_an_effect_that_raises_stops_none_of_the_others(outbox, told):
+def test_what_workers_wait_for_leaves_first(outbox, journal, path):
+    """Then come the events that follow, each once and with effects of its own; then the rest."""
+    seen = []
+    outbox.ship = lambda: seen.append('shipped')
+
+    def second():
+        with outbox:
+            journal.note('stage', 'fact', 2)
+            outbox.do(seen.append, 'effect of the second')
+            outbox.do_last(lambda: seen.append(numbers_in(read(path))))
+            outbox.follow(third)
+
+    def third():
+        with outbox:
+            journal.note('stage', 'fact', 3)
+
+    with outbox:
+        outbox.do_last(seen.append, 'for others')
+        outbox.follow(second)
+        journal.note('stage', 'fact', 1)
+        outbox.do(seen.append, 'effect')
+        outbox.follow(second)
+        assert seen == []
+    assert seen == [
+        *('effect', 'shipped', 'effect of the second', 'shipped', 'for others'),
+        [[1], [2], [3]],
+    ]
+
+
+def test_what_follows_from_what_is_done_last_is_done_too(outbox, journal, path):
+    """Nothing waits for the next event."""
+    seen = []
+
+    def tell():
+        with outbox:
+            journal.note('stage', 'fact', 1)
+            outbox.do(seen.append, 'effect')
+            outbox.follow(lambda: seen.append('followed'))
+
+    with outbox:
+        outbox.do_last(tell)
+    assert seen == ['effect', 'followed']
+    assert numbers_in(read(path)) == [[1]]
+
+
+def test_what_raises_stops_none_of_the_others(outbox, told):
     """It is told with its traceback."""
     seen = []
+
+    def follow():
+        raise ValueError('no event')
+
     with outbox:
+        outbox.follow(follow)
+        outbox.do_last(int, 'no last number')
+        outbox.do_last(seen.append, 'last')
         outbox.do(seen.append, 'first')
         outbox.do(int, 'no number')
-        outbox.do(seen.append, 'last')
-    assert seen == ['first', 'last']
-    (text,) = told
-    assert text.startswith('internal error:\nTraceback')
-    assert 'no number' in text
+        outbox.do(seen.append, 'second')
+    assert seen == ['first', 'second', 'last']
+    assert all(each.startswith('internal error:\nTraceback') for each in told)
+    whats = ['no number', 'no event', 'no last number']
+    assert [what in text for what, text in zip(whats, told, strict=True)] == [True] * 3
+    with outbox:
+        outbox.follow(lambda: seen.append('once more'))
+    assert seen[-1] == 'once more'
+
+
+def test_all_is_settled_when_everything_is_done(outbox):
+    """Once."""
+    seen = []
+    outbox.settle = lambda: seen.append('settled')
+
+    def follow():
+        with outbox:
+            outbox.do(seen.append, 'effect')
+
+    with outbox:
+        outbox.follow(follow)
+        outbox.do_last(seen.append, 'last')
+    assert seen == ['effect', 'last', 'settled']
 
 
 def test_an_event_that_raises_is_written_as_far_as_it_came(outbox, journal, path):

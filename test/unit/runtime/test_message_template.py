@@ -13,6 +13,7 @@ from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 
+from worker_pipeline.runtime import message_template
 from worker_pipeline.runtime.message_template import MessageTemplate, copy_of
 
 
@@ -60,10 +61,16 @@ SECONDS = st.integers(0, 2**31 - 1)
 NANOSECONDS = st.integers(0, 999_999_999)
 
 
-@given(st.lists(st.tuples(st.sampled_from('ab'), SECONDS, NANOSECONDS), min_size=1, max_size=8))
+SHOTS = st.tuples(st.sampled_from('ab'), SECONDS, NANOSECONDS, st.booleans())
+
+
+@given(st.lists(SHOTS, min_size=1, max_size=8))
 def test_every_message_is_as_rclpy_has_it(shots):
+    """Prepared or not, for one like it or another."""
     template = MessageTemplate(Image)
-    for frame_id, sec, nanosec in shots:
+    for frame_id, sec, nanosec, is_prepared in shots:
+        if is_prepared:
+            template.prepare()
         data = bytes(serialize_message(stamped(image(frame_id), sec, nanosec)))
         assert template.deserialize(data) == deserialize_message(data, Image)
 
@@ -87,11 +94,15 @@ def test_each_byte_order_is_read_as_it_is():
         assert found == deserialize_message(data, CompressedImage)
 
 
+@pytest.mark.parametrize('is_prepared', [True, False])
 @pytest.mark.parametrize('make', [image, cloud, camera_info])
-def test_nothing_of_a_message_is_another_ones(make):
+def test_nothing_of_a_message_is_another_ones(make, is_prepared):
     template = MessageTemplate(type(make()))
     data = bytes(serialize_message(stamped(make(), 1, 2)))
-    first = template.deserialize(data)
+    for _ in range(2):
+        first = template.deserialize(data)
+        if is_prepared:
+            template.prepare()
     first.header.frame_id = 'other'
     first.header.stamp.sec = 7
     if make is cloud:
@@ -102,6 +113,16 @@ def test_nothing_of_a_message_is_another_ones(make):
         first.k[0] = 7.0
         first.d[0] = 7.0
     assert template.deserialize(data) == deserialize_message(data, type(first))
+
+
+def test_what_is_prepared_is_not_copied_when_it_is_asked_for(monkeypatch):
+    """All but the stamp is there."""
+    template = MessageTemplate(Image)
+    data = [bytes(serialize_message(stamped(image(), sec, 2))) for sec in (1, 2)]
+    template.deserialize(data[0])
+    template.prepare()
+    monkeypatch.setattr(message_template, 'copy_of', lambda value: pytest.fail(f'copied {value}'))
+    assert template.deserialize(data[1]).header.stamp.sec == 2
 
 
 def test_a_copy_keeps_what_is_in_it():

@@ -111,6 +111,9 @@ class Messages:
     def serialize(self, message: Any) -> bytes:
         return f'{message.stamp.sec}.{message.stamp.nanosec} {message.text}'.encode()
 
+    def prepare(self) -> None:
+        """There is nothing to."""
+
 
 class Worker:
     """A runner and all around it."""
