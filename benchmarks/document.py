@@ -88,7 +88,10 @@ as an array in one process to having them as an array in the other, {frames} at 
 it: two plain nodes with the same executor, which fill a message as cv_bridge does, with the default
 transports and with `FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA`; and one copy of such a frame in one
 process, at the same rate. Then as many as get through in {frame_window:g} s, of the plain nodes
-with two under way.
+with two under way. *Captured into borrowed memory*: the camera has written its pixels into an
+array from `borrow_array` before the time begins, as `video_input` does; otherwise it has them in
+memory of its own. *With a listener*: another process is subscribed to the camera's output, as
+rqt_image_view or a recorder is, and gets every frame whole by DDS.
 """
 
 

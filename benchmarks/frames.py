@@ -24,12 +24,14 @@ from benchmarks.processes import cpu_seconds, start_module, stop, temporary_fold
 
 # Hz; the first is more than plain rclpy carries with its default transports, the second is less.
 RATES = (30.0, 5.0)
+LISTENED_RATE = 5.0  # Hz
 FRAMES = 100
 WARM_UP = 20
 PERCENTILES = {50.0: 'median', 99.0: '99th percentile'}
 WINDOW = 5.0  # s
 BUSILY = 0.001  # s, a period that no camera stage can keep
 PATIENCE = 90.0  # s for all of them
+TRANSPORTS = {'plain rclpy, default transports': '', 'plain rclpy, LARGE_DATA': 'LARGE_DATA'}
 
 # From pipeline or nodes to the pid of whoever carries frames on, or None.
 Running = Callable[[float], AbstractContextManager[int | None]]
@@ -55,13 +57,29 @@ def _pipeline(period: float, camera_class: str = 'Camera') -> Iterator[int | Non
 
 @contextlib.contextmanager
 def _plain(period: float, transports: str = '') -> Iterator[int | None]:
-    environment = {'FASTDDS_BUILTIN_TRANSPORTS': transports} if transports else {}
+    environment = _choice_of(transports)
     viewer = start_module('benchmarks.plain_viewer', environment=environment)
     camera = start_module('benchmarks.plain_camera', str(period), environment=environment)
     try:
         yield None
     finally:
         stop([camera, viewer], signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _listened(running: Running, transports: str, period: float) -> Iterator[int | None]:
+    """With another process that hears every frame of the camera's."""
+    with running(period) as manager:
+        listener = start_module('benchmarks.plain_listener', environment=_choice_of(transports))
+        try:
+            yield manager
+        finally:
+            stop([listener], signal.SIGTERM)
+
+
+def _choice_of(transports: str) -> dict[str, str]:
+    """The environment that asks for them; '': for the default."""
+    return {'FASTDDS_BUILTIN_TRANSPORTS': transports} if transports else {}
 
 
 class _Answers(Feeder):
@@ -79,14 +97,19 @@ class _Answers(Feeder):
         self.until(lambda: len(self.taken) >= count, f'{count} frames', PATIENCE)
 
 
-def _hop(rate: float, running: Running) -> dict[str, list[float]]:
+def _hop(key: str, rate: float, running: Running) -> dict[str, list[float]]:
     with running(1.0 / rate), _Answers() as answers:
         answers.until_there_are(WARM_UP)
         answers.until_there_are(WARM_UP + FRAMES)
-        return _samples(rate, answers.taken[WARM_UP:])
+        return _samples(key, answers.taken[WARM_UP:])
 
 
-def _copy(rate: float) -> dict[str, list[float]]:
+def _both_hops(key: str, rate: float) -> dict[str, list[float]]:
+    borrowing = partial(_pipeline, camera_class='BorrowingCamera')
+    return _hop(key, rate, _pipeline) | _hop(f'{key}_borrowed', rate, borrowing)
+
+
+def _copy(key: str, rate: float) -> dict[str, list[float]]:
     """One memcpy of a frame, in one process, at the same rate."""
     taken = []
     shots = pictures()
@@ -97,11 +120,11 @@ def _copy(rate: float) -> dict[str, list[float]]:
         begin = time.perf_counter()
         np.copyto(place, source)
         taken.append(1e3 * (time.perf_counter() - begin))
-    return _samples(rate, taken[WARM_UP:])
+    return _samples(key, taken[WARM_UP:]) | _samples(f'{key}_borrowed', taken[WARM_UP:])
 
 
-def _samples(rate: float, taken: list[float]) -> dict[str, list[float]]:
-    return {f'frame_hop_{rate:g}_p{share:g}': taken for share in PERCENTILES}
+def _samples(key: str, taken: list[float]) -> dict[str, list[float]]:
+    return {f'{key}_p{share:g}': taken for share in PERCENTILES}
 
 
 def _throughput(running: Running) -> dict[str, list[float]]:
@@ -118,39 +141,62 @@ def _throughput(running: Running) -> dict[str, list[float]]:
         return samples
 
 
-def _contenders(measure: Callable[[Running], Any]) -> tuple[Contender, ...]:
-    return (
-        Contender(OURS, partial(measure, _pipeline)),
-        Contender('plain rclpy, default transports', partial(measure, _plain)),
-        Contender(
-            'plain rclpy, LARGE_DATA', partial(measure, partial(_plain, transports='LARGE_DATA'))
-        ),
+def _peers(measure: Callable[[Running, str], Any]) -> tuple[Contender, ...]:
+    """``measure``: from running nodes and their transports to samples."""
+    return tuple(
+        Contender(name, partial(measure, partial(_plain, transports=transports), transports))
+        for name, transports in TRANSPORTS.items()
+    )
+
+
+def _figures(key: str, title: str) -> tuple[Figure, ...]:
+    return tuple(
+        Figure(f'{key}_p{share:g}', f'{title}, {told}', 'ms', percentile=share)
+        for share, told in PERCENTILES.items()
     )
 
 
 def _hop_benchmark(rate: float) -> Benchmark:
+    key = f'frame_hop_{rate:g}'
     title = f'a 1920 x 1200 frame from worker to worker at {rate:g} Hz'
+    borrowed = f'{title}, captured into borrowed memory'
     return Benchmark(
-        f'frame_hop_{rate:g}',
-        tuple(
-            Figure(f'frame_hop_{rate:g}_p{share:g}', f'{title}, {told}', 'ms', percentile=share)
-            for share, told in PERCENTILES.items()
-        ),
+        key,
+        (*_figures(key, title), *_figures(f'{key}_borrowed', borrowed)),
         (
-            *_contenders(partial(_hop, rate)),
-            Contender('one memcpy of it', partial(_copy, rate)),
+            Contender(OURS, partial(_both_hops, key, rate)),
+            *_peers(lambda running, _: _hop(key, rate, running)),
+            Contender('one memcpy of it', partial(_copy, key, rate)),
         ),
+    )
+
+
+def _listened_benchmark(rate: float) -> Benchmark:
+    key = 'frame_hop_listened'
+    title = f'a 1920 x 1200 frame from worker to worker at {rate:g} Hz, with a listener'
+
+    def measure(running: Running, transports: str) -> dict[str, list[float]]:
+        return _hop(key, rate, partial(_listened, running, transports))
+
+    return Benchmark(
+        key,
+        _figures(key, title),
+        (Contender(OURS, partial(measure, _pipeline, '')), *_peers(measure)),
     )
 
 
 BENCHMARKS = (
     *(_hop_benchmark(rate) for rate in RATES),
+    _listened_benchmark(LISTENED_RATE),
     Benchmark(
         'frame_rate',
         (
             Figure('frame_rate', '1920 x 1200 frames through two stages', 'frames/s', True),
             Figure('frame_manager_cpu', 'manager CPU for a frame', 'ms'),
         ),
-        _contenders(_throughput),
+        (
+            Contender(OURS, partial(_throughput, _pipeline)),
+            *_peers(lambda running, _: _throughput(running)),
+        ),
     ),
 )

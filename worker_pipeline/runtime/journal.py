@@ -175,8 +175,8 @@ class Outbox:
     """What an event leads to in the world, kept until its changes are written down.
 
     A context, entered by everything that may change a ledger; what it does inside another one's
-    event belongs to that event. Workers wait for what it leads to: that leaves first, then come the
-    events that follow from it, and last what others outside are to be told.
+    event belongs to that event. Workers wait for what it leads to: that leaves first, then comes
+    what follows from it, as another event, and last what others outside are to be told.
     """
 
     def __init__(self, journal: Journal, on_error: Callable[[str], None]) -> None:
@@ -210,27 +210,38 @@ class Outbox:
         self._last.append((effect, arguments))
 
     def follow(self, event: Callable[[], None]) -> None:
-        """Have this event come after this one: once, however often it is asked for."""
+        """Do this after this event, as one of its own: once, however often it is asked for."""
         self._following[event] = None
 
     def _flush(self) -> None:
-        self._carry_out()
         if self._flushing:
+            self._carry_out()
             return  # an event that follows from another, which goes on with the rest
         self._flushing = True
         try:
-            while self._following or self._last:
-                if self._following:
-                    event = next(iter(self._following))
-                    del self._following[event]
-                    self._attempt(event, ())
-                else:
-                    self._attempt(*self._last.pop(0))
+            if self._effects:
+                self._carry_out()
+            # Where nothing leaves, nobody waits: what follows is written down with it.
+            self._go_on()
+            self._carry_out()
+            while self._last:
+                self._attempt(*self._last.pop(0))
+                self._go_on()
+                self._carry_out()
         finally:
             self._flushing = False
         self.settle()
         if self.journal.grown:
             self.begin_anew()
+
+    def _go_on(self) -> None:
+        """Do what follows, as one event."""
+        self._depth += 1
+        while self._following:
+            event = next(iter(self._following))
+            del self._following[event]
+            self._attempt(event, ())
+        self._depth -= 1
 
     def _carry_out(self) -> None:
         try:

@@ -482,7 +482,7 @@ def test_an_event_that_an_effect_leads_to_is_another_one(outbox, journal, path):
 
 
 def test_what_workers_wait_for_leaves_first(outbox, journal, path):
-    """Then come the events that follow, each once and with effects of its own; then the rest."""
+    """Then comes what follows, each once and all as one event; then the rest."""
     seen = []
     outbox.ship = lambda: seen.append('shipped')
 
@@ -506,8 +506,23 @@ def test_what_workers_wait_for_leaves_first(outbox, journal, path):
         assert seen == []
     assert seen == [
         *('effect', 'shipped', 'effect of the second', 'shipped', 'for others'),
-        [[1], [2], [3]],
+        [[1], [2, 3]],
     ]
+
+
+def test_where_nothing_leaves_what_follows_is_the_same_event(outbox, journal, path):
+    """Nobody waits, so one entry is enough."""
+    seen = []
+
+    def follow():
+        with outbox:
+            journal.note('stage', 'fact', 2)
+            outbox.do(lambda: seen.append(numbers_in(read(path))))
+
+    with outbox:
+        journal.note('stage', 'fact', 1)
+        outbox.follow(follow)
+    assert seen == [[[1, 2]]]
 
 
 def test_what_follows_from_what_is_done_last_is_done_too(outbox, journal, path):
