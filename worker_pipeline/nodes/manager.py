@@ -32,9 +32,10 @@ from worker_pipeline.runtime import dds
 from worker_pipeline.runtime.frame_blocks import allowance
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
 from worker_pipeline.runtime.inheritance import Legacy, end, inherit
-from worker_pipeline.runtime.journal import Journal, Outbox
+from worker_pipeline.runtime.journal import Journal
 from worker_pipeline.runtime.line import Frame, Line
 from worker_pipeline.runtime.line_server import LineServer, Taker
+from worker_pipeline.runtime.outbox import Outbox
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
 from worker_pipeline.runtime.plugins import inspect
 from worker_pipeline.runtime.processes import Launcher

@@ -17,7 +17,7 @@ from rclpy.duration import Duration
 
 from worker_pipeline.nodes.lifecycle import ManagedNode
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
-from worker_pipeline.runtime.journal import Outbox
+from worker_pipeline.runtime.outbox import Outbox
 
 # How long a restarted manager waits for all who listened to the one before, and for the first of
 # them, s.

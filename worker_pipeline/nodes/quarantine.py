@@ -13,7 +13,7 @@ from worker_pipeline.core.item import Item
 from worker_pipeline.nodes.worker_contract import key_values
 from worker_pipeline.runtime.cdr import split_stamp
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
-from worker_pipeline.runtime.journal import Outbox
+from worker_pipeline.runtime.outbox import Outbox
 from worker_pipeline.runtime.quarantine import QuarantinedItem, QuarantineStore
 
 

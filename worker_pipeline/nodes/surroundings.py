@@ -11,8 +11,8 @@ from worker_pipeline.nodes.participation import Participation
 from worker_pipeline.nodes.quarantine import Quarantine
 from worker_pipeline.nodes.spares import Spares
 from worker_pipeline.runtime.frame_keeper import FrameKeeper
-from worker_pipeline.runtime.journal import Outbox
 from worker_pipeline.runtime.line_server import LineServer
+from worker_pipeline.runtime.outbox import Outbox
 from worker_pipeline.runtime.pipeline_folder import PipelineFolder
 from worker_pipeline.runtime.processes import Launcher
 
