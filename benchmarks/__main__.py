@@ -48,15 +48,16 @@ def main() -> int:
     flat = [each for name in options.only for each in series[name]]
     console.print(rich_table(flat))
     about = machine.describe()
+    dates = dict.fromkeys(options.only, about['date'])
     if options.add is not None:
         earlier = json.loads(options.add.read_text())
         fresh = {each.figure.key for each in flat}
         kept = [each for each in earlier['figures'] if each['key'] not in fresh]
         flat = _in_order([*flat, *map(Series.from_dict, kept)])
-        told = ', '.join(options.only)
-        about |= {'date': f'{earlier["machine"]["date"]}; {told}: {about["date"]}'}
+        dates = earlier['dates'] | dates
     report = {
-        'machine': about,
+        'machine': about | {'date': _told(dates)},
+        'dates': dates,
         'repeats': options.repeats,
         'cpus_busy_with_other_work': statistics.fmean(background),
         'figures': [each.as_dict() for each in flat],
@@ -81,6 +82,15 @@ def _add(series: list[Series], benchmark: str, contender: str) -> list[str]:
     for each in series:
         each.samples[contender].append(samples.get(each.figure.key, []))
     return problems
+
+
+def _told(dates: dict[str, str]) -> str:
+    """When each benchmark was measured: of the day of most of them the rest is not told."""
+    by_day: dict[str, list[str]] = {}
+    for name in sorted(dates, key=[*BENCHMARKS].index):
+        by_day.setdefault(dates[name], []).append(name)
+    first, *others = sorted(by_day, key=lambda day: -len(by_day[day]))
+    return '; '.join([first, *(f'{", ".join(by_day[day])}: {day}' for day in others)])
 
 
 def _in_order(series: list[Series]) -> list[Series]:
