@@ -32,7 +32,6 @@ KEPT_FREE = 4
 # How long a producer waits for room, s; as long as it takes to send a frame by a socket.
 PATIENCE = 0.005
 
-
 Array = npt.NDArray[np.uint8]
 
 
@@ -41,7 +40,7 @@ class NoRoomError(Exception):
 
 
 class _Block:
-    """One of our own. Made, it is locked, until there is a frame in it."""
+    """One of our own. It is locked while a frame is made in it."""
 
     def __init__(self, path: Path, length: int) -> None:
         """Reserve it: it counts, and takes no memory yet. Raises OSError."""
@@ -144,7 +143,8 @@ class FrameWriter:
         of the memory is taken: what is left is for frames that are due.
         """
         self._take_back()
-        if 2 * size_of(self._folder) > self._limit:
+        taken = size_of(self._folder) - sum(each.length for each in self._free)
+        if 2 * taken > self._limit:
             raise NoRoomError(f'more than half of {self._limit / 1e6:g} MB of frames is taken')
         block = self._take(size, 0.0)
         array = block.array(size)

@@ -175,6 +175,21 @@ def test_of_scarce_memory_none_is_lent(messages, tmp_path, told):
     assert not told
 
 
+def test_free_blocks_of_its_own_are_not_scarce(messages, tmp_path):
+    """A camera in little memory borrows the block again that it had before."""
+    for seed in range(2):
+        messages.serialize(to_message(noise(seed, (600, 600, 3)), ''))
+    used = size_of(tmp_path)
+    messages.release([1, 2])
+    kept = messages.lend((600, 600, 3), np.uint8)
+    assert size_of(tmp_path) == used
+    payload = messages.serialize(to_message(kept, ''))  # a copy, as it is kept
+    messages.release([decode(payload).frame])
+    message = to_message(kept, '')
+    del kept
+    assert decode(messages.serialize(message)).block != decode(payload).block
+
+
 def test_without_shared_memory_it_is_ordinary_memory(tmp_path, told):
     """As it is of little, and of what no frame can be made of."""
     reader = FrameReader(tmp_path)
