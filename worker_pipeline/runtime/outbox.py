@@ -65,7 +65,9 @@ class Outbox:
             self._go_on()
             self._carry_out()
             while self._last:
-                self._attempt(*self._last.pop(0))
+                last, self._last = self._last, []
+                for effect, arguments in last:
+                    self._attempt(effect, arguments)
                 self._go_on()
                 self._carry_out()
         finally:
