@@ -51,19 +51,22 @@ class Camera(Stage):
         self.pictures = pictures()
 
     def process(self, tick: Any) -> Any:  # noqa: ARG002 - a source's
-        pixels = next(self.pictures)
+        pixels = self.captured()
         sent = time.monotonic_ns()
         return stamped(to_message(pixels, 'camera'), sent)
+
+    def captured(self) -> Pixels:
+        """The next frame, in memory of its own."""
+        return next(self.pictures)
 
 
 class BorrowingCamera(Camera):
     """Has its frames where they are read, as a camera that captures into borrowed memory."""
 
-    def process(self, tick: Any) -> Any:  # noqa: ARG002
-        pixels = self.borrow_array((HEIGHT, WIDTH, 3))
-        np.copyto(pixels, next(self.pictures))  # the capture
-        sent = time.monotonic_ns()
-        return stamped(to_message(pixels, 'camera'), sent)
+    def captured(self) -> Pixels:
+        pixels: Pixels = self.borrow_array((HEIGHT, WIDTH, 3))
+        np.copyto(pixels, super().captured())
+        return pixels
 
 
 class Viewer(Stage):

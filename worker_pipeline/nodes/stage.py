@@ -211,15 +211,14 @@ class StageNode(ManagedNode):
         self.config = config
         self.ledger.keep_by(**self._rules())
         self.workers.reconfigure(config)
-        with self._outbox:
-            self.pump()
+        self._pump_as_event()
 
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_activate(self) -> None:
         self.workers.set_goals(Goal.ACTIVE)
         await self.workers.settled(self.config.startup_timeout)
-        self._pump_once_more()
+        self._pump_as_event()
 
     async def do_deactivate(self) -> None:
         self.workers.set_goals(Goal.INACTIVE)
@@ -320,8 +319,7 @@ class StageNode(ManagedNode):
 
     def _on_period(self) -> None:
         self.source.come_due()
-        with self._outbox:
-            self.pump()
+        self._pump_as_event()
 
     def _ask(self) -> None:
         """Book the next item to ask a source for, if one is due and somebody can take it."""
@@ -368,9 +366,9 @@ class StageNode(ManagedNode):
 
     def pump_next(self) -> None:
         """Pump when what this event leads to has left: nobody is to wait for that."""
-        self._outbox.follow(self._pump_once_more)
+        self._outbox.follow(self._pump_as_event)
 
-    def _pump_once_more(self) -> None:
+    def _pump_as_event(self) -> None:
         with self._outbox:
             self.pump()
 
@@ -392,8 +390,7 @@ class StageNode(ManagedNode):
     def on_frames_released(self) -> None:
         """There is more room for frames than there was."""
         if self.frame_room.waits:
-            with self._outbox:
-                self.pump()
+            self._pump_as_event()
 
     @property
     def goes_on(self) -> bool:
@@ -530,8 +527,7 @@ class StageNode(ManagedNode):
     def on_joined(self, slot: Slot) -> None:
         self.pool.join(slot)
         self.get_logger().info(f'{slot.name} (pid {slot.supervision.pid}) is at work')
-        with self._outbox:
-            self.pump()
+        self._pump_as_event()
 
     def on_left(self, slot: Slot) -> None:
         self.pool.leave(slot)

@@ -36,6 +36,8 @@ from worker_pipeline.runtime.message_template import MessageTemplate
 
 _LENGTH_SIZE = 4
 Array = npt.NDArray[np.uint8]
+# A frame's number and block; and a look at it, where a message has got one instead of its bytes.
+Made = tuple[int, str, Array | None]
 
 
 class FrameMessages:
@@ -121,13 +123,8 @@ class FrameMessages:
             return bytes(serialize_message(message))
         rest = _without_data(message)
         position = len(rest) - _LENGTH_SIZE - self._after
-        look: Array | None = None
         try:
-            found = self._given_out(message)
-            if found is None:
-                frame, block, look = self._write(self._writer, message)
-            else:
-                frame, block = found
+            frame, block, look = self._given_out(message) or self._write(self._writer, message)
         except NoRoomError as error:
             if not self._told:
                 self._told = True
@@ -151,8 +148,8 @@ class FrameMessages:
                 return self._writer.lend(size).view(kind).reshape(shape)
         return np.empty(shape, kind)
 
-    def _write(self, writer: FrameWriter, message: Any) -> tuple[int, str, Array | None]:
-        """The frame that its bytes are made, and a look at it where they are there themselves."""
+    def _write(self, writer: FrameWriter, message: Any) -> Made:
+        """The frame that its bytes are made."""
         with self._writing:
             data = memoryview(message.data).cast('B')
             if writer.lends and (address := _address_of(data)) in writer.lends:
@@ -169,7 +166,7 @@ class FrameMessages:
                 data = message._data = kept.data[:size]
             return *writer.write(data), None
 
-    def _given_out(self, message: Any) -> tuple[int, str] | None:
+    def _given_out(self, message: Any) -> Made | None:
         """The frame that its very bytes are: one that is passed on, or given out once more."""
         data = memoryview(message.data)
         if not data.readonly:  # which those that we give out are
@@ -180,7 +177,7 @@ class FrameMessages:
                 frame = seen()
                 if frame is not None and _place_of(frame) == place:
                     reference = decode(item)
-                    return reference.frame, reference.block
+                    return reference.frame, reference.block, None
         return None
 
 

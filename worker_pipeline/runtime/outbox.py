@@ -63,13 +63,11 @@ class Outbox:
                 self._carry_out()
             # Where nothing leaves, nobody waits: what follows is written down with it.
             self._go_on()
-            self._carry_out()
             while self._last:
                 last, self._last = self._last, []
                 for effect, arguments in last:
                     self._attempt(effect, arguments)
                 self._go_on()
-                self._carry_out()
         finally:
             self._flushing = False
         self.settle()
@@ -78,12 +76,11 @@ class Outbox:
 
     def _go_on(self) -> None:
         """Do what follows, as one event."""
-        self._depth += 1
-        while self._following:
-            event = next(iter(self._following))
-            del self._following[event]
-            self._attempt(event, ())
-        self._depth -= 1
+        with self:
+            while self._following:
+                event = next(iter(self._following))
+                del self._following[event]
+                self._attempt(event, ())
 
     def _carry_out(self) -> None:
         try:

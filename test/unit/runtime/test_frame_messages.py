@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,26 +13,8 @@ from worker_pipeline.airside.image import from_message, to_message
 from worker_pipeline.runtime.frame_messages import LEAST, FrameMessages
 from worker_pipeline.runtime.frame_reader import FrameGoneError, FrameReader
 from worker_pipeline.runtime.frame_reference import decode, is_reference
-from worker_pipeline.runtime.frame_writer import FrameWriter
 
 LIMIT = 4 << 20
-
-
-@pytest.fixture
-def told():
-    return []
-
-
-@pytest.fixture
-def writer(tmp_path: Path):
-    made = FrameWriter(tmp_path, '7.', LIMIT)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def messages(tmp_path: Path, writer, told):
-    return FrameMessages(Image, Image, writer, FrameReader(tmp_path), told.append)
 
 
 def image(seed: int, height: int = 120, width: int = 200) -> Image:

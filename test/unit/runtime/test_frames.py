@@ -37,13 +37,6 @@ LIMIT = 64 << 20
 
 
 @pytest.fixture
-def writer(tmp_path: Path):
-    made = FrameWriter(tmp_path, '7.', LIMIT)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def reader(tmp_path: Path):
     made = FrameReader(tmp_path)
     yield made

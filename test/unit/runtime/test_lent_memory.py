@@ -24,27 +24,10 @@ from worker_pipeline.runtime.frame_blocks import size_of
 from worker_pipeline.runtime.frame_messages import FrameMessages
 from worker_pipeline.runtime.frame_reader import FrameReader
 from worker_pipeline.runtime.frame_reference import LEAST, decode, is_reference
-from worker_pipeline.runtime.frame_writer import FrameWriter
+from worker_pipeline.runtime.frame_writer import FrameWriter, address_of
 
 LIMIT = 4 << 20
 SHAPE = (120, 200, 3)
-
-
-@pytest.fixture
-def told():
-    return []
-
-
-@pytest.fixture
-def writer(tmp_path: Path):
-    made = FrameWriter(tmp_path, '7.', LIMIT)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def messages(tmp_path: Path, writer, told):
-    return FrameMessages(Image, Image, writer, FrameReader(tmp_path), told.append)
 
 
 def draw(messages: FrameMessages, seed: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
@@ -56,10 +39,6 @@ def draw(messages: FrameMessages, seed: int, shape: tuple[int, ...] = SHAPE) -> 
 
 def noise(seed: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def address_of(array: np.ndarray) -> int:
-    return array.ctypes.data
 
 
 def seen(messages: FrameMessages, payload: bytes) -> np.ndarray:

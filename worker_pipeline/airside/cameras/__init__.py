@@ -9,8 +9,12 @@ import attrs
 
 from worker_pipeline.airside.image import Pixels
 
-# Gives memory for one image (H, W, 3), of the size that is expected.
-Room = Callable[[], Pixels]
+# Gives memory for one image (H, W, 3), of the size that is expected; None: it is to have its own.
+Room = Callable[[], Pixels | None]
+
+
+def no_room() -> None:
+    """For images in memory of their own."""
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import cv2
 
-from worker_pipeline.airside.cameras import Asked, Frame, Room
+from worker_pipeline.airside.cameras import Asked, Frame, Room, no_room
 from worker_pipeline.airside.cameras.device import Device
 from worker_pipeline.airside.cameras.live_capture import LiveCapture
 from worker_pipeline.airside.clocks import read_clocks
@@ -33,7 +33,7 @@ class LiveCamera:
         status: StageStatus,
         *,
         wait: bool = False,
-        room: Room | None = None,
+        room: Room = no_room,
         clocks: Callable[[], tuple[int, int]] = read_clocks,
     ) -> None:
         self.clock = ForwardClock()

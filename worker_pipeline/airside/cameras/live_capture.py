@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from worker_pipeline.airside.backoff import Backoff
-from worker_pipeline.airside.cameras import Room
+from worker_pipeline.airside.cameras import Room, no_room
 from worker_pipeline.airside.cameras.device import capture_time
 from worker_pipeline.airside.image import Pixels
 from worker_pipeline.context import NANOSECONDS
@@ -34,7 +34,7 @@ class LiveCapture:
 
     ``open_camera`` raises OSError where it cannot; ``first``: one that is open already.
     ``latency``: s from a frame's capture to its arrival, where the driver does not stamp it.
-    ``room``: where frames are written to, so far as they fit; None: memory of their own.
+    ``room``: where frames are written to, so far as they fit.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class LiveCapture:
         first: cv2.VideoCapture | None,
         latency: float,
         status: StageStatus,
-        room: Room | None = None,
+        room: Room = no_room,
     ) -> None:
         self._open = open_camera
         self._capture = first
@@ -93,7 +93,7 @@ class LiveCapture:
         now = time.monotonic_ns()
         captured = capture_time(capture, now)
         self._status.set('stamped_by', 'arrival' if captured is None else 'driver')
-        done, pixels = capture.retrieve(self._room() if self._room else None)
+        done, pixels = capture.retrieve(self._room())
         if not done or pixels is None:
             # It came torn, as by a bad cable; the next may be whole.
             self.trouble = 'an image could not be decoded'

@@ -11,7 +11,7 @@ from typing import NoReturn
 import cv2
 import numpy as np
 
-from worker_pipeline.airside.cameras import Room
+from worker_pipeline.airside.cameras import Room, no_room
 from worker_pipeline.airside.image import Pixels
 from worker_pipeline.stage import EndOfStream
 from worker_pipeline.status import StageStatus
@@ -25,12 +25,10 @@ class VideoFile:
     """The frames of a video. ``rate`` (frames/s): 0 for the file's own.
 
     One that was cut short, as by a power cut, is played as far as it can be read. ``room``: where
-    frames are written to, so far as they fit; None: memory of their own.
+    frames are written to, so far as they fit.
     """
 
-    def __init__(
-        self, path: str, rate: float, status: StageStatus, room: Room | None = None
-    ) -> None:
+    def __init__(self, path: str, rate: float, status: StageStatus, room: Room = no_room) -> None:
         if not Path(path).is_file():
             raise FileNotFoundError(f'path: found {path!r}; allowed: a video file')
         self._path = path
@@ -63,7 +61,7 @@ class VideoFile:
                 self._capture.grab()
         else:
             self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-        done, pixels = self._capture.read(self._room() if self._room else None)
+        done, pixels = self._capture.read(self._room())
         if not done:
             self._end()
         self._next = index + 1
