@@ -10,6 +10,7 @@ from worker_pipeline.airside.backoff import Backoff
 from worker_pipeline.airside.mavlink.conversation import Conversation
 from worker_pipeline.airside.mavlink.link import OpenLink
 from worker_pipeline.airside.mavlink.vehicle_clock import SECONDS
+from worker_pipeline.airside.stoppable_thread import StoppableThread
 
 # The link is looked at so often even if nothing comes, s.
 _ROUND = 0.02
@@ -17,7 +18,7 @@ _ROUND = 0.02
 REOPEN_AFTER = 5 * SECONDS
 
 
-class LinkThread:
+class LinkThread(StoppableThread):
     """Carries a conversation over links that ``open_link`` opens. ``now``: ns, never jumps.
 
     ``lock`` is held whenever the conversation is used. ``problem``: why there is no link, or empty.
@@ -31,6 +32,7 @@ class LinkThread:
         now: Callable[[], int],
         logger: logging.Logger,
     ) -> None:
+        super().__init__('mavlink')
         self.lock = threading.Lock()
         self.problem = 'not opened yet'
         self.opened = 0
@@ -38,17 +40,6 @@ class LinkThread:
         self._conversation = conversation
         self._now = now
         self._logger = logger
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='mavlink', daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 2.0) -> None:
-        """End. A link that is just being opened is not waited for any longer than ``timeout``."""
-        self._stopping.set()
-        self._thread.join(timeout)
 
     def _run(self) -> None:
         backoff = Backoff()

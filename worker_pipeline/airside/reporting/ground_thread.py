@@ -12,6 +12,7 @@ from worker_pipeline.airside.mavlink.link import LinkLostError, OpenLink
 from worker_pipeline.airside.reporting.ground_delivery import GroundDelivery
 from worker_pipeline.airside.reporting.ground_link import Acknowledged, GroundProtocol
 from worker_pipeline.airside.reporting.target_report import ReportBook
+from worker_pipeline.airside.stoppable_thread import StoppableThread
 from worker_pipeline.status import StageStatus
 
 _HEARTBEAT_PERIOD = 1.0  # s, as the protocol wants it
@@ -19,7 +20,7 @@ _HEARTBEAT_PERIOD = 1.0  # s, as the protocol wants it
 _LOOK = 0.2
 
 
-class GroundThread:
+class GroundThread(StoppableThread):
     """Tells the ground what is due, over links that ``open_link`` opens.
 
     ``lock`` is held whenever the book and the delivery are used. ``retry``: s, from one attempt to
@@ -41,6 +42,7 @@ class GroundThread:
         link_timeout: float,
         reopen_after: float,
     ) -> None:
+        super().__init__('ground')
         self._open_link = open_link
         self._protocol = protocol
         self._book = book
@@ -51,17 +53,6 @@ class GroundThread:
         self._retry = retry
         self._link_timeout = link_timeout
         self._reopen_after = reopen_after
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='ground', daemon=True)
-
-    def start(self) -> None:
-        """Begin to talk."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 2.0) -> None:
-        """End. A link that is just being opened is not waited for any longer than ``timeout``."""
-        self._stopping.set()
-        self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
