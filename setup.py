@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package for colcon (ament_python). Name and version are those of package.xml."""
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ setup(
     maintainer=MANIFEST.findtext('maintainer'),
     maintainer_email=MANIFEST.find('maintainer').get('email'),
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed']},
+    package_data={NAME: ['py.typed', 'create/templates/*.template']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
@@ -30,7 +31,12 @@ setup(
         (f'{SHARE}/deploy', sorted(glob('deploy/*.service'))),
     ],
     install_requires=['setuptools'],
-    extras_require={'onnx': ['onnxruntime']},  # for the detector of that name
+    extras_require={
+        # What only the airside stages import: the framework runs without.
+        'airside': ['opencv-python-headless', 'pillow', 'pymap3d', 'pymavlink', 'pyserial'],
+        'msgpack': ['msgpack'],  # for states in that form
+        'onnx': ['onnxruntime'],  # for the detector of that name
+    },
     zip_safe=False,
     entry_points={
         'console_scripts': [
@@ -39,6 +45,7 @@ setup(
             f'worker = {NAME}.cli:worker',
             f'mission = {NAME}.cli:mission',
             f'quarantine = {NAME}.cli:quarantine',
+            f'create = {NAME}.cli:create',
         ],
     },
 )

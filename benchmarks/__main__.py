@@ -1,6 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the benchmarks: ``python -m benchmarks``, or ``make bench``.
 
-Exit code 0: every figure was measured, whatever it is; 1: one could not be; 130: interrupted.
+Exit code 0: every figure was measured, whatever its value; 1: a measurement failed; 130:
+interrupted.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from benchmarks.table import rich_table
 
 
 def main() -> int:
-    """The command; returns the exit code."""
+    """Run the command; return the exit code."""
     options = _options()
-    # Where nobody sees how wide it is, wide enough for the table.
+    # Without a terminal, wide enough for the table.
     console = Console(width=None if sys.stdout.isatty() else 160)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -34,7 +36,7 @@ def main() -> int:
     try:
         for repeat in range(options.repeats):
             for name in options.only:
-                # Interleaved, and nobody always goes first.
+                # Interleaved, with a different contender first each time.
                 contenders = BENCHMARKS[name].contenders
                 for each in contenders if repeat % 2 == 0 else reversed(contenders):
                     console.print(f'repeat {repeat + 1} of {options.repeats}: {name}, {each.name}')
@@ -72,7 +74,7 @@ def main() -> int:
 
 
 def _add(series: list[Series], benchmark: str, contender: str) -> list[str]:
-    """Measure one contender once more, and add its samples; returns what went wrong."""
+    """Measure one contender once more and add its samples; return the error, if any."""
     samples: dict[str, list[float]] = {}
     problems: list[str] = []
     try:
@@ -85,7 +87,7 @@ def _add(series: list[Series], benchmark: str, contender: str) -> list[str]:
 
 
 def _told(dates: dict[str, str]) -> str:
-    """When each benchmark was measured: of the day of most of them the rest is not told."""
+    """Return when each benchmark was measured; the most common date is omitted."""
     by_day: dict[str, list[str]] = {}
     for name in sorted(dates, key=[*BENCHMARKS].index):
         by_day.setdefault(dates[name], []).append(name)
@@ -94,7 +96,7 @@ def _told(dates: dict[str, str]) -> str:
 
 
 def _in_order(series: list[Series]) -> list[Series]:
-    """As in the catalogue."""
+    """Return the series in the order of the catalogue."""
     keys = [each.key for benchmark in BENCHMARKS.values() for each in benchmark.figures]
     return sorted(series, key=lambda each: keys.index(each.figure.key))
 

@@ -1,4 +1,5 @@
-"""All benchmarks, in the order in which they are told."""
+# SPDX-License-Identifier: Apache-2.0
+"""All benchmarks, in the order of the report."""
 
 from __future__ import annotations
 

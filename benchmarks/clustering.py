@@ -1,7 +1,9 @@
-"""Ways to gather sightings into targets, side by side: ``python -m benchmarks.clustering``.
+# SPDX-License-Identifier: Apache-2.0
+"""Comparison of methods that cluster sightings into targets: ``python -m benchmarks.clustering``.
 
-All are given the same simulated flights (``worker_pipeline/simulation/sightings.py``), whose truth
-is known. Those that fit all points again need scikit-learn: ``pip install scikit-learn``.
+All methods receive the same simulated flights with known truth
+(``worker_pipeline/airside/simulation/sightings.py``). Those that refit all points need
+scikit-learn: ``pip install scikit-learn``.
 """
 
 from __future__ import annotations
@@ -17,19 +19,24 @@ from rich.console import Console
 from rich.table import Table
 
 from worker_pipeline.airside.cluster_estimation import ClusterEstimation
-from worker_pipeline.airside.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.records import NO_LABEL, TARGET
-from worker_pipeline.airside.tracking.target_estimate import Rules, TargetEstimates
+from worker_pipeline.airside.geometry.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.records import NO_LABEL, TARGET
+from worker_pipeline.airside.simulation.sightings import (
+    PADS,
+    SightingErrors,
+    SurveyViews,
+    sightings,
+)
+from worker_pipeline.airside.tracking.target_estimate import TargetEstimates, TrackingRules
 from worker_pipeline.airside.tracking.target_filter import TargetFilter
 from worker_pipeline.parameter import check_parameters
-from worker_pipeline.simulation.sightings import PADS, Errors, SurveyViews, sightings
 
-# Farther from every pad of its label than this, a target is none of them, m.
+# A target farther than this from every pad of its label, m, is a false target.
 FOUND = 3.0
 MIN_SIGHTINGS = 3
-# Twenty flights, two degrees of freedom each: where 95% of the sums of the normalised squared
-# errors of an honest estimate lie, per degree of freedom (chi-square, 40 degrees of freedom).
+# Twenty flights, two degrees of freedom each: the 95% band of the mean normalised squared error of
+# a consistent estimate, per degree of freedom (chi-square, 40 degrees of freedom).
 HONEST = (24.43 / 40, 59.34 / 40)
 SEEDS = 20
 
@@ -37,22 +44,22 @@ Frame = tuple[float, Records]
 
 
 class Method(Protocol):
-    """A way to gather sightings."""
+    """A method that clusters sightings."""
 
     def add(self, located: Records, time: int) -> Any:
-        """Take in one frame's sightings; ``time``: ns."""
+        """Add one frame's sightings; ``time``: ns."""
 
     def records(self) -> Records:
-        """The targets as ``records.TARGET``."""
+        """Return the targets as ``records.TARGET``."""
 
     def dump(self) -> bytes:
-        """All that it has to keep."""
+        """Return the state that the method has to keep."""
 
 
 def estimates(**changes: float) -> TargetEstimates:
-    """The stage's own method, with its defaults but for ``changes``."""
+    """Create the stage's own method with its defaults, except for ``changes``."""
     params = check_parameters(ClusterEstimation.parameters, changes)
-    rules = Rules(
+    rules = TrackingRules(
         params['gate'],
         params['min_separation'],
         params['min_sightings'],
@@ -66,7 +73,7 @@ def estimates(**changes: float) -> TargetEstimates:
 
 
 class NearestMean:
-    """Running means: a sighting within 2 m of one belongs to it, and all count the same."""
+    """Running means: a sighting within 2 m of a mean is added to it, all with equal weight."""
 
     def __init__(self) -> None:
         self._sums: list[tuple[int, np.ndarray]] = []  # label; count, x, y, x^2, y^2, xy
@@ -101,7 +108,7 @@ class NearestMean:
 
 
 class Refit:
-    """All points are kept, and fitted again, label by label, whenever there is a new one."""
+    """All points are kept and refitted, label by label, whenever there is a new one."""
 
     def __init__(self, cluster: Callable[[np.ndarray], np.ndarray]) -> None:
         self._cluster = cluster
@@ -132,7 +139,7 @@ class Refit:
 
 
 def _records(found: Sequence[tuple[int, float, np.ndarray, np.ndarray]]) -> Records:
-    """Targets; of a marker the one seen most."""
+    """Return targets; of a marker only the one seen most."""
     best: dict[int, float] = {}
     for label, count, _, _ in found:
         best[label] = max(best.get(label, 0), count)
@@ -191,7 +198,7 @@ METHODS: dict[str, Callable[[], Method]] = {
 
 @attrs.define
 class Result:
-    """Of all flights. ``errors``: m; ``honesty``: the mean normalised squared error per axis."""
+    """Results of all flights. ``errors``: m; ``honesty``: normalised squared error per axis."""
 
     errors: list[float] = attrs.field(factory=list)
     normalised: list[list[float]] = attrs.field(factory=list)
@@ -210,14 +217,14 @@ class Result:
 
     @property
     def honest_pads(self) -> int:
-        """Of how many pads the normalised errors over all flights are in the band."""
+        """Return the number of pads whose normalised errors over all flights are in the band."""
         normalised = np.array(self.normalised)
         sums = np.nanmean(normalised, axis=0) / 2
         return int(np.sum((sums >= HONEST[0]) & (sums <= HONEST[1])))
 
 
 def judge(result: Result, targets: Records) -> None:
-    """Add one flight's targets, against the truth."""
+    """Compare one flight's targets with the truth."""
     left = list(range(len(targets)))
     row = []
     for pad in PADS:
@@ -243,7 +250,7 @@ def judge(result: Result, targets: Records) -> None:
 
 
 def fly(make: Callable[[], Method], flights: Sequence[Sequence[Frame]]) -> Result:
-    """What a method makes of the flights."""
+    """Run a method on the flights."""
     result = Result()
     for frames in flights:
         method = make()
@@ -255,9 +262,10 @@ def fly(make: Callable[[], Method], flights: Sequence[Sequence[Frame]]) -> Resul
 
 
 def _take_time(result: Result, method: Method, frames: Sequence[Frame]) -> None:
-    """A flight as the stage has it: the targets are told after every frame with a sighting.
+    """Measure the time of a flight as in the stage: targets after every frame with a sighting.
 
-    To fit all of a flight again and again takes too long: of the middle third only the points.
+    Refitting all of a flight again and again takes too long: in the middle third points are only
+    added.
     """
     third = len(frames) // 3
     spans: list[list[float]] = [[], [], []]
@@ -275,22 +283,22 @@ def _take_time(result: Result, method: Method, frames: Sequence[Frame]) -> None:
     result.kilobytes = kept[0], kept[1]
 
 
-def simulated(seeds: int, errors: Errors, surveys: int) -> Iterator[list[Frame]]:
-    """Flights over the pads, one for each seed."""
-    camera = PinholeCamera.of(check_parameters(INTRINSICS, {}))
-    views = SurveyViews(camera, Mounting.of(check_parameters(MOUNTING, {})), surveys)
+def simulated(seeds: int, errors: SightingErrors, surveys: int) -> Iterator[list[Frame]]:
+    """Yield flights over the pads, one for each seed."""
+    camera = PinholeCamera.from_params(check_parameters(INTRINSICS, {}))
+    views = SurveyViews(camera, Mounting.from_params(check_parameters(MOUNTING, {})), surveys)
     for seed in range(seeds):
         yield list(sightings(views, errors, seed))
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.clustering', description=__doc__)
     parser.add_argument('--surveys', type=int, default=3, help='one after the other in a flight')
     parser.add_argument('--only', nargs='+', choices=list(METHODS), default=list(METHODS))
     options = parser.parse_args()
     console = Console(width=160)
-    flights = list(simulated(SEEDS, Errors(), options.surveys))
+    flights = list(simulated(SEEDS, SightingErrors(), options.surveys))
     table = Table(title=f'{SEEDS} flights of {options.surveys} surveys over {len(PADS)} pads')
     for column in ('method', 'error rms [m]', 'p95 [m]', 'missed', 'false', 'NEES', 'honest pads'):
         table.add_column(column)
@@ -304,7 +312,7 @@ def main() -> None:
     for column in ('its deviation [m]', 'its correlation time [s]', 'error rms [m]', 'NEES'):
         told.add_column(column)
     for bias, duration in ((0.8, 30.0), (0.8, 300.0), (1.6, 100.0), (0.2, 100.0), (0.0, 100.0)):
-        errors = Errors(bias=bias, bias_time=duration)
+        errors = SightingErrors(bias=bias, bias_time=duration)
         result = Result()
         for frames in simulated(SEEDS, errors, options.surveys):
             method = estimates()

@@ -1,8 +1,9 @@
-"""How well the detectors see, and how fast: ``python -m benchmarks.detectors``.
+# SPDX-License-Identifier: Apache-2.0
+"""Accuracy and speed of the detectors: ``python -m benchmarks.detectors``.
 
-Frames are rendered over the aerial photograph from seeded places and attitudes, with pads or
-emitters laid out in view (of every fourth frame, none), then blurred and given noise. The same
-frames in every run: only the times differ. Prints a table in Markdown.
+Frames are rendered over the aerial photograph from seeded positions and attitudes, with pads or
+emitters in view (none in every fourth frame), then blurred and given noise. The frames are the same
+in every run: only the times differ. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -22,46 +23,46 @@ import yaml
 
 from worker_pipeline.airside.detect_target import DetectTarget
 from worker_pipeline.airside.detectors import DETECTORS
-from worker_pipeline.airside.geometry import quaternion_from_euler
-from worker_pipeline.airside.pinhole import (
+from worker_pipeline.airside.geometry.pinhole import (
     INTRINSICS,
     MOUNTING,
     CameraPose,
     Mounting,
     PinholeCamera,
 )
-from worker_pipeline.airside.pose import Pose
-from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.airside.geometry.pose import Pose
+from worker_pipeline.airside.geometry.rotations import quaternion_from_euler
+from worker_pipeline.airside.messages.records import NO_LABEL
+from worker_pipeline.airside.simulation.imagery import Orthophoto, load_photograph
+from worker_pipeline.airside.simulation.infrared import Emitter, InfraredRenderer
+from worker_pipeline.airside.simulation.pads import Pad
+from worker_pipeline.airside.simulation.renderer import Renderer
 from worker_pipeline.parameter import check_parameters
-from worker_pipeline.simulation.imagery import Orthophoto, load_photograph
-from worker_pipeline.simulation.infrared import Emitter, InfraredRenderer
-from worker_pipeline.simulation.pads import Pad
-from worker_pipeline.simulation.renderer import Renderer
 
 Pixels = npt.NDArray[np.uint8]
 
 HEIGHTS = (10.0, 20.0, 40.0, 60.0, 75.0)  # m
 LARGEST_TILT = 0.1  # rad, of roll and of pitch
 PAD_SIZE = 1.2  # m
-SPACE = 1.6  # m, between the middles of two pads at least
-# A find is right within so much of its target's size; and half a pixel, where that is less.
+SPACE = 1.6  # m, smallest distance between the centres of two pads
+# A detection is correct within this share of its target's size, at least half a pixel.
 TOLERANCE = 0.1
-GLINTS = 12  # in each infrared frame: reflections of the sun, or of a street lamp
+GLINTS = 12  # in each infrared frame: reflections of the sun or of a street lamp
 
-CAMERA = PinholeCamera.of(check_parameters(INTRINSICS, {}))
-MOUNTED = Mounting.of(check_parameters(MOUNTING, {}))
+CAMERA = PinholeCamera.from_params(check_parameters(INTRINSICS, {}))
+MOUNTED = Mounting.from_params(check_parameters(MOUNTING, {}))
 
 
 @attrs.frozen
 class Condition:
-    """What becomes of a frame. ``blur``, ``noise``: standard deviations, pixels, grey levels."""
+    """Image quality. ``blur``, ``noise``: standard deviations, pixels, grey levels."""
 
     name: str
     blur: float
     noise: float
 
     def on(self, frame: Pixels, random: np.random.Generator) -> Pixels:
-        """The frame as it comes from a camera like that."""
+        """Return a frame with this quality."""
         blurred = cv2.GaussianBlur(frame, (0, 0), self.blur) if self.blur else frame
         if not self.noise:
             return np.asarray(blurred)
@@ -78,7 +79,7 @@ CONDITIONS = (
 
 @attrs.frozen
 class Truth:
-    """A target in a frame: its label, its place and its size, pixels."""
+    """A target in a frame: its label, position and size, pixels."""
 
     label: int
     place: tuple[float, float]
@@ -87,7 +88,7 @@ class Truth:
 
 @attrs.define
 class Score:
-    """What became of the targets and of the finds, over many frames."""
+    """Counts of targets and detections over many frames."""
 
     found: int = 0
     missed: int = 0
@@ -96,7 +97,7 @@ class Score:
     times: list[float] = attrs.field(factory=list)
 
     def add(self, finds: Any, truths: Sequence[Truth]) -> None:
-        """Count one frame's finds; of two finds of one target, the second is false."""
+        """Count one frame's detections; of two detections of one target, the second is false."""
         left = list(truths)
         for find in finds:
             offsets = {each: math.dist(each.place, (find['u'], find['v'])) for each in left}
@@ -113,7 +114,7 @@ class Score:
         self.false += len(finds) - (len(truths) - len(left))
 
     def row(self) -> list[str]:
-        """Precision, recall, offset and time, as the table has them."""
+        """Return precision, recall, offset and time, formatted for the table."""
         told, there = self.found + self.false, self.found + self.missed
         return [
             f'{100 * self.found / told:.1f}' if told else '-',
@@ -125,14 +126,14 @@ class Score:
 
 @attrs.frozen
 class World:
-    """One frame's ground: how it is seen from one pose, and what is there to be found."""
+    """The ground in one frame: the pose of the camera and the targets."""
 
     render: Callable[[CameraPose], Pixels]
     targets: list[tuple[int, float, float, float]]  # label, east, north, size
 
 
 def pads_in(labels: Sequence[int]) -> Callable[..., World]:
-    """Worlds with a pad or two with these labels, and one of the other kind to be left alone."""
+    """Yield worlds with one or two pads with these labels, and a pad of the other kind."""
 
     def lay_out(ground: Orthophoto, places: npt.NDArray[Any], random: np.random.Generator) -> World:
         pads = [
@@ -148,7 +149,7 @@ def pads_in(labels: Sequence[int]) -> Callable[..., World]:
 
 
 def emitters_in(ground: Orthophoto, places: npt.NDArray[Any], random: np.random.Generator) -> World:
-    """Worlds with up to three emitters."""
+    """Yield worlds with up to three emitters."""
     emitters = [
         Emitter(*place, size=random.uniform(0.2, 0.5), power=random.uniform(150, 1000))
         for place in places[:3]
@@ -162,7 +163,7 @@ def emitters_in(ground: Orthophoto, places: npt.NDArray[Any], random: np.random.
 
 
 def with_glints(frame: Pixels, random: np.random.Generator) -> Pixels:
-    """Saturated streaks, slivers and corners, as water, wire and roofs reflect."""
+    """Return the frame with saturated streaks, slivers and corners, like reflections of water."""
     for _ in range(GLINTS):
         middle = random.uniform((0, 0), (CAMERA.width, CAMERA.height))
         length, width = random.uniform(4, 60), random.uniform(1, 6)
@@ -186,14 +187,14 @@ WORLDS: dict[str, Callable[..., World]] = {
 
 
 def frames(detector: str, height: float, count: int, ground: Orthophoto) -> Iterator[Any]:
-    """Frames for one detector from one height: the image, and the truths that are wholly in it."""
+    """Yield frames for one detector from one height: the image, and the targets fully in view."""
     random = np.random.default_rng([sorted(WORLDS).index(detector), round(height)])
     reach = np.array(ground.pixels.shape[1::-1]) * ground.metres_per_pixel / 2 - height / 2
     for number in range(count):
         position = np.append(random.uniform(-reach, reach), height)
         roll, pitch = random.uniform(-LARGEST_TILT, LARGEST_TILT, 2)
         attitude = quaternion_from_euler(roll, pitch, random.uniform(-math.pi, math.pi))
-        pose = CameraPose.of(Pose(position, attitude), MOUNTED)
+        pose = CameraPose.from_body(Pose(position, attitude), MOUNTED)
         places = _places(pose, height, random) if number % 4 else np.empty((0, 2))
         world = WORLDS[detector](ground, places, random)
         truths = [_truth(pose, *target) for target in world.targets]
@@ -201,26 +202,26 @@ def frames(detector: str, height: float, count: int, ground: Orthophoto) -> Iter
 
 
 def _places(pose: CameraPose, height: float, random: np.random.Generator) -> npt.NDArray[Any]:
-    """Up to three places (N, 2), east and north, at which a pad is wholly in view."""
+    """Return up to three positions (N, 2), east and north, at which a pad is fully in view."""
     edge = 0.8 * PAD_SIZE * CAMERA.fx / height
     found: list[Any] = []
     for _ in range(30):
         pixel = random.uniform((edge, edge), (CAMERA.width - edge, CAMERA.height - edge))
-        place = pose.on_plane(CAMERA.rays(pixel), 0.0, 0.1)[0][:2]
+        place = pose.intersect_plane(CAMERA.rays(pixel), 0.0, 0.1)[0][:2]
         if len(found) < 3 and all(math.dist(place, other) > SPACE for other in found):
             found.append(place)
     return np.array(found)
 
 
 def _truth(pose: CameraPose, label: int, east: float, north: float, size: float) -> Truth:
-    middle, side = pose.pixels_of(CAMERA, [[east, north, 0.0], [east + size, north, 0.0]])
+    middle, side = pose.project_points(CAMERA, [[east, north, 0.0], [east + size, north, 0.0]])
     return Truth(label, (float(middle[0]), float(middle[1])), math.dist(middle, side))
 
 
 def assess(
     detector: str, height: float, count: int, ground: Orthophoto, params: dict[str, Any]
 ) -> dict[str, Score]:
-    """The scores of one detector from one height, by condition."""
+    """Return the scores of one detector from one height, by image quality."""
     stage = DetectTarget()
     stage.bind(params)
     cv2.setNumThreads(1)
@@ -249,7 +250,7 @@ HEADINGS = (
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.detectors')
     parser.add_argument('--only', nargs='+', choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument('--heights', nargs='+', type=float, default=list(HEIGHTS), metavar='M')

@@ -1,4 +1,5 @@
-"""From SIGKILL of the worker that holds an item to that item's answer, by another one."""
+# SPDX-License-Identifier: Apache-2.0
+"""From SIGKILL of the worker that holds an item to the answer for it, by another worker."""
 
 from __future__ import annotations
 
@@ -18,14 +19,14 @@ from benchmarks.pipeline import running_pipeline, wait_until_active
 from benchmarks.respawner import LaunchRespawner, Respawner
 
 KILLS = 10  # in each repeat
-COLD_KILLS = 3  # of the peer, which takes its time
-PAUSE = 1.0  # s, from one answer to the next kill
+COLD_KILLS = 3  # for the slow peer
+PAUSE = 1.0  # s, between an answer and the next kill
 AT_ONCE = 5
-# As what is asked is how long a replacement takes, not how long it is put off.
+# Measure the replacement itself, not its back-off.
 AT_LEISURE = {'restart_backoff_max': 0.0, 'restart_limit': 1000}
 
 _PEERS = {'a cold rclpy lifecycle node, respawned': Respawner}
-# Our own folder of launch files has its name.
+# Our own folder of launch files has the same name.
 if importlib.util.find_spec('launch.actions') is not None:
     _PEERS['the same, respawned by launch'] = LaunchRespawner
 
@@ -50,7 +51,7 @@ def _killed_while_holding(
             echo__standby=standby,
             echo__queue_size=1000,
             echo__task_timeout=60.0,
-            # An item that is held by one that is killed is never to be the fault of the item.
+            # An item held by a killed worker must never be quarantined here.
             echo__max_attempts=5,
             **AT_LEISURE,
         ),
@@ -77,12 +78,12 @@ def _killed_while_holding(
 
 
 def _at_rest(feeder: Feeder) -> set[int]:
-    """The processes that are where they should be, as far as is heard."""
+    """Return the processes in their expected state, as far as is known."""
     return {*feeder.pids(saying='active').values(), *feeder.pids(saying='inactive').values()}
 
 
 def _respawned(key: str, kind: type[Respawner]) -> dict[str, list[float]]:
-    """Items are fed all the while, so that the first one that can be is answered."""
+    """Items are sent all the time, so that the first possible one is answered."""
     samples = []
     with Feeder() as feeder, contextlib.closing(kind(feeder)) as respawner:
         respawner.start()
@@ -95,7 +96,7 @@ def _respawned(key: str, kind: type[Respawner]) -> dict[str, list[float]]:
 
 
 def _all_at_once() -> dict[str, list[float]]:
-    """Five workers of five are killed together: until as many others are active, and are heard."""
+    """Kill five of five workers at once: until as many others are active and received."""
     active, heard = [], []
     with (
         marks.wanted() as folder,
@@ -144,7 +145,7 @@ BENCHMARKS = (
         'five_at_once',
         (
             Figure('five_at_once', 'SIGKILL of 5 workers of 5 to 5 others active', 'ms'),
-            Figure('five_at_once_heard', 'and heard by another node', 'ms'),
+            Figure('five_at_once_heard', 'and seen by another node', 'ms'),
         ),
         (Contender(OURS, _all_at_once),),
     ),

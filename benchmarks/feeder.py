@@ -1,4 +1,5 @@
-"""A node beside what is measured: feeds items, takes answers, hears heartbeats."""
+# SPDX-License-Identifier: Apache-2.0
+"""A node beside the measured system: sends items, receives answers and heartbeats."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
 from benchmarks.processes import SHARED_MEMORY
-from worker_pipeline.nodes.executor import create_executor
+from worker_pipeline.ros.executor import create_executor
 
 DEPTH = 5000
 
@@ -58,11 +59,11 @@ class Feeder:
 
     @property
     def sent(self) -> int:
-        """How many items were sent."""
+        """The number of items sent."""
         return len(self.sent_at)
 
     def pids(self, *, saying: str) -> dict[str, int]:
-        """Name to pid of those whose newest heartbeat has this message."""
+        """Return name to pid of the processes whose newest heartbeat has this message."""
         return {
             name: int(message.hardware_id.rpartition(':')[2])
             for name, message in self.heartbeats.items()
@@ -70,7 +71,7 @@ class Feeder:
         }
 
     def until_heard(self, count: int, *, saying: str) -> list[int]:
-        """Spin until so many processes' newest heartbeats have this message; their pids."""
+        """Spin until this many processes report this heartbeat message; return their pids."""
         self.until(
             lambda: len(self.pids(saying=saying)) == count,
             f'heartbeats of {count} processes that are {saying}',
@@ -79,7 +80,7 @@ class Feeder:
         return list(self.pids(saying=saying).values())
 
     def send(self, text: str = 'camera') -> int:
-        """Publish the next item; returns its number."""
+        """Publish the next item; return its number."""
         number = self.sent
         item = Header(frame_id=text)
         item.stamp.sec, milliseconds = divmod(number + 1000, 1000)
@@ -89,7 +90,7 @@ class Feeder:
         return number
 
     def until(self, fact: Callable[[], Any], what: str, timeout: float = 30.0) -> None:
-        """Spin until a fact; TimeoutError says what did not come."""
+        """Spin until a condition is true; TimeoutError says what did not arrive."""
         deadline = time.monotonic() + timeout
         while not fact():
             if time.monotonic() >= deadline:
@@ -102,7 +103,7 @@ class Feeder:
         self.until(lambda: time.monotonic() >= end, 'the end of a rest', seconds + 10.0)
 
     def until_answered(self, timeout: float = 30.0, period: float = 0.01) -> float:
-        """Send an item every period until one of them is answered; returns when it was."""
+        """Send an item every period until one of them is answered; return when it was."""
         first = self.sent
         deadline, due = time.monotonic() + timeout, 0.0
         while True:
@@ -118,7 +119,7 @@ class Feeder:
             self._executor.spin_once(timeout_sec=0.002)
 
     def feed(self, items: int, bound: int) -> float:
-        """Have so many items answered, with no more than ``bound`` under way; returns seconds."""
+        """Have this many items answered, with at most ``bound`` in flight; return the seconds."""
         end = self.sent + items
         answers = len(self.answered) + items
 
@@ -137,7 +138,7 @@ class Feeder:
         return time.perf_counter() - begin
 
     def pace(self, items: int, period: float) -> list[float]:
-        """Feed an item each period; returns from sending to answer of each, in s."""
+        """Send an item each period; return the times from sending to answer, s."""
         first, begin = self.sent, time.monotonic()
         for index in range(items):
             due = begin + index * period

@@ -1,4 +1,5 @@
-"""One figure of the table: what was measured of the pipeline, and of each of its peers."""
+# SPDX-License-Identifier: Apache-2.0
+"""One figure of the table: the measurements of the pipeline and of each of its peers."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ class Figure:
     title: str
     unit: str
     higher_is_better: bool = False
-    percentile: float = 50.0  # of the samples; what the table shows
+    percentile: float = 50.0  # of the samples; the value shown in the table
 
 
 @attrs.frozen
 class Contender:
-    """Who is measured. ``measure`` returns samples by figure, of those that it has."""
+    """A contender. ``measure`` returns the samples of its figures."""
 
     name: str
     measure: Callable[[], dict[str, list[float]]]
@@ -32,14 +33,14 @@ class Contender:
 
 @attrs.frozen
 class Benchmark:
-    """What is measured side by side. The first of the contenders is ours."""
+    """A comparison of contenders. The first of them is ours."""
 
     key: str
     figures: tuple[Figure, ...]
     contenders: tuple[Contender, ...]
 
     def contender(self, name: str) -> Contender:
-        """By name; KeyError names those that there are."""
+        """Return the contender with a name; KeyError names the existing ones."""
         for each in self.contenders:
             if each.name == name:
                 return each
@@ -48,14 +49,14 @@ class Benchmark:
 
 @attrs.define
 class Series:
-    """The samples of one figure: by contender, a list for each repeat; empty where it failed."""
+    """The samples of one figure: by contender, a list for each repeat; empty after a failure."""
 
     figure: Figure
     samples: dict[str, list[list[float]]]
 
     @classmethod
     def of(cls, benchmark: Benchmark) -> list[Series]:
-        """Empty ones, to be filled."""
+        """Return empty series."""
         return [
             cls(figure, {each.name: [] for each in benchmark.contenders})
             for figure in benchmark.figures
@@ -63,27 +64,27 @@ class Series:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Series:
-        """What ``as_dict`` gave."""
+        """Return the series from the result of ``as_dict``."""
         names = [each.name for each in attrs.fields(Figure)]
         figure = Figure(**{name: content[name] for name in names})
         contenders = content['contenders'].items()
         return cls(figure, {name: each['repeats'] for name, each in contenders})
 
     def has(self, contender: str) -> bool:
-        """Whether there are any samples of a contender."""
+        """Return whether there are any samples of a contender."""
         return any(self.samples[contender])
 
     @property
     def peers(self) -> list[str]:
-        """The contenders but ours that have this figure."""
+        """The contenders except ours that have this figure."""
         return [name for name in self.samples if name != OURS and self.has(name)]
 
     def value(self, contender: str) -> float:
-        """The figure: the median, or whichever percentile it is, of all samples."""
+        """Return the figure: the median, or its percentile, of all samples."""
         return percentile(self._all(contender), self.figure.percentile)
 
     def range(self, contender: str) -> tuple[float, float]:
-        """The least and the greatest of all samples."""
+        """Return the smallest and the largest of all samples."""
         values = self._all(contender)
         return min(values), max(values)
 
@@ -91,10 +92,10 @@ class Series:
         return [value for repeat in self.samples[contender] for value in repeat]
 
     def ratio(self, peer: str) -> float | None:
-        """Ours divided by a peer's; None where no repeat has both.
+        """Return ours divided by a peer's; None if no repeat has both.
 
-        In each repeat all are measured one right after the other, so each repeat has a ratio of
-        its own, which what else the machine did touches least. This is their median.
+        In each repeat all contenders are measured one right after the other, so its ratio is the
+        least affected by other load on the machine. The result is the median of these ratios.
         """
         both = zip(self.samples[OURS], self.samples[peer], strict=False)
         ratios = [
@@ -105,7 +106,7 @@ class Series:
         return statistics.median(ratios) if ratios else None
 
     def as_dict(self) -> dict[str, Any]:
-        """For the JSON."""
+        """Return the values for the JSON."""
         content: dict[str, Any] = attrs.asdict(self.figure)
         content['contenders'] = {
             name: {
@@ -122,7 +123,7 @@ class Series:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that ``share`` percent of them do not exceed; the median at 50."""
+    """Return the smallest value that ``share`` percent do not exceed; 50: the median."""
     if share == 50.0:
         return statistics.median(values)
     ordered = sorted(values)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages that pass camera frames on, and plain rclpy nodes that do the same."""
 
 from __future__ import annotations
@@ -12,31 +13,31 @@ from sensor_msgs.msg import Image, TimeReference
 from std_msgs.msg import Header
 
 from worker_pipeline import Stage
-from worker_pipeline.airside.image import Pixels, from_message, to_message
+from worker_pipeline.airside.messages.image import Pixels, from_message, to_message
 from worker_pipeline.context import NANOSECONDS
-from worker_pipeline.runtime.cdr import split_stamp
+from worker_pipeline.ros.cdr import split_stamp
 
 HEIGHT, WIDTH = 1200, 1920
-# So many different ones that none of them is in the processor's cache when its turn comes.
+# Enough different frames that none of them is in the processor's cache when it is used again.
 PICTURES = 8
 
 
 def pictures() -> Iterator[Pixels]:
-    """Frames (1200, 1920, 3), uint8, BGR, for ever."""
+    """Yield frames (1200, 1920, 3), uint8, BGR, endlessly."""
     generator = np.random.default_rng(1)
     made = [generator.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(PICTURES)]
     return itertools.cycle(made)
 
 
 def stamped(message: Image, sent: int) -> Image:
-    """The message, with the moment at which its frame was there: monotonic time in ns."""
+    """Return the message, stamped with the time of its frame: monotonic time in ns."""
     stamp = message.header.stamp
     stamp.sec, stamp.nanosec = split_stamp(sent)
     return message
 
 
 def hop(message: Image) -> Header:
-    """What is answered to a frame that has come: how long it took, ms."""
+    """Return the answer to a frame: the time it took, ms."""
     now, stamp = time.monotonic_ns(), message.header.stamp
     return Header(frame_id=str((now - stamp.sec * NANOSECONDS - stamp.nanosec) / 1e6))
 
@@ -56,12 +57,12 @@ class Camera(Stage):
         return stamped(to_message(pixels, 'camera'), sent)
 
     def captured(self) -> Pixels:
-        """The next frame, in memory of its own."""
+        """Return the next frame, in memory of its own."""
         return next(self.pictures)
 
 
 class BorrowingCamera(Camera):
-    """Has its frames where they are read, as a camera that captures into borrowed memory."""
+    """Writes its frames into borrowed memory, like a camera that captures into it."""
 
     def captured(self) -> Pixels:
         pixels: Pixels = self.borrow_array((HEIGHT, WIDTH, 3))
@@ -70,7 +71,7 @@ class BorrowingCamera(Camera):
 
 
 class Viewer(Stage):
-    """Has a frame as an array, and answers how long that took."""
+    """Takes a frame as an array, and answers with the time it took."""
 
     input_type = Image
     output_type = Header

@@ -1,4 +1,5 @@
-"""Camera frames of 1920 x 1200 from one process to another, beside plain rclpy and plain memory."""
+# SPDX-License-Identifier: Apache-2.0
+"""Camera frames of 1920 x 1200 between processes, beside plain rclpy and plain memory."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ BUSILY = 0.001  # s, a period that no camera stage can keep
 PATIENCE = 90.0  # s for all of them
 TRANSPORTS = {'plain rclpy, default transports': '', 'plain rclpy, LARGE_DATA': 'LARGE_DATA'}
 
-# From pipeline or nodes to the pid of whoever carries frames on, or None.
+# Returns the pid of the process that passes frames on, from the pipeline or nodes, or None.
 Running = Callable[[float], AbstractContextManager[int | None]]
 
 
@@ -68,7 +69,7 @@ def _plain(period: float, transports: str = '') -> Iterator[int | None]:
 
 @contextlib.contextmanager
 def _listened(running: Running, transports: str, period: float) -> Iterator[int | None]:
-    """With another process that hears every frame of the camera's."""
+    """With another process that receives every frame of the camera."""
     with running(period) as manager:
         listener = start_module('benchmarks.plain_listener', environment=_choice_of(transports))
         try:
@@ -78,12 +79,12 @@ def _listened(running: Running, transports: str, period: float) -> Iterator[int 
 
 
 def _choice_of(transports: str) -> dict[str, str]:
-    """The environment that asks for them; '': for the default."""
+    """Return the environment for these transports; '': the default."""
     return {'FASTDDS_BUILTIN_TRANSPORTS': transports} if transports else {}
 
 
 class _Answers(Feeder):
-    """How long frames have taken, ms; as they are heard."""
+    """Collects the times of frames, ms."""
 
     def __init__(self) -> None:
         super().__init__(first='nobody', last='nobody')
@@ -142,7 +143,7 @@ def _throughput(running: Running) -> dict[str, list[float]]:
 
 
 def _peers(measure: Callable[[Running, str], Any]) -> tuple[Contender, ...]:
-    """``measure``: from running nodes and their transports to samples."""
+    """Return the peers. ``measure``: from running nodes and their transports to samples."""
     return tuple(
         Contender(name, partial(measure, partial(_plain, transports=transports), transports))
         for name, transports in TRANSPORTS.items()

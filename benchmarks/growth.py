@@ -1,4 +1,5 @@
-"""How the cost grows with workers and stages: items per second, and the manager's CPU for each."""
+# SPDX-License-Identifier: Apache-2.0
+"""The cost with more workers and stages: items per second, and the manager's CPU per item."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def _measure() -> dict[str, list[float]]:
 
 
 def _cost(workers: int, stages: int) -> tuple[float, float]:
-    """Items per second, and microseconds of the manager's CPU for each."""
+    """Return items per second, and microseconds of the manager's CPU per item."""
     with (
         running_pipeline(workers, stages=stages, echo__queue_size=2 * IN_FLIGHT) as manager,
         Feeder(last=stage_names(stages)[-1]) as feeder,

@@ -1,4 +1,5 @@
-"""How long an item takes through chains of stages at 30 Hz, beside chains of plain nodes."""
+# SPDX-License-Identifier: Apache-2.0
+"""The latency of items through chains of stages at 30 Hz, beside chains of plain nodes."""
 
 from __future__ import annotations
 

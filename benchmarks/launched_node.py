@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A peer: ROS 2's launch, which respawns a plain node. Needs launch.
 
 ``python -m benchmarks.launched_node --ros-args -r __node:=plain_0 -r __ns:=/airside``
@@ -12,7 +13,7 @@ from launch.actions import ExecuteProcess
 
 
 def main() -> int:
-    """Run until a signal comes."""
+    """Run until a signal arrives."""
     command = [sys.executable, '-m', 'benchmarks.plain_node', *sys.argv[1:]]
     service = LaunchService(noninteractive=True)
     service.include_launch_description(

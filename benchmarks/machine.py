@@ -1,4 +1,5 @@
-"""What the figures were measured on."""
+# SPDX-License-Identifier: Apache-2.0
+"""The machine on which the figures were measured."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ ROS = {7: 'Jazzy', 9: 'Kilted'}
 
 
 def describe() -> dict[str, str]:
-    """The machine and what runs on it, in words."""
+    """Return a description of the machine and its software."""
     rclpy = importlib.metadata.version('rclpy')
     distribution = ROS.get(int(rclpy.partition('.')[0]), '')
     return {
@@ -30,7 +31,7 @@ def describe() -> dict[str, str]:
 
 
 def busy_cpus(seconds: float = 0.5) -> float:
-    """How many CPUs are busy now, with whatever."""
+    """Return the number of busy CPUs."""
     return psutil.cpu_percent(seconds) / 100.0 * (os.cpu_count() or 1)
 
 

@@ -1,7 +1,8 @@
-"""Marks by which a process tells when it was ready, by its own clock.
+# SPDX-License-Identifier: Apache-2.0
+"""Marks with which a process records when it was ready, by the machine's clock.
 
-Whoever waits to hear of it hears it when DDS has discovered the process, which may be seconds
-later. The clock is the machine's monotonic one, the same for all processes.
+A node outside would know only after DDS has discovered the process, possibly seconds later. The
+clock is the machine's monotonic one, the same for all processes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# The folder, in the environment of those who are to leave a mark.
+# The environment variable with the folder for the marks.
 FOLDER = 'WORKER_PIPELINE_MARKS'
 
 
 def leave() -> None:
-    """This process is ready, now; tells whoever asked for it."""
+    """Record that this process is ready now, if marks are wanted."""
     now = time.monotonic()
     folder = os.environ.get(FOLDER)
     if folder:
@@ -29,7 +30,7 @@ def leave() -> None:
 @contextlib.contextmanager
 def wanted() -> Iterator[Path]:
     """Have every process that is started within leave its mark; yields the folder of the marks."""
-    # Here, as a stage that only leaves a mark is not to import all that this takes.
+    # Imported here: a stage that only leaves a mark should not import all that this takes.
     from benchmarks.processes import temporary_folder
 
     with temporary_folder() as folder:
@@ -41,11 +42,11 @@ def wanted() -> Iterator[Path]:
 
 
 def clear(folder: Path) -> None:
-    """Forget the marks that there are."""
+    """Remove the existing marks."""
     for each in folder.iterdir():
         each.unlink()
 
 
 def read(folder: Path) -> list[float]:
-    """When those were ready that are, by ``time.monotonic``."""
+    """Return the times at which processes were ready, by ``time.monotonic``."""
     return [float(each.read_text()) for each in folder.iterdir() if each.name.isdigit()]

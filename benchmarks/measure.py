@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The measuring process: ``python -m benchmarks.measure BENCHMARK CONTENDER RESULT``."""
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from benchmarks.processes import SHARED_MEMORY
 
 def main() -> None:
     """Measure one contender of one benchmark, and write the samples to a file."""
-    # Also where a shell has started us in the background, and SIGINT is ignored.
+    # Also if a shell has started this process in the background with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     benchmark, contender, result = sys.argv[1:]
     try:
         samples = BENCHMARKS[benchmark].contender(contender).measure()
         Path(result).write_text(json.dumps(samples))
     finally:
-        # What we had mapped, the others could not remove when they ended.
+        # Shared memory mapped by this process, which the others could not remove when they exited.
         SHARED_MEMORY.note()
         SHARED_MEMORY.sweep()
 

@@ -1,4 +1,5 @@
-"""Runs one contender of one benchmark in a process of its own, and ends all that it started."""
+# SPDX-License-Identifier: Apache-2.0
+"""Measurement of one contender in a process of its own, and the end of all that it started."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ import uuid
 from pathlib import Path
 
 from benchmarks.processes import MARK, REPOSITORY, end_marked, temporary_folder
-from worker_pipeline.testing import own_domain
+from worker_pipeline.testing import isolated_domain
 
-DOMAINS = (100, 101)  # those of no test
+DOMAINS = (100, 101)  # not used by any test
 
 TIMEOUT = 180.0  # s
 
@@ -24,9 +25,9 @@ class MeasuringError(Exception):
 
 
 def measure(benchmark: str, contender: str) -> dict[str, list[float]]:
-    """The samples of one contender in one repeat: by figure."""
+    """Return the samples of one contender in one repeat, by figure."""
     mark = uuid.uuid4().hex
-    with own_domain(DOMAINS) as domain, temporary_folder() as folder:
+    with isolated_domain(DOMAINS) as domain, temporary_folder() as folder:
         result, log = Path(folder) / 'result.json', Path(folder) / 'log'
         environment = os.environ | {
             MARK: mark,
@@ -58,7 +59,7 @@ def measure(benchmark: str, contender: str) -> dict[str, list[float]]:
 
 
 def _end(process: subprocess.Popen[bytes], mark: str) -> None:
-    """End a measuring process, in order if it can, and then all that it started."""
+    """Stop a measuring process, cleanly if possible, and then everything that it started."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pipeline of echo stages, run as a user runs it."""
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from benchmarks.processes import start_module, stop, temporary_folder
 def running_pipeline(
     workers: int, *, stages: int = 1, plugin: str = 'Echo', **settings: Any
 ) -> Iterator[int]:
-    """A manager with stages ``echo``, ``echo_2`` and so on, in a chain; yields its pid.
+    """Run a manager with stages ``echo``, ``echo_2`` and so on, in a chain; yields its pid.
 
-    ``settings`` are those of the pipeline, or of each stage where they begin with ``echo__``.
+    ``settings`` are those of the pipeline, or of each stage if they begin with ``echo__``.
     """
     parameters: dict[str, Any] = {'stages': stage_names(stages)}
     stage: dict[str, Any] = {'plugin': f'benchmarks.stages:{plugin}', 'workers': workers}
@@ -44,12 +45,12 @@ def running_pipeline(
 
 
 def stage_names(stages: int) -> list[str]:
-    """Of a chain of so many."""
+    """Return the names of the stages in a chain of this length."""
     return ['echo', *(f'echo_{number}' for number in range(2, stages + 1))]
 
 
 def wait_until_active(feeder: Feeder, workers: int) -> None:
-    """Wait until so many workers in all are at work, and an item has come through."""
+    """Wait until this many workers in total are active, and an item has been answered."""
     feeder.until_heard(workers, saying='active')
     feeder.until_answered(period=0.1)
     feeder.rest(1.0)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the peers that are plain nodes run."""
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
-from worker_pipeline.nodes.executor import create_executor
+from worker_pipeline.ros.executor import create_executor
 
 
 def run(make: Callable[[], Any], spin: Callable[[Any], None] = rclpy.spin) -> None:
-    """Make a node, and spin it until a signal comes."""
+    """Create a node and spin it until a signal arrives."""
     rclpy.init()
     node = make()
     try:

@@ -1,6 +1,7 @@
-"""A peer: a plain rclpy node that publishes camera frames, one each period or as they are seen.
+# SPDX-License-Identifier: Apache-2.0
+"""A peer: a plain rclpy node that publishes camera frames, each period or as they are viewed.
 
-Its argument is the period in s; 0: two are under way at any time. ``python -m
+Its argument is the period in s; 0: two are in flight at any time. ``python -m
 benchmarks.plain_camera 0.033``
 """
 
@@ -32,7 +33,7 @@ def _camera() -> Any:
         pixels = next(shots)
         sent = time.monotonic_ns()
         message = Image(height=HEIGHT, width=WIDTH, encoding='bgr8', step=3 * WIDTH)
-        # As cv_bridge does: the quickest that rclpy has.
+        # As in cv_bridge: the fastest way that rclpy has.
         message.data.frombytes(pixels.data)
         output.publish(stamped(message, sent))
 

@@ -1,4 +1,5 @@
-"""A peer: a plain rclpy node that passes on what it hears. Its arguments are the two topics."""
+# SPDX-License-Identifier: Apache-2.0
+"""A peer: a plain rclpy node that relays messages. Its arguments are the two topics."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ from benchmarks.plain import run
 
 
 def _link() -> Any:
-    heard, passed_on = sys.argv[1:]
-    node = rclpy.create_node(passed_on.replace('/', '_'), namespace='/airside')
-    output = node.create_publisher(Header, passed_on, 1000)
-    node.create_subscription(Header, heard, output.publish, 1000)
+    input_topic, output_topic = sys.argv[1:]
+    node = rclpy.create_node(output_topic.replace('/', '_'), namespace='/airside')
+    output = node.create_publisher(Header, output_topic, 1000)
+    node.create_subscription(Header, input_topic, output.publish, 1000)
     return node
 
 

@@ -1,4 +1,5 @@
-"""A listener to a camera's frames, whole, as rqt_image_view and recorders are."""
+# SPDX-License-Identifier: Apache-2.0
+"""A subscriber to a camera's frames, like rqt_image_view and recorders."""
 
 from __future__ import annotations
 

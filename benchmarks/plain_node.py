@@ -1,7 +1,8 @@
-"""A peer: a plain rclpy lifecycle node, as one would write it without this package.
+# SPDX-License-Identifier: Apache-2.0
+"""A peer: a plain rclpy lifecycle node, written without this package.
 
-It publishes a heartbeat at 10 Hz, and echoes items while it is active.
-``python -m benchmarks.plain_node --ros-args -r __node:=plain_0 -r __ns:=/airside``
+It publishes a heartbeat at 10 Hz, and echoes items while it is active. ``python -m
+benchmarks.plain_node --ros-args -r __node:=plain_0 -r __ns:=/airside``
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from std_msgs.msg import Header
 from benchmarks import marks
 from benchmarks.plain import run
 
-HEARTBEAT_PERIOD = 0.1  # s, as of a worker
+HEARTBEAT_PERIOD = 0.1  # s, as in a worker
 
 
 class PlainNode(LifecycleNode):
-    """One lifecycle node, one timer, and in the state active one echo."""
+    """One lifecycle node, one timer, and in the active state one echo."""
 
     def __init__(self) -> None:
         super().__init__('plain')

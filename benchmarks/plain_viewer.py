@@ -1,4 +1,5 @@
-"""A peer: a plain rclpy node that has camera frames as arrays, and answers how long it took."""
+# SPDX-License-Identifier: Apache-2.0
+"""A peer: a plain rclpy node that takes camera frames as arrays, and answers with the time."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from std_msgs.msg import Header
 
 from benchmarks.frame_stages import HEIGHT, WIDTH, hop
 from benchmarks.plain import run, spin_events
-from worker_pipeline.airside.image import from_message
+from worker_pipeline.airside.messages.image import from_message
 
 
 def _viewer() -> Any:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starting processes, and ending each of them by its id."""
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from pathlib import Path
 
 import psutil
 
-from worker_pipeline.runtime.shared_memory import SharedMemoryUse
+from worker_pipeline.ros.shared_memory import SharedMemoryUse
 
 REPOSITORY = Path(__file__).parents[1]
-# In the environment of a measuring process and of all that descends from it, so that each of them
-# can be found, also one that has lost its parents.
+# In the environment of a measuring process and of all its descendants, so that each of them can be
+# found, even without its parents.
 MARK = 'WORKER_PIPELINE_BENCHMARK'
-# What this process has used of the shared memory, to be removed at its end.
+# The shared memory that this process has used, to be removed at its end.
 SHARED_MEMORY = SharedMemoryUse()
 
 
 def start_module(
     module: str, *arguments: str, environment: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """``python -m module``, in a session of its own: a Ctrl-C comes to it from us alone."""
+    """Start ``python -m module`` in a session of its own, so that only we forward a Ctrl-C."""
     return subprocess.Popen(
         [sys.executable, '-m', module, *arguments],
         stdin=subprocess.DEVNULL,
@@ -37,7 +38,7 @@ def start_module(
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]], number: signal.Signals) -> None:
-    """Ask processes to end, wait for a bounded time, and kill what is left."""
+    """Ask processes to exit, wait for a bounded time, and kill what is left."""
     for process in processes:
         process.send_signal(number)
     for process in processes:
@@ -49,7 +50,7 @@ def stop(processes: Sequence[subprocess.Popen[bytes]], number: signal.Signals) -
 
 
 def end_marked(mark: str) -> None:
-    """Kill whatever bears a mark, and remove the shared memory that it alone had."""
+    """Kill all processes with a mark, and remove the shared memory that only they used."""
     left = _marked(mark)
     shared_memory = SharedMemoryUse()
     for process in left:
@@ -75,7 +76,7 @@ def _marked(mark: str) -> list[psutil.Process]:
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """The CPU time that processes have used so far."""
+    """Return the CPU time that processes have used so far."""
     times = [process.cpu_times() for process in processes]
     return sum(each.user + each.system for each in times)
 

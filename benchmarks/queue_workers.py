@@ -1,4 +1,5 @@
-"""Peers: what else the standard library has to give work to processes.
+# SPDX-License-Identifier: Apache-2.0
+"""Peers: the ways of the standard library to distribute work to processes.
 
 Imports no ROS, as a worker is started with this module.
 """
@@ -11,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-TIMEOUT = 30.0  # s, for any one item
+TIMEOUT = 30.0  # s, for one item
 
 
 def _echo_all(inputs: Any, outputs: Any) -> None:
@@ -24,7 +25,7 @@ def _echo(item: Any) -> Any:
 
 
 class QueueWorkers:
-    """Workers that echo what is put into the one queue into the other."""
+    """Workers that echo the items of one queue into another."""
 
     def __init__(self, workers: int) -> None:
         self._context = multiprocessing.get_context('spawn')
@@ -40,7 +41,7 @@ class QueueWorkers:
         return self._context.Queue(), self._context.Queue()
 
     def run(self, items: int, bound: int) -> float:
-        """Have so many items echoed, with no more than ``bound`` under way; returns seconds."""
+        """Have this many items echoed, with at most ``bound`` in flight; return the seconds."""
         room = threading.Semaphore(bound)
 
         def feed() -> None:
@@ -59,7 +60,7 @@ class QueueWorkers:
         return time.perf_counter() - begin
 
     def close(self) -> None:
-        """End the workers and the queues."""
+        """Stop the workers and close the queues."""
         for _ in self._workers:
             self._inputs.put(None)
         for worker in self._workers:
@@ -69,14 +70,14 @@ class QueueWorkers:
 
 
 class ManagedQueueWorkers(QueueWorkers):
-    """The same, by queues that live in a process of their own: as the forerunner has them."""
+    """The same with queues in a process of their own, like the forerunner's."""
 
     def _queues(self) -> tuple[Any, Any]:
         self._manager = self._context.Manager()
         return self._manager.Queue(), self._manager.Queue()
 
     def close(self) -> None:
-        """End the queues' process too."""
+        """Stop the queues' process too."""
         super().close()
         self._manager.shutdown()
 
@@ -89,7 +90,7 @@ class PoolWorkers:
         self._pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
 
     def run(self, items: int, bound: int) -> float:
-        """Have so many items echoed, with no more than ``bound`` under way; returns seconds."""
+        """Have this many items echoed, with at most ``bound`` in flight; return the seconds."""
         room = threading.Semaphore(bound)
         begin = time.perf_counter()
         futures = []
@@ -103,5 +104,5 @@ class PoolWorkers:
         return time.perf_counter() - begin
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         self._pool.shutdown()

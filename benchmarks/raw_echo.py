@@ -1,6 +1,7 @@
-"""A peer: one plain node that gives back what it hears, without deserialising it.
+# SPDX-License-Identifier: Apache-2.0
+"""A peer: one plain node that echoes messages without deserialising them.
 
-As fast as rclpy can be: no ledger, no order, no other process, and the same executor as ours.
+The upper limit of rclpy: no ledger, no order, no other process, and the same executor as ours.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Peers: supervisors that respawn a cold node and bring it back to active."""
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from lifecycle_msgs.srv import ChangeState
 
 from benchmarks.feeder import Feeder
 from benchmarks.processes import start_module, stop
-from worker_pipeline.runtime.shared_memory import SharedMemoryUse
+from worker_pipeline.ros.shared_memory import SharedMemoryUse
 
 NODE = 'plain_0'
-# A request that a node had not yet discovered is lost, so it is made again and again.
+# A request to a node that has not discovered the client yet is lost, so it is repeated.
 ASK_AGAIN = 0.1  # s
 TIMEOUT = 30.0  # s
 ARGUMENTS = ('--ros-args', '-r', f'__node:={NODE}', '-r', '__ns:=/airside')
 
 
 class Respawner:
-    """What launch with respawn and a lifecycle manager do, without any wait of theirs."""
+    """The work of launch with respawn and of a lifecycle manager, without their waits."""
 
     def __init__(self, feeder: Feeder) -> None:
         self._feeder = feeder
@@ -31,7 +32,7 @@ class Respawner:
         self._shared_memory = SharedMemoryUse()
 
     def start(self) -> None:
-        """Start the node, and drive it to active."""
+        """Start the node and activate it."""
         self._process = start_module('benchmarks.plain_node', *ARGUMENTS)
         self._drive_to_active()
 
@@ -40,7 +41,7 @@ class Respawner:
             self._change_state(label)
 
     def kill_and_respawn(self) -> float:
-        """Kill the node; its end is seen at once, and it is started again at once.
+        """Kill the node; its exit is noticed immediately, and it is restarted immediately.
 
         Returns when it was killed, by ``time.perf_counter``.
         """
@@ -80,15 +81,15 @@ class LaunchRespawner(Respawner):
     """ROS 2's own launch with ``respawn``, and the same lifecycle manager."""
 
     def start(self) -> None:
-        """Start launch, which starts the node, and drive that to active."""
+        """Start launch, which starts the node, and activate that."""
         self._process = start_module('benchmarks.launched_node', *ARGUMENTS)
         self._drive_to_active()
 
     def kill_and_respawn(self) -> float:
-        """Kill the node; launch starts it again."""
+        """Kill the node; launch restarts it."""
         (pid,) = self._feeder.until_heard(1, saying='alive')
         self._shared_memory.note(pid)
-        # Not to be taken for its successor the next time.
+        # So that it is not taken for its successor the next time.
         self._feeder.heartbeats.clear()
         killed = time.perf_counter()
         os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,5 @@
-"""What a second worker brings where there is real work: a detector on a camera image."""
+# SPDX-License-Identifier: Apache-2.0
+"""The gain of a second worker under real load: a detector on a camera image."""
 
 from __future__ import annotations
 

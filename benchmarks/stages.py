@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stages of the benchmarks."""
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from worker_pipeline import Stage
 
 
 class Echo(Stage):
-    """Does nothing, so that what is measured is the pipeline."""
+    """Does nothing, so that the pipeline itself is measured."""
 
     input_type = Header
     output_type = Header
@@ -24,16 +25,16 @@ class Echo(Stage):
 
 
 class Marking(Echo):
-    """Tells when it was active."""
+    """Leaves a mark when it is active."""
 
     def activate(self) -> None:
         marks.leave()
 
 
 class Holding(Echo):
-    """Holds an item whose text is a path, until it is killed: the first time it is tried.
+    """Holds an item whose text is a path until it is killed, at the first attempt only.
 
-    Who holds it stands in that file.
+    The file at that path names the worker.
     """
 
     def process(self, item: Any) -> Any:
@@ -49,13 +50,12 @@ class Holding(Echo):
 
 
 class Detect(Echo):
-    """Looks for round marks in a camera image of its own, on one core."""
+    """Detects round marks in a camera image of its own, with the threads of its stage."""
 
     def configure(self) -> None:
         import cv2
         import numpy as np
 
-        cv2.setNumThreads(1)
         generator = np.random.default_rng(1)
         self.image = generator.integers(0, 80, (1200, 1920), dtype=np.uint8)
         for _ in range(20):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the command to every worker active, beside as many plain rclpy processes."""
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PROCESSES = 8
 def _start_up(
     start: Callable[[], AbstractContextManager[Any]], saying: str
 ) -> dict[str, list[float]]:
-    """Starting them: until the last one is ready, and until a node outside has heard them all."""
+    """Start them: until the last one is ready, and until a node outside has received them all."""
     with marks.wanted() as folder, Feeder() as feeder:
         feeder.rest(0.5)
         begin = time.monotonic()
@@ -37,7 +38,7 @@ def _start_up(
 
 @contextlib.contextmanager
 def plain_nodes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """So many plain rclpy processes, started at once."""
+    """Start this many plain rclpy processes at once."""
     nodes: list[subprocess.Popen[bytes]] = []
     try:
         for index in range(count):
@@ -52,7 +53,7 @@ BENCHMARK = Benchmark(
     'start_up',
     (
         Figure('start_up', f'the command to {PROCESSES} workers active', 's'),
-        Figure('start_up_heard', f'the command to {PROCESSES} workers heard by another node', 's'),
+        Figure('start_up_heard', f'the command to {PROCESSES} workers seen by another node', 's'),
     ),
     (
         Contender(
@@ -61,7 +62,7 @@ BENCHMARK = Benchmark(
                 _start_up, partial(running_pipeline, workers=PROCESSES, plugin='Marking'), 'active'
             ),
         ),
-        # They are up with their first heartbeat, and configure nothing.
+        # They are ready with their first heartbeat, and configure nothing.
         Contender(
             f'{PROCESSES} plain rclpy processes',
             partial(_start_up, partial(plain_nodes, PROCESSES), 'alive'),

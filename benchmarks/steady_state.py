@@ -1,4 +1,5 @@
-"""What idle workers and their manager cost, beside as many plain rclpy processes."""
+# SPDX-License-Identifier: Apache-2.0
+"""The cost of idle workers and their manager, beside as many plain rclpy processes."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def _plain(count: int) -> dict[str, list[float]]:
 
 
 def _pids_when_up(count: int, saying: str) -> list[int]:
-    """The pids of the processes that beat, when all do. Nobody of ours listens from then on."""
+    """Return the pids of the processes once all send heartbeats; then stop listening."""
     with Feeder() as feeder:
         return feeder.until_heard(count, saying=saying)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures as a table: on the terminal, and in Markdown."""
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ NUMBERS = ('worker_pipeline', 'its figure', 'ratio')
 
 
 def rich_table(series: Sequence[Series]) -> Table:
-    """For the terminal."""
+    """Return the table for the terminal."""
     table = Table(title='worker_pipeline and its peers: median (min - max)', show_lines=True)
     for column in COLUMNS:
         table.add_column(column, justify='right' if column in NUMBERS else 'left')
@@ -23,7 +24,7 @@ def rich_table(series: Sequence[Series]) -> Table:
 
 
 def markdown_table(series: Sequence[Series]) -> str:
-    """For the documentation."""
+    """Return the table for the documentation."""
     alignment = ['---:' if column in NUMBERS else '---' for column in COLUMNS]
     rows = [list(COLUMNS), alignment, *_rows(series)]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
@@ -39,8 +40,8 @@ def _rows(series: Sequence[Series]) -> Iterator[list[str]]:
             yield [title, ours, '', '', '', better]
         for peer in each.peers:
             ratio = each.ratio(peer)
-            told = '' if ratio is None else f'{ratio:.3g}'
-            yield [title, ours, peer, _spread(each, peer), told, better]
+            ratio_text = '' if ratio is None else f'{ratio:.3g}'
+            yield [title, ours, peer, _spread(each, peer), ratio_text, better]
             title = ours = better = ''
 
 

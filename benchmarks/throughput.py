@@ -1,4 +1,5 @@
-"""Small items per second through one stage, beside what else could carry them."""
+# SPDX-License-Identifier: Apache-2.0
+"""Small items per second through one stage, beside other ways to carry them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Writes the tables of docs/reference.md that the code itself tells, between their markers.
+# SPDX-License-Identifier: Apache-2.0
+"""Write the tables of docs/reference.md that are derived from the code, between their markers.
 
-    .venv/bin/python docs/make_reference.py            mends the document
-    .venv/bin/python docs/make_reference.py --check    tells how it differs; exit code 1 if it does
+    .venv/bin/python docs/make_reference.py            update the document
+    .venv/bin/python docs/make_reference.py --check    print the differences; exit code 1 if any
 
-One function below for each table; its name is the marker's.
+There is one function per table, with the name of its marker.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ COMMAND = '.venv/bin/python docs/make_reference.py'
 sys.path.insert(0, str(REPOSITORY))
 
 from worker_pipeline import cli, config  # noqa: E402
-from worker_pipeline.parameter import Parameter, declared  # noqa: E402
+from worker_pipeline.parameter import Parameter, as_parameters  # noqa: E402
 
 MARKED = re.compile(r'(<!-- made by make_reference: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 
 
 # -- parameters ----------------------------------------------------------------------------------
 
-HEADINGS = ('key', 'type', 'unit', 'allowed', 'default', 'live', 'what')
-# A stage's tables have keys of the user's own.
+HEADINGS = ('key', 'type', 'unit', 'allowed', 'default', 'live', 'meaning')
+# Tables of a stage, with keys chosen by the user.
 STAGE_TABLES = {
     'context': (
         '`context.<name>`',
@@ -62,7 +63,7 @@ STAGE_TABLES = {
         "the stage's own parameters",
     ),
 }
-# What no single value tells.
+# What the default value cannot show.
 TYPES = {'input': 'string, or list of strings'}
 ALLOWED = {
     'plugin': 'module:Class',
@@ -72,8 +73,8 @@ DEFAULTS = {'plugin': 'must be given', 'input': 'none'}
 
 
 def pipeline_parameters() -> str:
-    """Those of the manager."""
-    names = f'1 to {config.MOST_STAGES} names'
+    """Return the table of the manager's parameters."""
+    names = f'1 to {config.MAX_STAGES} names'
     first = '`stages`', 'list of strings', '', names, 'must be given', 'no'
     rows = [(*first, 'the names of the stages; their order is only for people')]
     rows += [_parameter(key, spec, live='no') for key, spec in config.PIPELINE_KEYS.items()]
@@ -81,7 +82,7 @@ def pipeline_parameters() -> str:
 
 
 def stage_parameters() -> str:
-    """Those of each stage."""
+    """Return the table of each stage's parameters."""
     rows = [
         _parameter(key, spec, live='yes' if key in config.LIVE_STAGE_KEYS else 'no')
         for key, spec in config.STAGE_KEYS.items()
@@ -90,7 +91,7 @@ def stage_parameters() -> str:
 
 
 def own_parameters() -> str:
-    """Those of the reference stages, each a table."""
+    """Return a table for each reference stage."""
     text = (REPOSITORY / 'config' / 'airside.yaml').read_text()
     parameters = yaml.safe_load(text)['/**/manager']['ros__parameters']
     tables = []
@@ -99,7 +100,7 @@ def own_parameters() -> str:
         stage_class = getattr(importlib.import_module(module), name)
         rows = [
             _parameter(key, spec, live='yes')
-            for key, spec in declared(stage_class.parameters).items()
+            for key, spec in as_parameters(stage_class.parameters).items()
         ]
         title = f'`{stage}` ({module}:{name})'
         tables.append(f'{title}\n\n{_table(HEADINGS, rows)}' if rows else f'{title}: none\n')
@@ -107,16 +108,16 @@ def own_parameters() -> str:
 
 
 def limits() -> str:
-    """What a configuration may have at most."""
+    """Return the table of the limits of a configuration."""
     rows = [
-        ('stages', config.MOST_STAGES),
-        ('workers of a stage, on duty or standing by', config.MOST_WORKERS),
-        ('inputs of a stage', config.MOST_INPUTS),
-        ("characters of a stage's name", config.LONGEST_NAME),
-        ('characters of a topic, with its namespace', config.LONGEST_TOPIC),
-        ('a time, s', f'{config.LONGEST:.0f}'),
+        ('stages', config.MAX_STAGES),
+        ('workers of a stage, on duty or standing by', config.MAX_WORKERS),
+        ('inputs of a stage', config.MAX_INPUTS),
+        ("characters of a stage's name", config.MAX_NAME_LENGTH),
+        ('characters of a topic, with its namespace', config.MAX_TOPIC_LENGTH),
+        ('a time, s', f'{config.MAX_SECONDS:.0f}'),
     ]
-    return _table(('what', 'at most'), rows)
+    return _table(('quantity', 'at most'), rows)
 
 
 def _parameter(key: str, spec: Parameter, *, live: str) -> tuple[str, ...]:
@@ -133,7 +134,7 @@ def _type(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value as a parameter file has it."""
+    """Return a value as written in a parameter file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
@@ -155,7 +156,7 @@ def _range(spec: Parameter) -> str:
 
 
 class _Argument:
-    """What launch's DeclareLaunchArgument is told."""
+    """A stand-in for launch's DeclareLaunchArgument that keeps its arguments."""
 
     def __init__(
         self,
@@ -179,7 +180,7 @@ def _default(value: str | None) -> str:
 
 
 class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands in for the packages of launch, which are not everywhere; notes the arguments."""
+    """An importer of stand-ins for the packages of launch, which may not be installed."""
 
     packages = ('launch', 'launch_ros', 'ament_index_python')
     known: dict[str, Any] = {  # noqa: RUF012 - one object
@@ -214,12 +215,12 @@ def _without_launch() -> Iterator[None]:
 
 
 def pipeline_launch() -> str:
-    """The arguments of pipeline.launch.py."""
+    """Return the table of the arguments of pipeline.launch.py."""
     return _launch_arguments('pipeline.launch.py')
 
 
 def airside_launch() -> str:
-    """The arguments of airside.launch.py."""
+    """Return the table of the arguments of airside.launch.py."""
     return _launch_arguments('airside.launch.py')
 
 
@@ -227,25 +228,26 @@ def _launch_arguments(name: str) -> str:
     with _without_launch():
         made = runpy.run_path(str(REPOSITORY / 'launch' / name))['generate_launch_description']()
     rows = [each.row for each in made if isinstance(each, _Argument)]
-    return _table(('argument', 'allowed', 'default', 'what'), rows)
+    return _table(('argument', 'allowed', 'default', 'meaning'), rows)
 
 
 # -- commands ------------------------------------------------------------------------------------
 
-# By command: the function whose docstring tells its exit codes.
+# By command: the function whose docstring lists its exit codes.
 EXITS = {
-    'manager': 'worker_pipeline.nodes.manager_process:run_manager',
-    'worker': 'worker_pipeline.nodes.standalone:run_standalone',
+    'manager': 'worker_pipeline.manager.process:run_manager',
+    'worker': 'worker_pipeline.worker.standalone:run_standalone',
     'monitor': 'worker_pipeline.monitor.application:run_monitor',
-    'mission': 'worker_pipeline.mission.__main__:main',
-    'quarantine': 'worker_pipeline.runtime.quarantine_command:main',
+    'mission': 'worker_pipeline.airside.mission.__main__:main',
+    'create': 'worker_pipeline.create.command:main',
+    'quarantine': 'worker_pipeline.quarantine.command:main',
 }
-A_WORKER = 'worker_pipeline.nodes.worker:run_worker'
+A_WORKER = 'worker_pipeline.worker.process:run_worker'
 
 
 def usage() -> str:
-    """What each command says of itself."""
-    texts = [cli.USAGE, *(_help_of(each) for each in ('monitor', 'mission', 'quarantine'))]
+    """Return the help text of each command."""
+    texts = [cli.USAGE, *(_help_of(each) for each in cli.COMMANDS)]
     return '\n'.join(f'```text\n{each}```\n' for each in texts)
 
 
@@ -262,22 +264,22 @@ def _help_of(command: str) -> str:
 
 
 def exit_codes() -> str:
-    """Of the commands, and of the processes of workers."""
+    """Return the table of exit codes of the commands and of workers."""
     rows = [(f'`{name}`', *each) for name in cli.COMMANDS for each in _codes(EXITS[name])]
     rows += [('a worker of a pipeline', *each) for each in _codes(A_WORKER)]
     return _table(('of', 'code', 'when'), rows)
 
 
 def _codes(where: str) -> list[tuple[str, str]]:
-    """The codes that a docstring tells, as in ``Exit code 0: done; 1: not done``."""
+    """Return the codes that a docstring lists, as in ``Exit code 0: done; 1: not done``."""
     module = importlib.import_module(where.partition(':')[0])
     text = ' '.join(getattr(module, where.partition(':')[2]).__doc__.split())
-    told = re.search(r'Exit code (\d+: [^.]+)\.', text)
-    assert told, f'{where}: no exit codes in its docstring'
-    codes = dict(each.split(': ', 1) for each in told[1].split('; '))
+    listed = re.search(r'Exit code (\d+: [^.]+)\.', text)
+    assert listed, f'{where}: no exit codes in its docstring'
+    codes = dict(each.split(': ', 1) for each in listed[1].split('; '))
     for name, code in vars(module).items():
         assert not name.startswith('EXIT_') or str(code) in codes, (
-            f'{where}: its docstring does not tell exit code {code}, {name}'
+            f'{where}: its docstring does not list exit code {code}, {name}'
         )
     return [(f'`{code}`', when) for code, when in codes.items()]
 
@@ -303,20 +305,20 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def mended(document: str) -> str:
-    """The document with every table as the code tells it."""
+def updated(document: str) -> str:
+    """Return the document with every table updated."""
     named = [match[2] for match in MARKED.finditer(document)]
     assert sorted(named) == sorted(TABLES), f'found markers {named}; allowed: each of {[*TABLES]}'
     return MARKED.sub(lambda match: f'{match[1]}{TABLES[match[2]]()}{match[3]}', document)
 
 
 def main() -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--check', action='store_true', help='change nothing; tell what differs')
+    parser.add_argument('--check', action='store_true', help='print differences only')
     check = parser.parse_args().check
     found = DOCUMENT.read_text()
-    wanted = mended(found)
+    wanted = updated(found)
     if found == wanted:
         return 0
     if not check:
@@ -326,7 +328,7 @@ def main() -> int:
         found.splitlines(), wanted.splitlines(), 'docs/reference.md', 'the code', lineterm='', n=0
     )
     print(*lines, sep='\n')
-    print(f'docs/reference.md is not what the code says. To mend it: {COMMAND}')
+    print(f'docs/reference.md differs from the code. To update it: {COMMAND}')
     return 1
 
 

@@ -1,4 +1,5 @@
-"""Run the reference pipeline, with as many workers as the hardware has room for."""
+# SPDX-License-Identifier: Apache-2.0
+"""Run the reference pipeline, with numbers of workers for the hardware."""
 
 from __future__ import annotations
 
@@ -22,14 +23,14 @@ ARGUMENTS = [
         'hardware',
         default_value='',
         choices=['', *HARDWARE],
-        description='The computer on board: how many workers each stage has on it. Empty for what '
-        'params_file says.',
+        description='The computer on board, which sets the number of workers of each stage; empty: '
+        'as in params_file.',
     ),
     *(
         DeclareLaunchArgument(
             f'{stage}_workers',
             default_value='',
-            description=f'How many workers {stage} has, whatever the hardware.',
+            description=f'Number of workers of {stage}, whatever the hardware.',
         )
         for stage in STAGES
     ),
@@ -43,7 +44,7 @@ ARGUMENTS = [
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments, and start the manager with them."""
+    """Return the arguments and the manager."""
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_manager)])
 
 

@@ -1,4 +1,5 @@
-"""Run the manager with any parameter file. It starts and owns the workers itself."""
+# SPDX-License-Identifier: Apache-2.0
+"""Run a manager with any parameter file; the manager starts the workers itself."""
 
 from __future__ import annotations
 
@@ -19,15 +20,15 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'workers',
         default_value='',
-        description="How many workers stages have: 'detect_target=3 geolocation=2'. The others "
-        'have as many as the files say.',
+        description="Numbers of workers, as in 'detect_target=3 geolocation=2'; other stages have "
+        'the numbers in the files.',
     ),
     *common_arguments(),
 ]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments, and start the manager with them."""
+    """Return the arguments and the manager."""
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_manager)])
 
 

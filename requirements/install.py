@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make the environment that ``make run`` and ``make test`` use, in ``.venv``.
 
 Where a ROS 2 is sourced, it is used: ``.venv`` sees its packages and holds only what is not there.
@@ -32,7 +33,7 @@ WHEELS = ('kilted', 'jazzy')
 PROBES = {'opencv-python-headless': 'import cv2; cv2.aruco.ArucoDetector'}
 
 # Where the system's own would do, were it not too old: the first version that does.
-OLDEST = {'hypothesis': (6, 83), 'pytest': (7, 0)}
+OLDEST = {'coverage': (7, 10), 'hypothesis': (6, 83), 'pytest': (7, 0), 'pytest-cov': (7, 0)}
 
 # Run by the new environment's Python: which of the names on its command line are there already.
 FIND_VERSIONS = """

@@ -1,15 +1,16 @@
-"""Clouds of targets for tests of who tells them."""
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds of targets for the tests."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.records import TARGET
+from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.messages.records import TARGET
 
 
 def cloud(*targets, count=3, deviation=0.5):
-    """``records.TARGET`` of (label, east, north) each."""
+    """Return ``records.TARGET`` from (label, east, north) each."""
     records = np.zeros(len(targets), TARGET)
     for record, (label, east, north) in zip(records, targets, strict=True):
         record['label'], record['x'], record['y'] = label, east, north
@@ -21,7 +22,7 @@ def cloud(*targets, count=3, deviation=0.5):
 
 
 def message(records, stamp):
-    """As a stage is given it."""
+    """Return the message that a stage receives."""
     item = point_cloud.to_message(records, 'map')
     item.header.stamp = stamp
     return item

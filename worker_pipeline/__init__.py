@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pipelines of ROS 2 worker processes: N lifecycle nodes a stage, replaced when they die."""
 
 from worker_pipeline.context import ContextBuffer

@@ -1,4 +1,5 @@
-"""A stage's broadcast inputs: the last messages of a topic, to be looked up by stamp."""
+# SPDX-License-Identifier: Apache-2.0
+"""The buffer behind a stage's contexts: the newest messages of a topic, looked up by stamp."""
 
 from __future__ import annotations
 
@@ -8,28 +9,41 @@ import time
 from typing import Any
 
 NANOSECONDS = 1_000_000_000
-# More than the disorder that several publishers make, or a worker whose item is done again.
+# More than the disorder between several publishers, or of an item that is redelivered.
 CLOCK_JUMP = 2 * NANOSECONDS
 
 
 def stamp_ns(stamp: Any) -> int:
-    """A stamp in nanoseconds. Takes a ``builtin_interfaces/Time``, or nanoseconds already."""
+    """Return a ``builtin_interfaces/Time`` in nanoseconds; an int is in nanoseconds already."""
     if isinstance(stamp, int):
         return stamp
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
 def header_of(message: Any) -> Any:
-    """The ``std_msgs/Header`` of a message; a Header is its own."""
+    """Return the ``std_msgs/Header`` of a message, which may be a Header itself."""
     return getattr(message, 'header', message)
 
 
 class ContextBuffer:
-    """The newest messages of a context, ordered by their stamps.
+    """The newest messages of a context, sorted by stamp.
 
-    Filled by the worker's executor thread and read by the stage's thread. Bounded: past
-    ``capacity`` messages the oldest go. When a message is older than the newest by more than
-    ``CLOCK_JUMP`` its clock was set back: what is newer is of another time, and forgotten.
+    >>> from builtin_interfaces.msg import Time
+    >>> from std_msgs.msg import Header
+    >>> buffer = ContextBuffer()
+    >>> for second in (10, 11):
+    ...     buffer.add(Header(stamp=Time(sec=second), frame_id=f'at {second} s'))
+    >>> buffer.nearest(Time(sec=10, nanosec=700_000_000)).frame_id
+    'at 11 s'
+    >>> before, after = buffer.around(Time(sec=10, nanosec=700_000_000))
+    >>> before.frame_id, after.frame_id
+    ('at 10 s', 'at 11 s')
+
+    The worker's executor thread fills it, the stage's thread reads it. It keeps the ``capacity``
+    newest messages. A message more than ``CLOCK_JUMP`` older than the newest one shows that the
+    publisher's clock was set back; the messages newer than it are then dropped.
+
+    Raises ValueError if ``capacity`` is below 1.
     """
 
     def __init__(self, capacity: int = 256) -> None:
@@ -45,7 +59,7 @@ class ContextBuffer:
             return len(self._stamps)
 
     def add(self, message: Any) -> None:
-        """Keep a message. One with a stamp already kept takes its place."""
+        """Add a message; it replaces one with the same stamp."""
         stamp = stamp_ns(header_of(message).stamp)
         with self._changed:
             at = bisect.bisect_left(self._stamps, stamp)
@@ -61,12 +75,12 @@ class ContextBuffer:
             self._changed.notify_all()
 
     def latest(self) -> Any:
-        """The message with the newest stamp, or None."""
+        """Return the message with the newest stamp, or None."""
         with self._changed:
             return self._messages[-1] if self._messages else None
 
     def nearest(self, stamp: Any) -> Any:
-        """The message whose stamp is nearest to ``stamp`` (the earlier of two as near), or None."""
+        """Return the message nearest to ``stamp``, the earlier of two equally near, or None."""
         wanted = stamp_ns(stamp)
         with self._changed:
             if not self._stamps:
@@ -76,10 +90,10 @@ class ContextBuffer:
             return self._messages[min(candidates, key=lambda i: abs(self._stamps[i] - wanted))]
 
     def around(self, stamp: Any, timeout: float = 0.0) -> tuple[Any, Any]:
-        """The messages just before and just after ``stamp``, for interpolation; None where missing.
+        """Return the messages just before and just after ``stamp``, for interpolation.
 
-        A message with exactly this stamp is both. Waits at most ``timeout`` seconds for one at or
-        after ``stamp`` to come.
+        Either is None if there is no such message; a message with exactly this stamp is both.
+        Waits up to ``timeout`` seconds for a message at or after ``stamp``.
         """
         wanted = stamp_ns(stamp)
         deadline = time.monotonic() + timeout

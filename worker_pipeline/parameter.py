@@ -1,4 +1,5 @@
-"""A stage's own parameters: declaration and checking, without ROS."""
+# SPDX-License-Identifier: Apache-2.0
+"""The declaration and checking of a stage's own parameters, without ROS."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ from typing import Any
 
 import attrs
 
-# How much of a value an error message shows, in characters.
-LONGEST_SHOWN = 120
+# How many characters of a value an error message shows.
+MAX_SHOWN = 120
 
 
 class ParameterError(ValueError):
-    """Parameters that do not fit their declaration. ``problems`` holds one line for each."""
+    """Invalid parameters. ``problems`` holds one line for each problem."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__('; '.join(problems))
@@ -22,12 +23,23 @@ class ParameterError(ValueError):
 
 @attrs.frozen
 class Parameter:
-    """One parameter of a stage: its default, and what is allowed.
+    """The declaration of one parameter: its default value and the values that are allowed.
 
-    The default's type is the parameter's type (bool, int, float, str, or a list of one of them). An
-    int is taken where a float is declared, as on the command line ``5`` stands for ``5.0``.
-    ``minimum`` and ``maximum`` are inclusive and hold for each element of a list; ``unit`` follows
-    REP 103 (m, s, rad) unless it says otherwise.
+    >>> confidence = Parameter(0.5, 'least confidence of a detection', minimum=0.0, maximum=1.0)
+    >>> confidence.allowed()
+    'a float from 0 to 1'
+    >>> confidence.check(1)
+    1.0
+
+    Attributes:
+        default: the default value. Its type is the parameter's type: bool, int, float, str, or a
+            list of one of them. An int is accepted for a float, since ``5`` on a command line may
+            stand for ``5.0``.
+        description: one line, shown by ``ros2 param describe``.
+        unit: the unit of the value, by REP 103 (m, s, rad) unless stated otherwise.
+        minimum: the smallest allowed value; in a list, of each element.
+        maximum: the largest allowed value, likewise.
+        choices: the allowed values; empty if any value is allowed.
     """
 
     default: Any
@@ -38,7 +50,7 @@ class Parameter:
     choices: tuple[Any, ...] = ()
 
     def allowed(self) -> str:
-        """What is allowed, in words, for error messages and for ``ros2 param describe``."""
+        """Return a description of the allowed values, as in ``a float from 0 to 1 [m]``."""
         if self.choices:
             return 'one of ' + ', '.join(repr(choice) for choice in self.choices)
         text = type_name(self.default)
@@ -51,7 +63,7 @@ class Parameter:
         return f'{text} [{self.unit}]' if self.unit else text
 
     def check(self, value: Any) -> Any:
-        """Return ``value`` in the declared type; raise ValueError where it is not allowed."""
+        """Return ``value`` in the declared type; raise ValueError if it is not allowed."""
         value = self._converted(value)
         elements = value if isinstance(value, list) else [value]
         for element in elements:
@@ -79,14 +91,14 @@ def _as_type_of(model: Any, value: Any) -> Any:
             return float(value)
         except OverflowError:
             raise ValueError from None
-    # type() rather than isinstance(): a bool is an int to Python, and not to a user.
+    # type() rather than isinstance(): in Python a bool is an int, for users it is not.
     if type(value) is not type(model):
         raise ValueError
     return value
 
 
 def type_name(value: Any) -> str:
-    """The name ROS users know a Python value's type by."""
+    """Return the type of a value in the words of ROS users, as in ``a list of an int``."""
     if isinstance(value, (list, tuple)) or type(value).__name__ in ('array', 'ndarray'):
         return f'a list of {type_name(value[0])}' if len(value) else 'a list'
     names = {
@@ -100,55 +112,66 @@ def type_name(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text as one printable line: what would break it, or deceive a reader, is escaped."""
+    """Return text as one printable line; line breaks and invisible characters are escaped."""
     if text.isprintable():
         return text
     return ''.join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
-def shown(value: Any) -> str:
-    """A value as a message shows it: one line, and no longer than can be read."""
+def short_repr(value: Any) -> str:
+    """Return a value as error messages show it: its repr in one line, shortened if it is long."""
     if type(value).__name__ == 'array':
-        value = list(value)  # as ROS gives lists of numbers
+        value = list(value)  # ROS passes lists of numbers as arrays
     text = one_line(repr(value))
-    half = LONGEST_SHOWN // 2
-    return text if len(text) <= LONGEST_SHOWN else f'{text[:half]} ... {text[-half:]}'
+    half = MAX_SHOWN // 2
+    return text if len(text) <= MAX_SHOWN else f'{text[:half]} ... {text[-half:]}'
 
 
-def declared(parameters: Mapping[str, Any]) -> dict[str, Parameter]:
-    """A stage's ``parameters`` with every plain default wrapped in a :class:`Parameter`."""
+def as_parameters(parameters: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Return a stage's ``parameters`` with plain defaults wrapped in :class:`Parameter`."""
     return {
         name: each if isinstance(each, Parameter) else Parameter(each)
         for name, each in parameters.items()
     }
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint that ends an "unknown name" message: the nearest known one, or all of them."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    return 'known: ' + (', '.join(sorted(known)) or 'none')
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return a hint for an unknown name: the known name closest to it, or all known names."""
+    return suggestion(name, known) or 'known: ' + (', '.join(sorted(known)) or 'none')
+
+
+def suggestion(name: str, known: Sequence[str], likeness: float = 0.5) -> str:
+    """Return a hint that names the known name closest to an unknown one, '' if none is close.
+
+    Args:
+        name: the unknown name.
+        known: the known names.
+        likeness: how close a name has to be, from 0, any, to 1, the same.
+    """
+    close = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
+    return f"did you mean '{close[0]}'?" if close else ''
 
 
 def check_parameters(parameters: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """All of ``parameters`` with the values ``given``, checked, and defaults for the rest.
+    """Return the values of all ``parameters``: those ``given``, checked, and defaults for the rest.
 
-    Raises :class:`ParameterError` with every problem: the name, what was found, what is allowed.
+    Raises :class:`ParameterError` with every problem: the name, the value, the allowed values.
     """
-    specs = declared(parameters)
+    specs = as_parameters(parameters)
     values = {name: spec.default for name, spec in specs.items()}
     problems = []
     for name, value in given.items():
         if name not in specs:
-            problems.append(one_line(f'{name}: unknown parameter; {nearest(name, list(specs))}'))
+            problems.append(
+                one_line(f'{name}: unknown parameter; {did_you_mean(name, list(specs))}')
+            )
             continue
         try:
             values[name] = specs[name].check(value)
         except (ValueError, TypeError):
             problems.append(
                 one_line(
-                    f'{name}: found {shown(value)} ({type_name(value)}); '
+                    f'{name}: found {short_repr(value)} ({type_name(value)}); '
                     f'allowed: {specs[name].allowed()}'
                 )
             )

@@ -1,4 +1,5 @@
-"""Who may be given work: the pool of a stage, in the terms of its forerunners."""
+# SPDX-License-Identifier: Apache-2.0
+"""Worker pools: the workers of a stage that may be given items now."""
 
 from __future__ import annotations
 
@@ -10,27 +11,33 @@ W = TypeVar('W')
 
 
 class WorkerPool(abc.ABC, Generic[W]):
-    """The workers that may be given work now, and how much each may hold."""
+    """The workers that may be given items now, and how many items each may hold.
+
+    >>> pool = FixedWorkerPool(['a', 'b'], worker_concurrency=2)
+    >>> in_flight = {'a': 1, 'b': 0}
+    >>> pool.least_loaded(in_flight.__getitem__)
+    'b'
+    """
 
     @abc.abstractmethod
     def get_currently_active(self) -> list[W]:
-        """The workers that may be given work now. It may differ from one call to the next."""
+        """Return the workers that may be given items now; each call may return others."""
 
     @abc.abstractmethod
     def get_worker_concurrency(self) -> int:
-        """How many items one worker may hold at once."""
+        """Return how many items one worker may hold at once."""
 
     def least_loaded(self, load: Callable[[W], int]) -> W | None:
-        """The worker that holds the fewest items, of those below their concurrency; else None.
+        """Return the worker with the fewest items, the first of several, or None if all are full.
 
-        ``load`` tells how many items a worker holds. Of several as idle the first is taken.
+        ``load`` returns how many items a worker holds.
         """
         best: W | None = None
         fewest = self.get_worker_concurrency()
         for worker in self.get_currently_active():
-            holds = load(worker)
-            if holds < fewest:
-                best, fewest = worker, holds
+            held = load(worker)
+            if held < fewest:
+                best, fewest = worker, held
         return best
 
 
@@ -41,9 +48,9 @@ def _check_concurrency(concurrency: int) -> int:
 
 
 class FixedWorkerPool(WorkerPool[W]):
-    """A pool whose workers never change.
+    """A pool with constant workers.
 
-    Raises ValueError when there is no worker, or when ``worker_concurrency`` is below 1.
+    Raises ValueError if there are no workers or ``worker_concurrency`` is below 1.
     """
 
     def __init__(self, workers: Sequence[W], worker_concurrency: int = 2) -> None:
@@ -60,7 +67,7 @@ class FixedWorkerPool(WorkerPool[W]):
 
 
 class RefreshingWorkerPool(WorkerPool[W]):
-    """A stage's own pool: workers join when they are ready and leave when they are not."""
+    """The pool of a running stage: workers join when they become available, and leave."""
 
     def __init__(self, worker_concurrency: int = 2) -> None:
         self._workers: list[W] = []
@@ -73,16 +80,16 @@ class RefreshingWorkerPool(WorkerPool[W]):
         return self._concurrency
 
     def resize(self, worker_concurrency: int) -> None:
-        """Change how many items one worker may hold. What it holds already it keeps."""
+        """Set how many items one worker may hold; workers keep those that they hold already."""
         self._concurrency = _check_concurrency(worker_concurrency)
 
     def join(self, worker: W) -> None:
-        """Take a worker in; once is enough."""
+        """Add a worker, unless it is in the pool already."""
         if worker not in self._workers:
             self._workers.append(worker)
 
     def leave(self, worker: W) -> None:
-        """Let a worker go, if it is here."""
+        """Remove a worker, if it is in the pool."""
         if worker in self._workers:
             self._workers.remove(worker)
 

@@ -1,15 +1,16 @@
-"""The class a user writes: one step of the pipeline.
+# SPDX-License-Identifier: Apache-2.0
+"""The base class of stages, which users subclass.
 
-A stage is a plain class. It is built in a worker process of its own, so it may hold a model, a
-device or a file; it never touches ROS. The worker node calls its hooks, one at a time and all from
-the same thread, the worker process's main thread.
+A stage is a plain Python class that never touches ROS. Each worker process builds one instance, so
+a stage may hold a model, a device or an open file. The worker calls the hooks one at a time, all
+from the main thread of its process.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,21 @@ from worker_pipeline.parameter import check_parameters
 from worker_pipeline.status import StageStatus
 from worker_pipeline.topic import Topic, TopicRecorder
 
-# From a shape and an element's type to an array.
-Lend = Callable[[int | tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
+if TYPE_CHECKING:
+    # Type checkers bring typing_extensions along; at run time it need not be installed.
+    from typing_extensions import Self, TypeVar
+
+    # With defaults, a plain `Stage` is complete also under mypy --strict.
+    In = TypeVar('In', default=Any)
+    Out = TypeVar('Out', default=Any)
+else:
+    from typing import TypeVar
+
+    In = TypeVar('In')
+    Out = TypeVar('Out')
+
+# Makes an array from its shape and the type of its elements.
+Loan = Callable[[int | tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
 
 
 def _ordinary_memory(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -28,53 +42,79 @@ def _ordinary_memory(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.
 
 
 class EndOfStream(Exception):
-    """Raised by a source's ``process``: there is nothing more to come."""
+    """Raised by ``process`` of a source that has no more items."""
 
 
-class Stage:
+class Stage(Generic[In, Out]):
     """One step of a pipeline: one input type, one output type, one method.
 
-    Class attributes, to be set by a subclass:
+    >>> from std_msgs.msg import Header
+    >>> class Scale(Stage[Header, Header]):
+    ...     input_type = Header
+    ...     output_type = Header
+    ...     parameters = {'factor': 2}
+    ...
+    ...     def process(self, item):
+    ...         number = int(item.frame_id) * self.params['factor']
+    ...         return Header(frame_id=str(number))
+    >>> Scale().bind({'factor': 3}).process(Header(frame_id='14')).frame_id
+    '42'
+
+    The types in brackets are for type checkers and may be left out: ``class Scale(Stage)``.
+
+    Class attributes, set by a subclass:
 
     ``input_type``, ``output_type``
-        ROS message classes whose first field is a ``std_msgs/Header``, or ``Header`` itself.
-        A source's ``input_type`` is ``sensor_msgs/TimeReference``: ``header.stamp`` is the time of
-        capture asked for, ``time_ref`` the time since the stream began, ``source`` is ``tick``.
+        ROS message classes whose first field is a ``std_msgs/Header``, or ``Header`` itself. A
+        source takes ``sensor_msgs/TimeReference``: ``header.stamp`` is the capture time asked for,
+        ``time_ref`` the time since the start of the stream, ``source`` is ``tick``.
     ``parameters``
-        The stage's own parameters: name to default value, or to a
-        :class:`~worker_pipeline.Parameter` that also says unit, range and meaning.
+        The stage's own parameters: a default value or a :class:`~worker_pipeline.Parameter`, which
+        also has a unit, limits and a description, by name. Read as ``self.params[name]``.
     ``contexts``
-        Broadcast inputs: name to message class. Read as ``self.context[name].nearest(stamp)``.
+        Broadcast inputs: message class by name. Read as ``self.context[name].nearest(stamp)``.
     ``topics``
-        Further topics, ``<stage>/<name>``: name to message class, or to a
-        :class:`~worker_pipeline.Latched` one. Told as ``self.topic[name].publish(message)``.
+        Additional topics ``<stage>/<name>``: message class, or :class:`~worker_pipeline.Latched`
+        message class, by name. Published as ``self.topic[name].publish(message)``.
+    ``state_codec``
+        The form of the state of ``save_state``: ``bytes``; or ``json`` or ``msgpack`` for a
+        structure of dicts, lists, numbers and strings, msgpack also with bytes.
+    ``separate_states``
+        True: the stage may have several workers, each with a state of its own; without it that is
+        warned of.
     ``restart_on_error``
-        Whether an exception in ``process()`` ends the worker (its slot gets a new one) instead of
-        only failing the item.
+        True: an exception in ``process`` also ends the worker, and its slot gets a new one.
+    ``exclusive``
+        True: a worker holds something that no other process may have at the same time, from its
+        start or ``configure`` on, as a camera or a port. There is then one worker at most. It has
+        exited before another one is started, so each replacement leaves a gap, which is reported.
 
-    Set on the instance before any hook is called:
+    Instance attributes, set by ``bind`` before the first hook is called:
 
     ``params``
-        Name to value of every parameter in ``parameters``.
+        The value of each parameter by name.
     ``context``
-        Name to :class:`~worker_pipeline.ContextBuffer`.
+        The :class:`~worker_pipeline.ContextBuffer` of each context by name.
     ``topic``
-        Name to :class:`~worker_pipeline.Topic`.
+        The :class:`~worker_pipeline.Topic` of each additional topic by name.
     ``status``
-        A :class:`~worker_pipeline.StageStatus`: what the stage says of itself, in its worker's
-        status on ``/diagnostics``.
+        A :class:`~worker_pipeline.StageStatus`, shown in the worker's status on ``/diagnostics``.
     ``logger``
-        A standard library logger; what it logs at INFO and above appears in the worker's ROS log.
-    ``lend``
-        What ``borrow_array`` asks for memory.
+        A standard library logger; INFO and above appear in the worker's ROS log.
+    ``loan``
+        The function from which ``borrow_array`` gets its memory.
     """
 
-    input_type: ClassVar[Any] = None
-    output_type: ClassVar[Any] = None
+    # Class attributes too, but a ClassVar cannot name a type variable.
+    input_type: type[In] = cast(Any, None)
+    output_type: type[Out] = cast(Any, None)
     parameters: ClassVar[Mapping[str, Any]] = {}
     contexts: ClassVar[Mapping[str, Any]] = {}
     topics: ClassVar[Mapping[str, Any]] = {}
+    state_codec: ClassVar[str] = 'bytes'
+    separate_states: ClassVar[bool] = False
     restart_on_error: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
 
     # Class-level fallbacks, so that a subclass may define __init__ without calling ours.
     params: Mapping[str, Any] = {}
@@ -82,7 +122,7 @@ class Stage:
     topic: Mapping[str, Topic] = {}
     status: StageStatus = StageStatus()
     logger: logging.Logger = logging.getLogger('worker_pipeline.stage')
-    lend: Lend = staticmethod(_ordinary_memory)
+    loan: Loan = staticmethod(_ordinary_memory)
 
     def bind(
         self,
@@ -90,24 +130,31 @@ class Stage:
         context: Mapping[str, ContextBuffer] | None = None,
         logger: logging.Logger | None = None,
         topic: Mapping[str, Topic] | None = None,
-    ) -> Stage:
-        """Give the stage its parameters and contexts; the worker does this, and so does a test.
+    ) -> Self:
+        """Set the instance attributes, as the worker does before the first hook, and so do tests.
 
-        ``params`` may name only some of ``parameters``; the rest keep their defaults. Contexts that
-        are not given become empty buffers, topics :class:`~worker_pipeline.TopicRecorder`. Returns
-        ``self``. Raises :class:`~worker_pipeline.ParameterError` naming every unknown, mistyped or
-        forbidden value.
+        Args:
+            params: values of parameters; the others keep their defaults.
+            context: buffers of contexts; the others get empty ones.
+            logger: the logger; None keeps the present one.
+            topic: additional topics; the others become :class:`~worker_pipeline.TopicRecorder`.
+
+        Returns:
+            The stage itself.
+
+        Raises:
+            ParameterError: for unknown parameters and values that are not allowed, all at once.
         """
         self.params = check_parameters(type(self).parameters, params or {})
-        given = context or {}
+        buffers = context or {}
         self.context = {
-            # An empty buffer is false, and still the one that will be filled.
-            name: given[name] if name in given else ContextBuffer()
+            # Not `or`: an empty buffer is falsy.
+            name: buffers[name] if name in buffers else ContextBuffer()
             for name in type(self).contexts
         }
         self.status = StageStatus()
-        told = topic or {}
-        self.topic = {name: told.get(name) or TopicRecorder() for name in type(self).topics}
+        topics = topic or {}
+        self.topic = {name: topics.get(name) or TopicRecorder() for name in type(self).topics}
         if logger is not None:
             self.logger = logger
         return self
@@ -115,46 +162,56 @@ class Stage:
     def borrow_array(
         self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.uint8
     ) -> npt.NDArray[Any]:
-        """An array to write an output's ``data`` to: returned as that, it is not copied any more.
+        """Return an uninitialised array to fill with an output's ``data`` and send without a copy.
 
-        It is in the shared memory by which large messages travel; in ordinary memory where there
-        is none, or not enough, in a test, and of less than 64 kB. What is in it is undefined, as of
-        ``numpy.empty``. Any thread may borrow, at any time, and let go of it unused. Whoever keeps
-        it, or a part of it, past the ``process()`` that returned it, may: a copy is sent then.
+        The array is in the shared memory that carries large messages. It is in ordinary memory if
+        there is no shared memory or too little, if it is smaller than 64 kB, and in tests. Any
+        thread may borrow at any time, and drop an array unused. If the stage keeps the array, or a
+        part of it, after ``process()`` has returned it, a copy is sent instead.
         """
-        return self.lend(shape, dtype)
+        return self.loan(shape, dtype)
 
     def configure(self) -> None:
-        """Load what is needed (a model, a device). An exception ends the worker."""
+        """Load what several workers may have at once, as a model. An exception ends the worker.
+
+        A replacement is configured while the former worker still runs, so that no item waits. What
+        only one process may hold, as a device or a port, belongs in ``activate``; or the class sets
+        ``exclusive = True``.
+        """
 
     def activate(self) -> None:
-        """Items may come from now on."""
+        """Prepare for items, which may come from now on: open what only one worker may hold.
 
-    def process(self, item: Any) -> Any:
-        """Turn one input message into one output message, or None for "nothing here".
+        No more workers than configured are active at one time: the former one has been deactivated,
+        or has exited, before this is called.
+        """
 
-        The worker sets the output's ``header.stamp`` to the input's; ``frame_id`` is the stage's
-        affair. Only a source may stamp its output itself, with the moment of capture; each with
-        another one. An exception counts as one failed attempt at this item. A source raises
-        :class:`EndOfStream` when there is nothing more to come.
+    def process(self, item: In, /) -> Out | None:
+        """Return the output for one item, or None if there is none.
+
+        The worker sets the output's ``header.stamp`` to the input's and leaves ``frame_id`` alone.
+        Only a source may stamp its outputs itself, each with its own time of capture. A source
+        raises :class:`EndOfStream` when it has no more items. Any other exception counts as a
+        failed attempt at this item.
         """
         raise NotImplementedError
 
-    def save_state(self) -> bytes:
-        """A stage that remembers: what it would need to go on exactly where it is.
+    def save_state(self) -> Any:
+        """Return the state a replacement needs to continue exactly here; called after every item.
 
-        Called after every item. Overriding it is what makes a stage one that remembers.
+        Bytes, or what ``state_codec`` takes. Overriding this makes the stage stateful: its workers
+        get one item at a time and cannot have standbys.
         """
         return b''
 
-    def restore_state(self, state: bytes) -> None:
-        """Go on from ``state``, which is what ``save_state`` gave last.
+    def restore_state(self, state: Any) -> None:
+        """Continue from ``state``, which ``save_state`` returned last; tuples come as lists.
 
-        Called after ``configure`` in a replacement, and after ``process()`` raised.
+        Called after ``configure`` in a replacement, and after ``process`` has raised an exception.
         """
 
     def deactivate(self) -> None:
-        """No items come until the next ``activate``."""
+        """Pause: no items come until the next ``activate``. Close what that has opened."""
 
     def cleanup(self) -> None:
-        """Let go of what ``configure`` took."""
+        """Release the resources of ``configure``."""

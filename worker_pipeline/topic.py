@@ -1,7 +1,8 @@
-"""Further topics of a stage, beside its output: camera information, a picture to look at.
+# SPDX-License-Identifier: Apache-2.0
+"""Additional topics of a stage, beside its output: camera information, a picture for people.
 
-What is published there is nobody's item. It is told once, to whoever listens at that moment; an
-item that is done again, after a death, is told of again.
+Messages on them are not items: they are published once, to the subscribers of that moment, and
+again when an item is redelivered after a death.
 """
 
 from __future__ import annotations
@@ -13,34 +14,47 @@ import attrs
 
 @attrs.frozen
 class Latched:
-    """In ``Stage.topics``: a topic of which everybody who comes later is given the last message."""
+    """In ``Stage.topics``: a topic that sends its last message to late subscribers."""
 
     message_type: Any
 
 
 class Topic(Protocol):
-    """What a stage has of each of its ``topics``."""
+    """One of a stage's ``topics``."""
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Return whether anyone subscribes; if not, an expensive message need not be made."""
 
     @property
     def is_heard(self) -> bool:
-        """Whether somebody listens: what is dear to make need not be made for nobody."""
+        """Return ``has_subscribers``: the former name, kept for stages that use it."""
+        return self.has_subscribers
 
     def publish(self, message: Any) -> None:
-        """Tell a message."""
+        """Publish a message."""
 
 
-class TopicRecorder:
-    """A topic without ROS, as a test gives it to a stage. ``messages``: what was published."""
+class TopicRecorder(Topic):
+    """A topic without ROS, for tests of stages. ``messages`` holds the published ones.
 
-    def __init__(self, *, is_heard: bool = True) -> None:
-        self.is_heard = is_heard
+    >>> topic = TopicRecorder()
+    >>> topic.publish('a picture')
+    >>> topic.messages
+    ['a picture']
+    """
+
+    has_subscribers: bool = True
+
+    def __init__(self, *, has_subscribers: bool = True) -> None:
+        self.has_subscribers = has_subscribers
         self.messages: list[Any] = []
 
     def publish(self, message: Any) -> None:
-        """Keep a message."""
+        """Append a message to ``messages``."""
         self.messages.append(message)
 
 
 def message_type_of(declared: Any) -> Any:
-    """The message class of what a class has in ``topics``."""
+    """Return the message class of an entry of ``Stage.topics``."""
     return declared.message_type if isinstance(declared, Latched) else declared

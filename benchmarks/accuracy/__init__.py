@@ -1,1 +1,2 @@
-"""How accurate the targets are, beside the forerunner and the best that could be."""
+# SPDX-License-Identifier: Apache-2.0
+"""The accuracy of the targets, beside the forerunner's and the theoretical bound."""

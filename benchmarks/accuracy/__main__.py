@@ -1,7 +1,8 @@
-"""How accurate the targets are, beside the forerunner's: ``python -m benchmarks.accuracy``.
+# SPDX-License-Identifier: Apache-2.0
+"""The accuracy of the targets, beside the forerunner's: ``python -m benchmarks.accuracy``.
 
-The same simulated flights for both, and what the best could be. Takes some minutes; needs the
-aerial photograph and scikit-learn, which ``make`` brings. Exit code 1: no photograph.
+The same simulated flights for both, and the bound. Takes some minutes; needs the aerial photograph
+and scikit-learn, which ``make`` installs. Exit code 1: no photograph.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from benchmarks.accuracy import document
 from benchmarks.accuracy.flight import EXACT, PERIOD, Flight, measured_noise, projected, rendered
 from benchmarks.accuracy.methods import Flown, fly, limit
 from benchmarks.accuracy.report import Rendered, Report, rich_tables
-from worker_pipeline.simulation.imagery import ImageryMissingError, Orthophoto, load_photograph
+from worker_pipeline.airside.simulation.imagery import (
+    Orthophoto,
+    load_photograph,
+)
+from worker_pipeline.airside.simulation.photograph import ImageryMissingError
 
 
 def measure(
@@ -27,7 +32,7 @@ def measure(
     rendered_period: float,
     period: float = PERIOD,
 ) -> Report:
-    """Fly them all. The periods: s, between two frames, rendered or projected."""
+    """Measure all flights. The periods: s, between two frames, rendered or projected."""
     console.print(f'flight {seeds[0]}, rendered, every {rendered_period:g} s')
     first = Flight(seeds[0])
     frames = list(rendered(first, ground, rendered_period))
@@ -55,7 +60,7 @@ def measure(
 
 
 def main() -> int:
-    """The command; returns the exit code."""
+    """Run the command; return the exit code."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:

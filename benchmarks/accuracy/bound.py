@@ -1,13 +1,13 @@
-"""How accurate anybody could be, given the errors of what is measured.
+# SPDX-License-Identifier: Apache-2.0
+"""The bound of accuracy, given the errors of the measurements.
 
-What the sensors are wrong by is known as a model: what wanders is a Gauss-Markov process, the rest
-is new each time. So the covariance of all sightings of a flight is known, each with each, to the
-first order; and with it the best linear estimate that is right on average, which for Gaussian
-errors no other such estimate is better than (generalised least squares; its covariance is the
-Cramer-Rao bound).
+The errors of the sensors follow a known model: the wandering part is a Gauss-Markov process, the
+rest is white. So the covariance of all sightings of a flight is known to first order; and with it
+the best linear unbiased estimate (generalised least squares), which for Gaussian errors is the best
+unbiased one (its covariance is the Cramer-Rao bound).
 
-It knows the model and which sighting is whose, which nobody does in the air. It makes use of the
-pose of each image, as data_merge has it, and not of velocities or of how a vehicle can move.
+It knows the model and the assignment of the sightings, which is unknown in flight. It uses the pose
+of each image, like data_merge, but neither velocities nor the dynamics of a vehicle.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ import attrs
 import numpy as np
 
 from benchmarks.accuracy.flight import PLACES, Flight, PixelNoise
-from worker_pipeline.airside.geometry import Matrix, Vector, rotation_matrix
-from worker_pipeline.airside.pinhole import CameraPose
-from worker_pipeline.airside.placing.location_covariance import Sighting, location_jacobian
-from worker_pipeline.simulation.pads import REFERENCE_PADS
-from worker_pipeline.simulation.sensors import Error, SensorNoise
+from worker_pipeline.airside.geometry.pinhole import CameraPose
+from worker_pipeline.airside.geometry.rotations import Matrix, Vector, rotation_matrix
+from worker_pipeline.airside.projection.location_covariance import (
+    GroundIntersection,
+    location_jacobian,
+)
+from worker_pipeline.airside.simulation.pads import REFERENCE_PADS
+from worker_pipeline.airside.simulation.sensors import ErrorModel, SensorNoise
 
 _PIXEL, _POSITION, _ATTITUDE = slice(0, 2), slice(2, 5), slice(5, 8)
 _UP = np.array([0.0, 0.0, 1.0])
@@ -31,11 +34,11 @@ _UP = np.array([0.0, 0.0, 1.0])
 
 @attrs.frozen(eq=False)
 class Sightings:
-    """N sightings, the errors of which are known.
+    """N sightings with known errors.
 
-    ``pads`` (N): which pad each is of. ``jacobians`` (N, 2, 12): as ``location_jacobian`` has them.
-    ``times`` (N, 2), s, and ``shares`` (N, 2): of the two odometry messages that the image lies
-    between. ``pixel`` (N): standard deviations, pixels.
+    ``pads`` (N): the pad of each. ``jacobians`` (N, 2, 12): as in ``location_jacobian``. ``times``
+    (N, 2), s, and ``shares`` (N, 2): of the two odometry messages around the image. ``pixel`` (N):
+    standard deviations, pixels.
     """
 
     pads: Sequence[int]
@@ -49,8 +52,8 @@ class Sightings:
 class Best:
     """The best estimate of some pads.
 
-    ``pads`` (P): of which. ``weights`` (2P, 2N): of the sightings. ``covariance``: (2P, 2P), m^2.
-    East and north in turn.
+    ``pads`` (P): their indices. ``weights`` (2P, 2N): of the sightings. ``covariance``: (2P, 2P),
+    m^2. East and north alternate.
     """
 
     pads: Sequence[int]
@@ -58,22 +61,22 @@ class Best:
     covariance: Matrix
 
     def of(self, locations: Vector) -> Vector:
-        """The places (P, 2) that the sightings' locations (N, 2) give, m."""
+        """Return the positions (P, 2) from the sightings' locations (N, 2), m."""
         return np.asarray((self.weights @ locations.ravel()).reshape(-1, 2))
 
     def covariances(self) -> Matrix:
-        """(P, 2, 2), m^2: of each pad by itself."""
+        """The covariance of each pad, (P, 2, 2), m^2."""
         blocks = self.covariance.reshape(len(self.pads), 2, len(self.pads), 2)
         return np.array([blocks[pad, :, pad] for pad in range(len(self.pads))])
 
 
 def sightings_of(flight: Flight, seen: Sequence[tuple[float, int]], noise: PixelNoise) -> Sightings:
-    """Those of a flight: the time (s) of each and the pad that it is of."""
-    told = [time for time, _ in flight.odometry]
+    """Return the sightings of a flight from the time (s) and the pad of each."""
+    odometry_times = [time for time, _ in flight.odometry]
     times, shares, jacobians = [], [], []
     for time, pad in seen:
-        after = min(max(1, bisect.bisect_left(told, time)), len(told) - 1)
-        early, late = told[after - 1], told[after]
+        after = min(max(1, bisect.bisect_left(odometry_times, time)), len(odometry_times) - 1)
+        early, late = odometry_times[after - 1], odometry_times[after]
         share = (time - early) / (late - early)
         times.append([early, late])
         shares.append([1 - share, share])
@@ -88,7 +91,7 @@ def sightings_of(flight: Flight, seen: Sequence[tuple[float, int]], noise: Pixel
 
 
 def covariance(sightings: Sightings, noise: SensorNoise) -> Matrix:
-    """(2N, 2N), m^2: of the locations, each with each; east and north in turn."""
+    """Return the covariance (2N, 2N), m^2, of all locations; east and north alternate."""
     count = len(sightings.pads)
     whole = np.zeros((count, 2, count, 2))
     for part, error in ((_POSITION, noise.position), (_ATTITUDE, noise.attitude)):
@@ -106,7 +109,7 @@ def covariance(sightings: Sightings, noise: SensorNoise) -> Matrix:
 
 
 def best_together(sightings: Sightings, errors: Matrix) -> Best:
-    """All pads from all sightings: what two pads have in common tells of both."""
+    """Estimate all pads from all sightings: correlation between pads carries information."""
     pads = sorted(set(sightings.pads))
     design = np.zeros((len(sightings.pads), 2, len(pads), 2))
     for row, pad in enumerate(sightings.pads):
@@ -118,7 +121,7 @@ def best_together(sightings: Sightings, errors: Matrix) -> Best:
 
 
 def best_alone(sightings: Sightings, errors: Matrix) -> Best:
-    """Each pad from its own sightings alone, as a filter for each target has it."""
+    """Estimate each pad from its own sightings only, like a filter per target."""
     pads = sorted(set(sightings.pads))
     weights = np.zeros((2 * len(pads), len(errors)))
     of_each = np.repeat(sightings.pads, 2)
@@ -132,10 +135,10 @@ def best_alone(sightings: Sightings, errors: Matrix) -> Best:
 
 
 def independent_axes(best: Best) -> float:
-    """How many independent axes tell as much of the estimates' honesty as all of them do.
+    """Return the number of independent axes equivalent to all axes of the estimates.
 
-    The pads of a flight share its errors. The mean of their normalised squared errors varies as
-    that of so many independent ones would (Satterthwaite).
+    The pads of a flight share its errors. The mean of their normalised squared errors varies like
+    that of this number of independent ones (Satterthwaite).
     """
     roots = [np.linalg.cholesky(each) for each in best.covariances()]
     count = len(best.pads)
@@ -149,9 +152,10 @@ def independent_axes(best: Best) -> float:
 
 
 def expected_quantile(covariances: Matrix, share: float) -> float:
-    """The distance (m) that ``share`` of the errors of all those covariances (N, 2, 2) stay below.
+    """Return the ``share`` quantile (m) of the errors with these covariances (N, 2, 2).
 
-    The length of a Gaussian vector towards each angle is Rayleigh's: so the mean over the angles.
+    The length of a Gaussian vector in a direction has a Rayleigh distribution: average over the
+    directions.
     """
     angles = np.arange(0.0, np.pi, np.pi / 180)
     towards = np.array([np.cos(angles), np.sin(angles)])
@@ -169,20 +173,20 @@ def expected_quantile(covariances: Matrix, share: float) -> float:
 
 
 def expected_rms(covariances: Matrix) -> float:
-    """m, of the lengths of the errors of all those covariances (N, 2, 2)."""
+    """Return the rms (m) of the errors with these covariances (N, 2, 2)."""
     return float(np.sqrt(np.mean(np.trace(covariances, axis1=1, axis2=2))))
 
 
-def _correlations(sightings: Sightings, error: Error, period: float) -> tuple[Matrix, Matrix]:
-    """(N, N) each: of what wanders, and of what is new in each measurement of the vehicle's."""
+def _correlations(sightings: Sightings, error: ErrorModel, period: float) -> tuple[Matrix, Matrix]:
+    """Return the correlations (N, N) of the wandering and of the white parts of the errors."""
     count = len(sightings.pads)
     slow, quick = np.zeros((count, count)), np.zeros((count, count))
     for one in (0, 1):
         for other in (0, 1):
             shares = np.outer(sightings.shares[:, one], sightings.shares[:, other])
             first, second = sightings.times[:, one, None], sightings.times[None, :, other]
-            slow += shares * np.exp(-np.abs(first - second) / error.remembered)
-            # As the vehicle's own measurements go: what is white stays for their period.
+            slow += shares * np.exp(-np.abs(first - second) / error.correlation_time)
+            # The white part is constant over the period of the vehicle's measurements.
             quick += shares * (_measurement(first, period) == _measurement(second, period))
     return slow, quick
 
@@ -193,11 +197,11 @@ def _measurement(times: Vector, period: float) -> Vector:
 
 def _jacobian(flight: Flight, time: float, pad: int) -> Matrix:
     body = flight.truth.state(time).pose
-    pose = CameraPose.of(body, flight.mounting)
+    pose = CameraPose.from_body(body, flight.mounting)
     place = np.append(PLACES[pad], 0.0)
-    rays = flight.camera.rays(pose.pixels_of(flight.camera, place))
+    rays = flight.camera.rays(pose.project_points(flight.camera, place))
     return location_jacobian(
-        Sighting(
+        GroundIntersection(
             ray=rays[0],
             ray_jacobian=flight.camera.ray_jacobians(rays)[0],
             world_from_body=rotation_matrix(body.orientation),

@@ -1,4 +1,5 @@
-"""How far off targets are, and whether what is said of them is so."""
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of targets, and the consistency of their stated covariances."""
 
 from __future__ import annotations
 
@@ -8,22 +9,22 @@ import attrs
 import numpy as np
 
 from benchmarks.accuracy.flight import PLACES
-from worker_pipeline.airside.geometry import Matrix, Vector
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.simulation.pads import REFERENCE_PADS
+from worker_pipeline.airside.geometry.rotations import Matrix, Vector
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.simulation.pads import REFERENCE_PADS
 
-# A pad has been found where a target is no farther from it, m: five times the GPS's deviation, and
-# a sixth of the way to the next pad.
+# A pad counts as found with a target within this distance, m: five times the GPS's deviation, and a
+# sixth of the way to the next pad.
 FOUND = 4.0
-# Of a flight's pads, what they are off by in common is the middle of so many at least.
+# The common error of a flight's pads is the mean of at least this many.
 FEWEST = 3
 
 
 @attrs.frozen(eq=False)
 class Errors:
-    """Of one method in F flights over P pads. ``offsets`` (F, P, 2): m, infinite without a target.
+    """Errors of one method in F flights over P pads. ``offsets`` (F, P, 2): m, infinite if missed.
 
-    ``false``: how many targets are near no pad.
+    ``false``: number of targets near no pad.
     """
 
     offsets: Vector
@@ -31,17 +32,17 @@ class Errors:
 
     @property
     def distances(self) -> Vector:
-        """(F, P), m."""
+        """Distances (F, P), m."""
         return np.asarray(np.hypot(*np.moveaxis(self.offsets, 2, 0)))
 
     @property
     def found(self) -> int:
-        """How many pads there is a target for."""
+        """The number of pads with a target."""
         return int(np.sum(self.distances <= FOUND))
 
     @property
     def unshared(self) -> Vector:
-        """(K,), m: of the pads found, without what all of their flight are off by in common."""
+        """Errors (K,), m, of the pads found, without the common error of their flight."""
         left = []
         for offsets, distances in zip(self.offsets, self.distances, strict=True):
             near = offsets[distances <= FOUND]
@@ -50,27 +51,27 @@ class Errors:
         return np.array(left)
 
     def of(self, pad: int) -> Errors:
-        """Of one pad alone."""
+        """Return the errors of one pad."""
         return Errors(self.offsets[:, pad : pad + 1])
 
 
 def median(distances: Vector) -> float:
-    """m."""
+    """Median, m."""
     return float(np.median(distances))
 
 
 def rms(distances: Vector) -> float:
-    """m."""
+    """Root mean square, m."""
     return float(np.sqrt(np.mean(np.square(distances))))
 
 
 def nearest(targets: Vector) -> Vector:
-    """(P, 2), m: how far off the target is that is nearest to each pad, whatever it is."""
+    """Return the offset (P, 2), m, of the target nearest to each pad, whatever its label."""
     return np.array([_nearest(targets, place) for place in PLACES])
 
 
 def nearest_alike(targets: Records) -> Vector:
-    """(P, 2), m: of each pad the nearest target with its label."""
+    """Return the offset (P, 2), m, of the target with the same label nearest to each pad."""
     rows = []
     for pad, place in zip(REFERENCE_PADS, PLACES, strict=True):
         rows.append(_nearest(places_of(targets[targets['label'] == pad.label]), place))
@@ -78,7 +79,7 @@ def nearest_alike(targets: Records) -> Vector:
 
 
 def invented(targets: Vector) -> int:
-    """How many of the targets (K, 2) are near no pad."""
+    """Return the number of targets (K, 2) near no pad."""
     if not len(targets):
         return 0
     distances = np.linalg.norm(targets[:, None] - PLACES, axis=2)
@@ -86,14 +87,14 @@ def invented(targets: Vector) -> int:
 
 
 def places_of(targets: Records) -> Vector:
-    """(K, 2), m."""
+    """Return the positions (K, 2), m."""
     return np.column_stack([targets['x'], targets['y']]).astype(float)
 
 
 def normalised(targets: Records) -> Vector:
-    """(P,): of the target of each pad the squared error, as a share of what it says, per axis.
+    """Return the squared error (P,) of each pad's target in units of its covariance, per axis.
 
-    1 on average where what they say is so; NaN for a pad without one.
+    1 on average if the covariance is consistent; NaN for a pad without a target.
     """
     found = np.full(len(REFERENCE_PADS), np.nan)
     for number, offset in enumerate(nearest_alike(targets)):
@@ -105,8 +106,8 @@ def normalised(targets: Records) -> Vector:
 
 
 def band(axes: float) -> tuple[float, float]:
-    """Where 95% of the means of ``axes`` normalised squared errors are (chi-square)."""
-    # Imported here: it takes a second, and who only matches does not need it.
+    """Return the 95% band of the mean of ``axes`` normalised squared errors (chi-square)."""
+    # Imported here: it takes a second, and is not needed for matching alone.
     from scipy.stats import chi2
 
     low, high = chi2.ppf([0.025, 0.975], axes) / axes
@@ -114,7 +115,7 @@ def band(axes: float) -> tuple[float, float]:
 
 
 def outside(values: Sequence[float], limits: tuple[float, float]) -> int:
-    """How many are not in the band."""
+    """Return the number of values outside the band."""
     return sum(not limits[0] <= each <= limits[1] for each in values)
 
 

@@ -1,4 +1,5 @@
-"""Flights to measure accuracy on: what the vehicle tells of itself, what is seen of the pads."""
+# SPDX-License-Identifier: Apache-2.0
+"""Flights for measuring accuracy: the odometry of the vehicle, and the detections of pads."""
 
 from __future__ import annotations
 
@@ -9,39 +10,39 @@ import numpy as np
 
 from benchmarks.accuracy.chain import parameters, ready
 from benchmarks.detectors import CONDITIONS
-from worker_pipeline.airside import image, point_cloud
 from worker_pipeline.airside.detect_target import DetectTarget
 from worker_pipeline.airside.geolocation import Geolocation
-from worker_pipeline.airside.geometry import Vector
-from worker_pipeline.airside.pinhole import CameraPose, Mounting, PinholeCamera
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.records import DETECTION, NO_LABEL
-from worker_pipeline.airside.vehicle_state import VehicleState
+from worker_pipeline.airside.geometry.pinhole import CameraPose, Mounting, PinholeCamera
+from worker_pipeline.airside.geometry.rotations import Vector
+from worker_pipeline.airside.messages import image, point_cloud
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL
+from worker_pipeline.airside.messages.vehicle_state import VehicleState
+from worker_pipeline.airside.simulation.flight import SimulatedFlight
+from worker_pipeline.airside.simulation.imagery import Orthophoto
+from worker_pipeline.airside.simulation.pads import REFERENCE_PADS, Pad
+from worker_pipeline.airside.simulation.renderer import Renderer
+from worker_pipeline.airside.simulation.sensors import ErrorModel, NoisyFlight, SensorNoise
 from worker_pipeline.parameter import check_parameters
-from worker_pipeline.simulation.flight import SimulatedFlight
-from worker_pipeline.simulation.imagery import Orthophoto
-from worker_pipeline.simulation.pads import REFERENCE_PADS, Pad
-from worker_pipeline.simulation.renderer import Renderer
-from worker_pipeline.simulation.sensors import Error, NoisyFlight, SensorNoise
 
 PERIOD = 0.1  # s, between two frames
-# Of the odometry, s: 20 to 50 a second, each another time after the one before.
+# Interval of the odometry, s: 20 to 50 per second, irregular.
 ODOMETRY_PERIODS = (0.02, 0.05)
-# What a detector finds farther than this from a pad is not that pad, pixels.
+# A detection farther than this from a pad is not of that pad, pixels.
 NEAR = 10.0
-# As frames come from a good camera: blurred by 1 pixel, with noise of 5 grey levels.
+# As in frames from a good camera: blurred by 1 pixel, with noise of 5 grey levels.
 CONDITION = CONDITIONS[1]
-# The marker's part of its board: what its detector puts a box around.
+# The marker's part of its board, around which the detector puts a box.
 MARKER_SHARE = 0.8
 PLACES: Vector = np.array([[pad.east, pad.north] for pad in REFERENCE_PADS])
 
-_NONE = Error((0.0, 0.0, 0.0), 1.0, (0.0, 0.0, 0.0))
+_NONE = ErrorModel((0.0, 0.0, 0.0), 1.0, (0.0, 0.0, 0.0))
 EXACT = SensorNoise(_NONE, _NONE, _NONE, _NONE)
 
 
 @attrs.frozen(eq=False)
 class Frame:
-    """``time``: s. ``detections``: ``records.DETECTION``. ``pads``: which pad each is; -1: none."""
+    """``time``: s. ``detections``: ``records.DETECTION``. ``pads``: the pad of each; -1: none."""
 
     time: float
     detections: Records
@@ -50,25 +51,25 @@ class Frame:
 
 @attrs.frozen
 class PixelNoise:
-    """How well detectors see where a pad's middle is: standard deviations, u and v each, pixels."""
+    """Standard deviations of a detected centre, in u and in v, pixels."""
 
     marker: float
     disc: float
 
     def of(self, pad: Pad) -> float:
-        """For this pad."""
+        """Return the deviation for this pad."""
         return self.disc if pad.label == NO_LABEL else self.marker
 
 
 class Flight:
-    """One seed's flight over the reference pads, by the reference pipeline's camera."""
+    """One seed's flight over the reference pads, with the reference pipeline's camera."""
 
     def __init__(self, seed: int, noise: SensorNoise | None = None) -> None:
         self.seed = seed
         self.noise = SensorNoise() if noise is None else noise
         self.truth = SimulatedFlight(seed)
         params = check_parameters(Geolocation.parameters, parameters('geolocation'))
-        self.camera, self.mounting = PinholeCamera.of(params), Mounting.of(params)
+        self.camera, self.mounting = PinholeCamera.from_params(params), Mounting.from_params(params)
         measured = NoisyFlight(self.truth, seed, self.noise)
         random = np.random.default_rng([seed, 1])
         times = [0.0]
@@ -79,28 +80,28 @@ class Flight:
         ]
 
     def times(self, period: float = PERIOD) -> Vector:
-        """Of the frames: those that lie between two odometry messages, s."""
+        """The times of the frames: those between two odometry messages, s."""
         return np.arange(0.0, self.odometry[-1][0], period)
 
     def camera_pose(self, time: float) -> CameraPose:
-        """Where the camera really is."""
-        return CameraPose.of(self.truth.state(time).pose, self.mounting)
+        """Return the true pose of the camera."""
+        return CameraPose.from_body(self.truth.state(time).pose, self.mounting)
 
     def pixels(self, time: float) -> Vector:
-        """Where in the image the middles of all pads are (N, 2); NaN: nowhere."""
+        """Return the pixels (N, 2) of the centres of all pads; NaN: not in view."""
         middles = np.column_stack([PLACES, np.zeros(len(PLACES))])
-        return self.camera_pose(time).pixels_of(self.camera, middles)
+        return self.camera_pose(time).project_points(self.camera, middles)
 
 
 def projected(flight: Flight, noise: PixelNoise, period: float = PERIOD) -> Iterator[Frame]:
-    """The pads that are wholly in each frame, seen with that noise; every ``period`` seconds."""
+    """Yield the pads fully in each frame, with pixel noise, every ``period`` seconds."""
     random = np.random.default_rng([flight.seed, 2])
     for time in flight.times(period):
         pose, middles = flight.camera_pose(time), flight.pixels(time)
         seen = []
         for number, pad in enumerate(REFERENCE_PADS):
-            outline = pose.pixels_of(flight.camera, _outline(pad))
-            if flight.camera.sees(outline).all():
+            outline = pose.project_points(flight.camera, _outline(pad))
+            if flight.camera.contains(outline).all():
                 seen.append((number, outline, random.normal(0.0, noise.of(pad), 2)))
         detections = np.zeros(len(seen), DETECTION)
         for record, (number, outline, error) in zip(detections, seen, strict=True):
@@ -112,7 +113,7 @@ def projected(flight: Flight, noise: PixelNoise, period: float = PERIOD) -> Iter
 
 
 def rendered(flight: Flight, ground: Orthophoto, period: float) -> Iterator[Frame]:
-    """What the reference pipeline's detectors find in rendered frames, every ``period`` seconds."""
+    """Yield what the reference detectors find in rendered frames, every ``period`` seconds."""
     random = np.random.default_rng([flight.seed, 3])
     renderer = Renderer(ground, REFERENCE_PADS, flight.camera)
     detect = ready(DetectTarget(), 'detect_target')
@@ -125,7 +126,7 @@ def rendered(flight: Flight, ground: Orthophoto, period: float) -> Iterator[Fram
 
 
 def measured_noise(flight: Flight, frames: Sequence[Frame]) -> PixelNoise:
-    """How far off the finds in rendered frames are. ValueError where a kind of pad was not seen."""
+    """Return the noise of detections in rendered frames. ValueError if a kind of pad was missed."""
     offsets: dict[bool, list[Vector]] = {True: [], False: []}
     for frame in frames:
         middles = flight.pixels(frame.time)
@@ -152,7 +153,7 @@ def _place(find: np.void) -> Vector:
 
 
 def _outline(pad: Pad) -> Vector:
-    """(N, 3), m: what a detector puts its box around."""
+    """Return the outline (N, 3), m, around which a detector puts its box."""
     if pad.label == NO_LABEL:
         angles, radius = np.arange(16) * np.pi / 8, pad.size / 2
     else:

@@ -1,10 +1,11 @@
-"""A peer: how the forerunner of the airside stages finds targets, for the accuracy beside it.
+# SPDX-License-Identifier: Apache-2.0
+"""A peer: the method of the forerunner of the airside stages, for comparison of accuracy.
 
-The nearest odometry instead of an interpolated one; a pinhole without distortion; the middle of the
-box around a detection; flat ground; and a spherical Bayesian mixture of all points so far, from 25
-points on and with every third more, of which the components count that have points, no weight that
-drops to a tenth of the one before, and no more than ten times the least variance. Of its sources,
-as read in 2026: modules/data_merge, geolocation and cluster_estimation of the WARG's
+The nearest odometry instead of an interpolated one; a pinhole without distortion; the centre of the
+bounding box; flat ground; and a spherical Bayesian mixture of all points so far, from 25 points on
+and refitted after every third, of which the components count that have points, no weight that drops
+to a tenth of the one before, and no more than ten times the least variance. From its sources, as
+read in 2026: modules/data_merge, geolocation and cluster_estimation of the WARG's
 computer-vision-python.
 """
 
@@ -15,22 +16,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker_pipeline.airside.geometry import Vector
-from worker_pipeline.airside.pinhole import CameraPose, Mounting, PinholeCamera
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.pose import Pose
+from worker_pipeline.airside.geometry.pinhole import CameraPose, Mounting, PinholeCamera
+from worker_pipeline.airside.geometry.pose import Pose
+from worker_pipeline.airside.geometry.rotations import Vector
+from worker_pipeline.airside.messages.point_cloud import Records
 
 MOST_TARGETS = 10
 FIRST_FIT, FIT_AGAIN = 25, 3  # points
 LEAST_DROP, MOST_SPREAD = 0.1, 10.0
-# A frame with one detection that goes down less steeply than this is discarded, rad.
+# A frame with one detection that descends less than this is discarded, rad.
 MIN_DESCENT = 0.1
 
 
 class Forerunner:
-    """Takes in one frame's detections after the other; ``targets`` are those after the last fit.
+    """Processes the detections of frame after frame; ``targets``: after the last fit.
 
-    ``camera``: as it takes it to be, which is without distortion.
+    ``camera``: as it assumes it, without distortion.
     """
 
     def __init__(self, camera: PinholeCamera, mounting: Mounting, ground_height: float = 0.0):
@@ -42,13 +43,13 @@ class Forerunner:
         self.targets: Vector = np.empty((0, 2))  # m, east and north
 
     def add(self, detections: Records, time: float, odometry: Sequence[tuple[float, Pose]]) -> None:
-        """Detections (``records.DETECTION``) of one frame at ``time``, s; all odometry, by time."""
+        """Add one frame's ``records.DETECTION``, taken at ``time``, s; all odometry, by time."""
         self.gather(self.locate(detections, time, odometry))
 
     def locate(
         self, detections: Records, time: float, odometry: Sequence[tuple[float, Pose]]
     ) -> Vector:
-        """Where they lie (N, 2), m; none of them where one lies nowhere: that costs the frame."""
+        """Return the locations (N, 2), m; none if one is missing, which discards the frame."""
         if not len(detections) or not odometry:
             return np.empty((0, 2))
         _, pose = min(odometry, key=lambda each: abs(each[0] - time))
@@ -59,19 +60,21 @@ class Forerunner:
             ]
         )
         rays = self._camera.rays(middles)
-        points = CameraPose.of(pose, self._mounting).on_plane(rays, self._height, MIN_DESCENT)
+        points = CameraPose.from_body(pose, self._mounting).intersect_plane(
+            rays, self._height, MIN_DESCENT
+        )
         return points[:, :2] if np.isfinite(points).all() else np.empty((0, 2))
 
     def gather(self, points: Vector) -> None:
-        """Points (N, 2), m, of one frame; fit all again, when there are enough new ones."""
+        """Add points (N, 2), m, of one frame; refit if there are enough new ones."""
         self._points.extend(points)
         enough = len(self._points) >= FIRST_FIT
         if enough and len(self._points) - self._fitted >= FIT_AGAIN:
             self.fit()
 
     def fit(self) -> None:
-        """Fit all points anew."""
-        # Imported here: it takes seconds, and who only locates does not need it.
+        """Refit all points."""
+        # Imported here: it takes seconds, and is not needed for locating alone.
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import BayesianGaussianMixture
 

@@ -1,4 +1,5 @@
-"""One flight's detections given to everybody: what each makes of them."""
+# SPDX-License-Identifier: Apache-2.0
+"""The results of all methods for one flight's detections."""
 
 from __future__ import annotations
 
@@ -18,19 +19,19 @@ from benchmarks.accuracy.chain import Chain
 from benchmarks.accuracy.figures import places_of
 from benchmarks.accuracy.flight import PLACES, Flight, Frame, PixelNoise
 from benchmarks.accuracy.forerunner import Forerunner
-from worker_pipeline.airside.distortion import LensDistortion
-from worker_pipeline.airside.geometry import Vector
-from worker_pipeline.airside.point_cloud import Records
+from worker_pipeline.airside.geometry.distortion import LensDistortion
+from worker_pipeline.airside.geometry.rotations import Vector
+from worker_pipeline.airside.messages.point_cloud import Records
 
 
 @attrs.frozen(eq=False)
 class Flown:
-    """What became of one flight. Places: (K, 2), m; those in the order of the pads: (P, 2).
+    """The results of one flight. Positions: (K, 2), m; by pad: (P, 2).
 
     ``ours``: ``records.TARGET``. ``forerunner``: its targets. ``mixture``: those of its mixture of
-    our locations. ``sorted_points``: the means of its points of each pad, told which are whose;
-    ``sorted_lens``: the same with the lens undone.
-    ``seen`` and ``located``: time (s) and pad of each sighting, and where we locate it.
+    our locations. ``sorted_points``: the means of its points by their true pad; ``sorted_lens``:
+    the same with the distortion undone. ``seen`` and ``located``: time (s) and pad of each
+    sighting, and our location of it.
     """
 
     flight: Flight
@@ -45,9 +46,10 @@ class Flown:
 
 @attrs.frozen(eq=False)
 class Limit:
-    """The best that could be made of one flight: of each pad alone, and of all together.
+    """The bound for one flight: of each pad alone, and of all together.
 
-    ``alone_places``, ``together_places`` (P, 2), m: in this very flight; infinite for one not seen.
+    ``alone_places``, ``together_places`` (P, 2), m: for this flight's errors; infinite for a pad
+    not seen.
     """
 
     alone: Best
@@ -57,7 +59,7 @@ class Limit:
 
 
 def fly(flight: Flight, frames: Iterable[Frame]) -> Flown:
-    """Give everybody the same frames and the same odometry."""
+    """Run all methods on the same frames and odometry."""
     chain = Chain(flight.odometry)
     ideal = attrs.evolve(flight.camera, distortion=LensDistortion())
     theirs, mixture = (Forerunner(ideal, flight.mounting) for _ in range(2))
@@ -94,7 +96,7 @@ def fly(flight: Flight, frames: Iterable[Frame]) -> Flown:
 
 
 def limit(flown: Flown, noise: PixelNoise) -> Limit:
-    """The best that could have been made of the flight."""
+    """Return the bound for the flight."""
     sightings = sightings_of(flown.flight, flown.seen, noise)
     errors = covariance(sightings, flown.flight.noise)
     alone, together = best_alone(sightings, errors), best_together(sightings, errors)
@@ -102,19 +104,19 @@ def limit(flown: Flown, noise: PixelNoise) -> Limit:
 
 
 class _Sorted:
-    """Points by the pad that they are of."""
+    """Points by their true pad."""
 
     def __init__(self) -> None:
         self._points: list[list[Vector]] = [[] for _ in PLACES]
 
     def add(self, pads: Sequence[int], places: Vector) -> None:
-        """Of one frame. Where a bad detection cost the frame there are no places."""
+        """Add the points of one frame; none if a bad detection discarded the frame."""
         for pad, place in zip(pads, places, strict=False):
             if pad >= 0:
                 self._points[pad].append(place)
 
     def means(self) -> Vector:
-        """(P, 2), m; infinite for a pad without points."""
+        """Return the means (P, 2), m; infinite for a pad without points."""
         none = np.full(2, np.inf)
         return np.array([np.mean(each, axis=0) if each else none for each in self._points])
 

@@ -1,4 +1,5 @@
-"""All that was measured of the accuracy, and the tables of it."""
+# SPDX-License-Identifier: Apache-2.0
+"""The results of the accuracy measurement, and their tables."""
 
 from __future__ import annotations
 
@@ -24,17 +25,17 @@ from benchmarks.accuracy.figures import (
 )
 from benchmarks.accuracy.flight import PLACES, PixelNoise
 from benchmarks.accuracy.methods import Flown, Limit
-from worker_pipeline.airside.geometry import Matrix, Vector
-from worker_pipeline.airside.records import NO_LABEL
-from worker_pipeline.simulation.pads import REFERENCE_PADS, Pad
+from worker_pipeline.airside.geometry.rotations import Matrix, Vector
+from worker_pipeline.airside.messages.records import NO_LABEL
+from worker_pipeline.airside.simulation.pads import REFERENCE_PADS, Pad
 
 WANTED = 3.0  # how many times as accurate as the forerunner
 
 OURS = 'worker_pipeline'
 FORERUNNER = 'the forerunner'
-MIXTURE = "our locations, the forerunner's gathering"
-SORTED = "the forerunner's locations, told which are whose"
-SORTED_LENS = 'the same, with the lens undone'
+MIXTURE = "our locations, the forerunner's clustering"
+SORTED = "the forerunner's locations, with known assignment"
+SORTED_LENS = 'the same, with the distortion removed'
 ALONE = 'the best of each pad alone'
 TOGETHER = 'the best of all pads together'
 
@@ -43,9 +44,9 @@ Row = list[str]
 
 @attrs.frozen(eq=False)
 class Rendered:
-    """One flight with what the detectors found in rendered frames, and with projected pads.
+    """One flight with the detections in rendered frames, and with projected pads.
 
-    ``period``: s, between its frames. ``finds`` of pads, of ``visible`` that were wholly in a
+    ``period``: s, between its frames. ``finds``: detections of pads, of ``visible`` fully in a
     frame; ``false`` ones.
     """
 
@@ -60,7 +61,7 @@ class Rendered:
 
 @attrs.frozen(eq=False)
 class Report:
-    """``flown``: with the sensors' errors; ``exact``: without; ``limits``: of ``flown``."""
+    """All results. ``flown``: with sensor errors; ``exact``: without; ``limits``: of ``flown``."""
 
     noise: PixelNoise
     rendered: Rendered
@@ -69,7 +70,7 @@ class Report:
     limits: Sequence[Limit]
 
     def errors(self) -> dict[str, Errors]:
-        """By method."""
+        """Return the errors by method."""
         best: dict[str, Callable[[Limit], Vector]] = {
             ALONE: lambda each: each.alone_places,
             TOGETHER: lambda each: each.together_places,
@@ -80,7 +81,7 @@ class Report:
         }
 
     def ratios(self) -> dict[str, float]:
-        """The forerunner's error divided by ours: of the medians, and so on."""
+        """Return the forerunner's error divided by ours: of the medians, and so on."""
         errors = self.errors()
         ours, theirs = errors[OURS], errors[FORERUNNER]
         both = (ours.distances <= FOUND) & (theirs.distances <= FOUND)
@@ -95,7 +96,7 @@ class Report:
         }
 
     def covariances(self, together: bool, pad: int | None = None) -> Matrix:
-        """(K, 2, 2), m^2, of the best estimates in all flights; or of one pad's."""
+        """Return the covariances (K, 2, 2), m^2, of the best estimates, of all pads or one."""
         found = []
         for each in self.limits:
             best = each.together if together else each.alone
@@ -104,21 +105,21 @@ class Report:
         return np.array(found)
 
     def honesty(self) -> tuple[float, tuple[float, float]]:
-        """The mean normalised squared error per axis, and the band of an honest one."""
+        """Return the mean normalised squared error per axis, and the band of a consistent one."""
         values = np.array([normalised(each.ours) for each in self.flown])
         return float(np.nanmean(values)), band(self.axes())
 
     def axes(self) -> float:
-        """How many independent axes the pads of all flights count as."""
+        """Return the equivalent number of independent axes of the pads of all flights."""
         return sum(independent_axes(each.alone) for each in self.limits)
 
     def pad_honesty(self) -> tuple[list[float], tuple[float, float]]:
-        """The same of each pad."""
+        """Return the same for each pad."""
         values = np.array([normalised(each.ours) for each in self.flown])
         return np.nanmean(values, axis=0).tolist(), band(2 * len(self.flown))
 
     def conclusions(self) -> list[str]:
-        """What it comes to, in sentences."""
+        """Return the conclusions in sentences."""
         ratios = self.ratios()
         theirs = self.errors()[FORERUNNER].distances
         most = median(theirs) / expected_quantile(self.covariances(together=True), 0.5)
@@ -139,7 +140,7 @@ class Report:
 
 
 def errors_of(flown: Sequence[Flown]) -> dict[str, Errors]:
-    """What everybody's targets are off by, by method."""
+    """Return the errors of all methods."""
 
     def of(places: Callable[[Flown], Vector]) -> Errors:
         targets = [places(each) for each in flown]
@@ -161,7 +162,7 @@ METHOD_COLUMNS = (
     'rms [m]',
     'largest [m]',
     'found',
-    'of nothing',
+    'false',
     'median without the common shift [m]',
 )
 PAD_COLUMNS = (
@@ -179,7 +180,7 @@ PAD_COLUMNS = (
 
 
 def method_rows(report: Report) -> list[Row]:
-    """A row for each method, with the sensors' errors."""
+    """Return a row for each method, with the sensors' errors."""
     rows = _rows(report.errors())
     for name, together in ((ALONE, False), (TOGETHER, True)):
         of = report.covariances(together)
@@ -188,12 +189,12 @@ def method_rows(report: Report) -> list[Row]:
 
 
 def exact_rows(report: Report) -> list[Row]:
-    """A row for each method, without the sensors' errors."""
+    """Return a row for each method, without the sensors' errors."""
     return _rows(errors_of(report.exact))
 
 
 def rendered_rows(report: Report) -> list[Row]:
-    """The rendered flight, and the same frames projected."""
+    """Return rows of the rendered flight, and of the same frames projected."""
     whole = []
     for told, flown in (
         ('detected', report.rendered.flown),
@@ -206,7 +207,7 @@ def rendered_rows(report: Report) -> list[Row]:
 
 
 def pad_rows(report: Report) -> list[Row]:
-    """A row for each pad."""
+    """Return a row for each pad."""
     errors = report.errors()
     honesty, _ = report.pad_honesty()
     rows = []
@@ -230,7 +231,7 @@ def pad_rows(report: Report) -> list[Row]:
 
 
 def rich_tables(report: Report) -> Iterable[Table]:
-    """For the terminal."""
+    """Return the tables for the terminal."""
     count = len(report.flown)
     for title, columns, rows in (
         (f'{count} flights, the sensors with their errors', METHOD_COLUMNS, method_rows(report)),
@@ -247,7 +248,7 @@ def rich_tables(report: Report) -> Iterable[Table]:
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """For the documentation."""
+    """Return the tables for the documentation."""
     alignment = ['---', *['---:'] * (len(columns) - 1)]
     return '\n'.join(f'| {" | ".join(row)} |' for row in (columns, alignment, *rows))
 
@@ -277,7 +278,7 @@ def _range(limits: tuple[float, float]) -> str:
 
 
 def _expected(covariances: Matrix) -> list[str]:
-    """The median and the rms of the errors that have these covariances."""
+    """Return the median and the rms of the errors with these covariances."""
     return [_metres(expected_quantile(covariances, 0.5)), _metres(expected_rms(covariances))]
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIGINT and SIGTERM: drain, stop in order, leave nothing behind."""
 
 from __future__ import annotations
@@ -11,23 +12,25 @@ from pathlib import Path
 
 import pytest
 from support.configuring import stage
-from support.observing import header, number_of
-from support.outside import COMMON
+from support.external_node import COMMON
+from support.observer import header, number_of
 
-from worker_pipeline.runtime import dds
+from worker_pipeline.ros import dds
 from worker_pipeline.testing import wait_for
 
 
-def drains(observer) -> int:
-    """How often the manager has said that it is shutting down."""
-    said = [statuses['/airside/manager'].message for statuses in observer.diagnostics]
-    return said.count('shuttingdown')
-
-
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize('group', [False, True], ids=['manager', 'group'])
-def test_a_stop_signal_drains_and_ends_everything(start, observer, number, group):
-    """Every accepted item is answered before the end, also when the whole group is signalled."""
+@pytest.mark.parametrize(
+    ('number', 'group'),
+    [
+        (signal.SIGINT, False),
+        (signal.SIGINT, True),
+        (signal.SIGTERM, True),
+        (signal.SIGHUP, True),
+    ],
+    ids=['SIGINT', 'SIGINT to all', 'SIGTERM to all', 'SIGHUP to all'],
+)
+def test_a_stop_signal_drains_the_pipeline_and_ends_all_processes(start, observer, number, group):
+    """Also when the whole process group is signalled."""
     manager = start({'stages': ['work'], 'work': stage('Work', workers=2, queue_size=400)})
     answers = observer.collect('work/output')
     feed = observer.feeder('work/input')
@@ -36,13 +39,11 @@ def test_a_stop_signal_drains_and_ends_everything(start, observer, number, group
         feed.publish(header(item))
     wait_for(lambda: len(answers) > 10, 'some answers')
     manager.signal(number, group=group)
-    begun = time.monotonic()
     assert manager.wait() == 0, manager.output
-    assert time.monotonic() - begun < 10.0 + 3.0
     assert manager.relatives() == []
     numbers = [number_of(each) for each in answers]
     assert numbers == list(range(len(numbers)))
-    # The last diagnostics are published when all is drained: what was accepted was answered.
+    # The last diagnostics are published when all is drained: every accepted item was answered.
     wait_for(
         lambda: observer.count('work', 'accepted') == observer.count('work', 'completed') > 10,
         'the last diagnostics',
@@ -55,24 +56,42 @@ def test_a_stop_signal_drains_and_ends_everything(start, observer, number, group
     )
 
 
-def test_a_stop_while_workers_still_start_ends_everything(start):
-    """A signal may come at any moment, also before anybody is at work."""
-    manager = start({'stages': ['slow'], 'slow': stage('SlowConfigure', params={'seconds': 30.0})})
-    wait_for(lambda: len(manager.relatives()) >= 4, 'a worker process')
-    manager.signal(signal.SIGINT)
-    begun = time.monotonic()
+def is_caught(pid: int, number: signal.Signals) -> bool:
+    """Return whether a process has a handler for a signal."""
+    status = Path(f'/proc/{pid}/status').read_text()
+    (caught,) = re.findall(r'^SigCgt:\s*(\w+)$', status, re.MULTILINE)
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_during_the_imports_stops_the_manager_cleanly(start, number):
+    """Nothing is printed; nothing is left."""
+    manager = start({'stages': ['echo'], 'echo': stage('Echo')})
+    # Unlike SIGINT, Python itself has no handler for it: the manager has begun to keep signals.
+    wait_for(lambda: is_caught(manager.process.pid, signal.SIGHUP), 'the handler')
+    manager.signal(number)
     assert manager.wait() == 0, manager.output
-    assert time.monotonic() - begun < 13.0
+    assert 'Traceback' not in manager.output
     assert manager.relatives() == []
 
 
-def test_a_second_signal_does_not_wait_for_the_queue(start, observer):
-    """Who signals twice is in a hurry: the queue is left, the end is in order."""
+def test_a_stop_signal_during_start_up_ends_all_processes(start):
+    """Before any worker is active; they are not waited for."""
+    slow = stage('SlowConfigure', startup_timeout=600.0, params={'seconds': 600.0})
+    manager = start({'stages': ['slow'], 'shutdown_timeout': 1.0, 'slow': slow})
+    wait_for(lambda: len(manager.relatives()) >= 3, 'a worker process')
+    manager.signal(signal.SIGINT)
+    assert manager.wait() == 0, manager.output
+    assert manager.relatives() == []
+
+
+def test_a_second_signal_stops_without_draining(start, observer):
+    """Queued items are left; the shutdown is clean."""
     manager = start(
         {
             'stages': ['work'],
-            'shutdown_timeout': 30.0,
-            'work': stage('Work', queue_size=1000, params={'seconds': 0.2}),
+            'shutdown_timeout': 300.0,
+            'work': stage('Remembers', queue_size=1000, params={'seconds': 0.5}),
         }
     )
     feed = observer.feeder('work/input')
@@ -81,23 +100,29 @@ def test_a_second_signal_does_not_wait_for_the_queue(start, observer):
         feed.publish(header(item))
     wait_for(lambda: observer.count('work', 'queued') > 300, 'a long queue')
     manager.signal(signal.SIGINT)
-    # Two within a second are one Ctrl-C. Diagnostics come once a second.
-    wait_for(lambda: drains(observer) >= 3, 'the drain going on')
-    manager.signal(signal.SIGINT)
+    told = r'stopping: finishing (\d+) items, for up to 300 s; a second signal'
+    wait_for(lambda: re.search(told, manager.output), 'the drain', seen=manager.show)
+    # Two within a second are one Ctrl-C.
     begun = time.monotonic()
+    wait_for(lambda: time.monotonic() - begun > 1.1, 'a second')
+    manager.signal(signal.SIGINT)
     assert manager.wait() == 0, manager.output
-    assert time.monotonic() - begun < 10.0
-    assert 'ending with unfinished items (work: ' in manager.output
+    finishing = re.search(told, manager.output)
+    assert finishing, manager.output
+    assert 'stopping with unfinished items (work: ' in manager.output
+    unfinished = re.search(r'work: .* quarantined, (\d+) unfinished', manager.output)
+    assert unfinished, manager.output
+    assert 0 < int(unfinished[1]) <= int(finishing[1])
     assert manager.relatives() == []
 
 
-def test_a_worker_that_hangs_does_not_hold_up_the_end(start, observer):
-    """Past `shutdown_timeout` the signals get harder: the end comes 3 s later at the latest."""
+def test_a_hanging_worker_does_not_hang_the_shutdown(start, observer):
+    """After ``shutdown_timeout`` it is terminated, then killed: in 3 s if the machine is idle."""
     manager = start(
         {
             'stages': ['work'],
             'shutdown_timeout': 1.0,
-            'work': stage('Work', task_timeout=60.0, params={'seconds': 60.0}),
+            'work': stage('Remembers', task_timeout=600.0, params={'seconds': 600.0}),
         }
     )
     feed = observer.feeder('work/input')
@@ -105,14 +130,12 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end(start, observer):
     feed.publish(header(1))
     wait_for(lambda: observer.count('work', 'in_flight') == 1, 'an item in work')
     manager.signal(signal.SIGTERM)
-    begun = time.monotonic()
     assert manager.wait() == 0, manager.output
-    assert time.monotonic() - begun < 1.0 + 3.0
     assert manager.relatives() == []
 
 
 def test_nothing_is_left_in_shared_memory_after_kills_and_a_stop(start, observer, tmp_path):
-    """Of Fast DDS's, where the user's own profile lets it; nor of the pipeline's own folder."""
+    """Neither of Fast DDS, where the user's profile uses it, nor of the pipeline."""
     own = tmp_path / 'own.xml'
     shutil.copy(COMMON, own)
     manager = start(
@@ -136,17 +159,9 @@ def test_nothing_is_left_in_shared_memory_after_kills_and_a_stop(start, observer
     assert not manager.folder.exists()
 
 
-def test_no_process_of_ours_uses_shared_memory_of_dds(start, observer):
-    """There one that is killed can hold up those that live. With camera frames as without."""
+def test_no_process_uses_the_shared_memory_of_dds(start, observer):
+    """A killed process can block live ones there. With camera frames as without."""
     manager = start({'stages': ['picture'], 'picture': stage('Picture', workers=2)})
     observer.wait_until_active('picture', 2)
     assert len(manager.relatives()) > 3
     assert manager.shared_memory() == set()
-
-
-def test_workers_without_a_manager_end_by_themselves(start, observer):
-    """`orphan_timeout` after the manager's death its workers are gone."""
-    manager = start({'stages': ['echo'], 'orphan_timeout': 1.0, 'echo': stage('Echo', workers=2)})
-    observer.wait_until_active('echo', 2)
-    manager.signal(signal.SIGKILL)
-    wait_for(lambda: not manager.relatives(), 'the end of every worker', seen=manager.relatives)

@@ -1,4 +1,5 @@
-"""Real managers with configurations at random: told in one message, or run and stopped in order."""
+# SPDX-License-Identifier: Apache-2.0
+"""Managers with random configurations: rejected with one message, or run and stopped cleanly."""
 
 from __future__ import annotations
 
@@ -12,19 +13,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from support.configurations import as_file, files, options, spoilt_trees, trees, valid_trees
-from support.managing import ManagerProcess
+from support.configurations import as_file, files, mutated_trees, options, trees, valid_trees
+from support.manager_process import ManagerProcess
 
-from worker_pipeline.testing import own_domain
+from worker_pipeline.testing import isolated_domain
 
-# What a manager says when the first item may come.
-AT_WORK = 'every stage is at work'
-# What it says when there will be none.
+# Logged by a manager when the first item may come.
+AT_WORK = 'every stage is active'
+# Logged by a manager that cannot start.
 NOT_STARTED = 'nothing was started'
 
 
 def some(examples: int, *, always_others: bool = False) -> settings:
-    """So many starts of a manager. Nothing is shrunk: each try would be a start, too."""
+    """Limit the number of manager starts. Nothing is shrunk, as each attempt would be a start."""
     return settings(
         max_examples=examples,
         deadline=None,
@@ -37,7 +38,7 @@ def some(examples: int, *, always_others: bool = False) -> settings:
 
 
 def storm() -> settings:
-    """As many as STORM_STARTS says, and other ones each time."""
+    """Take the number of starts from STORM_STARTS, with new examples each time."""
     return some(int(os.environ.get('STORM_STARTS', '150')), always_others=True)
 
 
@@ -47,16 +48,16 @@ def check(
     arguments: Sequence[str] = (),
     patience: float = 6.0,
 ) -> str:
-    """Start a manager, stop it where it runs, and see that it ended well; returns what it printed.
+    """Start a manager, stop it if it runs, check that it exited cleanly; return its output.
 
-    ``patience`` is how long it may take until every stage is at work. What is allowed is not always
-    wise: some never come that far, and are stopped all the same.
+    ``patience`` is how long it may take until every stage is active, s. Valid configurations need
+    not be wise: some never come that far, and are stopped all the same.
     """
     text = parameters if isinstance(parameters, str) else as_file(parameters)
     note(f'{list(arguments)}\n{text}')
     directory = folder / str(len(list(folder.iterdir())))
     directory.mkdir()
-    with own_domain() as domain:
+    with isolated_domain() as domain:
         manager = ManagerProcess(directory, text, domain, arguments)
         try:
             deadline = time.monotonic() + patience
@@ -70,7 +71,7 @@ def check(
             note(manager.output)
             assert code in (0, 2)
             assert 'Traceback' not in manager.output
-            # One message, which says what came of it; others are ROS's own, or a worker's.
+            # One message, with the result; others are ROS's own, or a worker's.
             told = [line for line in manager.output.splitlines() if line.startswith('manager: ')]
             assert len(told) == (1 if code else 0)
             assert all(line.endswith(NOT_STARTED) for line in told)
@@ -82,41 +83,41 @@ def check(
 
 @some(2)
 @given(valid_trees())
-def test_what_should_run_does(tmp_path: Path, tree: dict[str, Any]):
-    """Up to every stage being at work, and down again."""
-    assert AT_WORK in check(tmp_path, tree, patience=20.0)
+def test_valid_configurations_run(tmp_path: Path, tree: dict[str, Any]):
+    """Until every stage is active; then the manager stops cleanly."""
+    assert AT_WORK in check(tmp_path, tree, patience=60.0)
 
 
-@some(4)
-@given(spoilt_trees())
-def test_any_parameters_are_told_or_run(tmp_path: Path, tree: dict[str, Any]):
-    """Keys dropped, doubled, renamed, or with other values."""
+@some(3)
+@given(mutated_trees())
+def test_any_parameters_are_rejected_or_run(tmp_path: Path, tree: dict[str, Any]):
+    """With keys dropped, doubled, renamed, or with other values."""
     check(tmp_path, tree)
 
 
-@some(3)
+@some(2)
 @given(files)
-def test_any_text_is_told_or_run(tmp_path: Path, text: str):
-    """As a parameter file, also where it is no YAML."""
+def test_any_parameter_file_is_rejected_or_runs(tmp_path: Path, text: str):
+    """Also one that is not YAML."""
     check(tmp_path, text)
 
 
-@some(3)
+@some(2)
 @given(valid_trees(), options)
-def test_any_arguments_are_told_or_taken(
+def test_any_arguments_are_rejected_or_accepted(
     tmp_path: Path, tree: dict[str, Any], arguments: list[str]
 ):
-    """Remappings, parameters and log levels that ROS refuses, or that we must live with."""
+    """Remappings, parameters and log levels, valid or not."""
     check(tmp_path, tree, arguments)
 
 
 @pytest.mark.storm
 @pytest.mark.timeout(7200)
 @storm()
-# Mostly what comes past ROS, and to our own checks.
+# Mostly values that pass ROS and reach our own checks.
 @given(st.one_of(trees, trees, trees, files), st.one_of(st.just([]), st.just([]), options))
-def test_a_storm_of_configurations(
+def test_many_random_configurations(
     tmp_path: Path, parameters: dict[str, Any] | str, arguments: list[str]
 ):
-    """All of it together, many times; ``STORM_STARTS`` says how many."""
+    """Try random configurations, ``STORM_STARTS`` times."""
     check(tmp_path, parameters, arguments)

@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every way a worker can end or fail: it is noticed, and nothing is lost by it.
 
-Each on real processes: somebody else takes the slot when its process is dead, all items come out
-once and in order, and the other workers of the stage go on as if nothing had happened.
+Each on real processes: another process takes the slot when the first is dead, all items come out
+once and in order, and the other workers of the stage continue undisturbed.
 """
 
 from __future__ import annotations
@@ -9,59 +10,72 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import psutil
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from support.configuring import stage
-from support.mortal import Book
-from support.observing import header, number_of
+from support.failing_stages import Book
+from support.observer import header, number_of
 
-from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.system.proc import start_of
 from worker_pipeline.testing import wait_for
 
 SLOTS = ('worker_0', 'worker_1')
 
 
 class Death(NamedTuple):
-    """A way to end, and the cause that is told of it. ``by``: a signal from outside."""
+    """A way to end, and the cause that is reported. ``by``: a signal from outside."""
 
     cause: str
     way: str = ''
     by: signal.Signals | None = None
     hook: str = 'process'
-    plugin: str = 'Mortal'
+    plugin: str = 'FailsOnce'
     settings: dict[str, Any] = {}
+    pipeline: dict[str, Any] = {}  # further keys
 
 
-LATE = {'startup_timeout': 3.0}
+# Where silence is the fault.
+WATCHED = {'heartbeat_timeout': 1.0}
+SILENT = r'no heartbeat for \d+\.\d+ s'
+LATE = {'startup_timeout': 4.0}
 DEATHS = {
     'SIGKILL': Death('killed by SIGKILL', by=signal.SIGKILL),
     'SIGTERM': Death('killed by SIGTERM', by=signal.SIGTERM),
-    'SIGSTOP': Death(r'no heartbeat for 0\.\d+ s', by=signal.SIGSTOP),
+    'SIGSTOP': Death(SILENT, by=signal.SIGSTOP, pipeline=WATCHED),
     'crash in native code': Death('killed by SIGSEGV', 'crash'),
     'os._exit': Death('exit code 3', 'leave'),
     'exception with restart_on_error': Death(
-        'ValueError: cannot do it', 'fail', plugin='MortalOnError'
+        'ValueError: cannot do it', 'fail', plugin='FailsOnceAndRestarts'
     ),
     'too much memory': Death(
-        r'uses \d+ MB of memory; memory_limit is 200 MB', 'grow', settings={'memory_limit': 200.0}
+        r'it uses \d+ MB of memory, \d+ MB of it since the item started; memory_limit is 200 MB',
+        'grow',
+        settings={'memory_limit': 200.0},
     ),
     'hang with heartbeats': Death(
-        r'an item took longer than 0\.5 s', 'hang', settings={'task_timeout': 0.5}
+        r'an item took longer than 1\.5 s', 'hang', settings={'task_timeout': 1.5}
     ),
-    'hang that holds the GIL': Death(r'no heartbeat for 0\.\d+ s', 'hold_the_gil'),
+    'hang that holds the GIL': Death(SILENT, 'hold_the_gil', pipeline=WATCHED),
     'lock between items': Death(
-        r'it holds \d items and began none for 0\.5 s', 'lock', settings={'task_timeout': 0.5}
+        r'it holds \d items and started none for 1\.5 s', 'lock', settings={'task_timeout': 1.5}
     ),
 }
 FALSE_STARTS = {
     'exception in configure': Death('ValueError: cannot do it', 'fail', hook='configure'),
     'exception in activate': Death('ValueError: cannot do it', 'fail', hook='activate'),
-    'stuck in configure': Death('not ready within 3 s', 'hang', hook='configure', settings=LATE),
-    'stopped in configure': Death(r'stopped for 0\.\d+ s', 'stop', hook='configure'),
-    'stuck in activate': Death(r'activating for 3\.\d+ s', 'hang', hook='activate', settings=LATE),
+    'stuck in configure': Death('not ready within 4 s', 'hang', hook='configure', settings=LATE),
+    'stopped in configure': Death(
+        r'stopped for \d+\.\d+ s', 'stop', hook='configure', pipeline=WATCHED
+    ),
+    'stuck in activate': Death(
+        r'activating for \d+\.\d+ s', 'hang', hook='activate', settings=LATE
+    ),
 }
 
 
@@ -74,10 +88,10 @@ class Scene:
         observer: Any,
         folder: Path,
         *,
-        plugin: str = 'Mortal',
+        plugin: str = 'FailsOnce',
         hook: str = 'process',
         way: str = '',
-        spares: int = 1,
+        pipeline: Mapping[str, Any] = MappingProxyType({}),
         **settings: Any,
     ) -> None:
         folder.mkdir()
@@ -86,20 +100,13 @@ class Scene:
         self.fed = 0
         self.answers = observer.collect('mortal/output')
         mortal = {
-            'plugin': f'support.mortal:{plugin}',
+            'plugin': f'support.failing_stages:{plugin}',
             'workers': 2,
             'queue_size': 1000,
             'params': {'folder': str(folder), 'hook': hook, 'way': way},
             **settings,
         }
-        self.manager = start(
-            {
-                'stages': ['mortal'],
-                'heartbeat_timeout': 0.5,
-                'spares': spares,
-                'mortal': mortal,
-            }
-        )
+        self.manager = start({'stages': ['mortal'], 'mortal': mortal, **pipeline})
         self._feed = observer.feeder('mortal/input')
 
     def wait_until_active(self, workers: int = 2) -> None:
@@ -111,7 +118,7 @@ class Scene:
             self.fed += 1
 
     def pids(self) -> list[int]:
-        """Of whoever was born to each slot last."""
+        """Return the pid of the newest process in each slot."""
         return [self.book.births(slot)[-1].pid for slot in SLOTS]
 
     def answerers(self, first: int = 0) -> set[int]:
@@ -119,7 +126,7 @@ class Scene:
         return {int(each.frame_id.split()[1]) for each in self.answers[first:]}
 
     def feed_until_answered_by(self, pid: int) -> None:
-        """Go on feeding until a process has been at work."""
+        """Keep feeding until a process has been active."""
         first = len(self.answers)
 
         def answered() -> bool:
@@ -137,7 +144,7 @@ class Scene:
         assert [number_of(each) for each in self.answers] == list(range(self.fed))
 
     def check_succession(self, slot: str, victim: int) -> None:
-        """Somebody else works in the slot, born when the former was dead; nobody else was born."""
+        """Check that one new process works in the slot, started after the former had died."""
         births = wait_for(
             lambda: len(self.book.births(slot)) > 1 and self.book.births(slot),
             f'another {slot}',
@@ -150,15 +157,18 @@ class Scene:
         assert [len(self.book.births(each)) for each in SLOTS] == [
             2 if each == slot else 1 for each in SLOTS
         ]
-        assert self.manager.output.count(' ended: ') == 1
+        wait_for(lambda: ' exited: ' in self.manager.output, 'the report', seen=self.manager.show)
+        assert self.manager.output.count(' exited: ') == 1
 
     def slot_that_ended(self, cause: str) -> str:
-        """The slot of the worker that is told to have ended for a cause; it is given items."""
+        """Return the slot of the worker reported to have ended for a cause, while feeding items."""
 
         def told() -> re.Match[str] | None:
             if len(self.answers) == self.fed:
                 self.feed(30)  # the others were quick enough to leave it none
-            return re.search(rf'(worker_\d) ended: {cause}; its', self.manager.output)
+            return re.search(
+                rf'(worker_\d) exited: {cause}; (requeued its|it held no)', self.manager.output
+            )
 
         match = wait_for(
             told,
@@ -175,12 +185,13 @@ def scene(start, observer, tmp_path):
 
 
 def particulars(death: Death) -> dict[str, Any]:
-    return {'plugin': death.plugin, 'hook': death.hook, 'way': death.way, **death.settings}
+    how = {'plugin': death.plugin, 'hook': death.hook, 'way': death.way}
+    return {**how, 'pipeline': death.pipeline, **death.settings}
 
 
 @pytest.mark.parametrize('death', DEATHS.values(), ids=DEATHS.keys())
-def test_a_worker_that_is_lost_at_work_is_replaced_and_loses_nothing(scene, death):
-    """Whatever it is that ends it, or for which it has to be ended."""
+def test_a_worker_lost_while_active_is_replaced_and_loses_nothing(scene, death):
+    """Also if the manager has to kill it."""
     scene = scene(**particulars(death))
     scene.wait_until_active()
     before = scene.pids()
@@ -196,8 +207,8 @@ def test_a_worker_that_is_lost_at_work_is_replaced_and_loses_nothing(scene, deat
 
 
 @pytest.mark.parametrize('death', FALSE_STARTS.values(), ids=FALSE_STARTS.keys())
-def test_a_worker_that_fails_on_its_way_to_work_is_replaced(scene, death):
-    """A hook that raises, or never ends: the next process may do better."""
+def test_a_worker_that_fails_during_start_up_is_replaced(scene, death):
+    """A hook raises, or never returns; the next process may succeed."""
     scene = scene(**particulars(death))
     scene.feed(30)
     slot = scene.slot_that_ended(death.cause)
@@ -206,7 +217,7 @@ def test_a_worker_that_fails_on_its_way_to_work_is_replaced(scene, death):
 
 
 def test_an_exception_costs_an_attempt_and_not_the_worker(scene, observer):
-    """The item is tried once more; the same processes go on."""
+    """The item is retried; the same processes continue."""
     scene = scene(way='fail')
     scene.wait_until_active()
     before = scene.pids()
@@ -218,11 +229,11 @@ def test_an_exception_costs_an_attempt_and_not_the_worker(scene, observer):
     assert scene.pids() == before
     wait_for(lambda: observer.count('mortal', 'redelivered') == 1, 'the second attempt told')
     assert 'ValueError: cannot do it' in scene.manager.output
-    assert ' ended: ' not in scene.manager.output
+    assert ' exited: ' not in scene.manager.output
 
 
-def test_a_worker_deactivated_by_hand_is_cordoned_until_it_is_activated(scene, observer):
-    """It is taken out of its pool, not replaced; the others do its work."""
+def test_a_manually_deactivated_worker_is_cordoned_until_it_is_activated(scene, observer):
+    """It leaves its pool and is not replaced; the other workers take its items."""
     scene = scene()
     scene.wait_until_active()
     before = aside, other = scene.pids()
@@ -239,11 +250,11 @@ def test_a_worker_deactivated_by_hand_is_cordoned_until_it_is_activated(scene, o
     scene.feed_until_answered_by(aside)
     scene.check_answers()
     assert scene.pids() == before
-    assert ' ended: ' not in scene.manager.output
+    assert ' exited: ' not in scene.manager.output
 
 
-def test_a_worker_shut_down_by_hand_answers_and_is_replaced(scene, observer):
-    """A finalised worker is of no use: another takes its slot, when it has ended by itself."""
+def test_a_manually_shut_down_worker_responds_and_is_replaced(scene, observer):
+    """Once the finalized process has exited, another worker takes the slot."""
     scene = scene()
     scene.wait_until_active()
     victim = scene.pids()[0]
@@ -257,8 +268,8 @@ def test_a_worker_shut_down_by_hand_answers_and_is_replaced(scene, observer):
 
 
 def test_workers_can_be_started_after_the_fork_server_was_killed(scene):
-    """Those that live are not touched by it; the next start brings another fork server."""
-    scene = scene(spares=0)
+    """Live workers are not affected; the next start creates another fork server."""
+    scene = scene(pipeline={'spares': 0})
     scene.wait_until_active()
     victim, other = scene.pids()
     server = psutil.Process(victim).parent()
@@ -267,7 +278,7 @@ def test_workers_can_be_started_after_the_fork_server_was_killed(scene):
     wait_for(lambda: start_of(server.pid) is None, 'the end of the fork server')
     for pid in (victim, other):
         scene.feed_until_answered_by(pid)
-    assert ' ended: ' not in scene.manager.output
+    assert ' exited: ' not in scene.manager.output
     os.kill(victim, signal.SIGKILL)
     scene.feed(30)
     scene.check_succession('worker_0', victim)
@@ -275,15 +286,20 @@ def test_workers_can_be_started_after_the_fork_server_was_killed(scene):
     assert psutil.Process(successor).parent().ppid() == scene.manager.process.pid
 
 
-def test_diagnostics_tell_of_a_death_and_of_the_recovery(start, observer):
-    """A worker's status goes from OK to WARN and back to OK while its slot is filled anew."""
-    start({'stages': ['slow'], 'slow': stage('SlowConfigure', params={'seconds': 1.5})})
+def test_diagnostics_report_a_death_and_the_recovery(start, observer):
+    """The worker's status goes from OK to WARN and back to OK."""
+    start({'stages': ['slow'], 'slow': stage('SlowConfigure', params={'seconds': 2.0})})
     observer.wait_until_active('slow', 1)
+    observer.diagnostics.clear()
     os.kill(observer.pid_of('slow/worker_0'), signal.SIGKILL)
+    observer.wait_for_status('slow/worker_0', DiagnosticStatus.WARN)
+    replacing = KeyValue(key='state', value='replacing')
     wait_for(
-        lambda: observer.values('slow/worker_0').get('state') == 'replacing', 'state replacing'
+        lambda: any(
+            replacing in each['/airside/slow/worker_0'].values for each in observer.diagnostics
+        ),
+        'state replacing',
     )
-    assert observer.diagnostics[-1]['/airside/slow/worker_0'].level > b'\x00'
     observer.wait_until_active('slow', 1)
     nodes = [f'/airside/{name}' for name in ('manager', 'slow', 'slow/worker_0')]
     wait_for(

@@ -1,4 +1,5 @@
-"""The stage as a worker, at a real link with a vehicle that flies in real time."""
+# SPDX-License-Identifier: Apache-2.0
+"""The stage in a worker, on a real link with a vehicle that flies in real time."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import NavSatFix
 from support.vehicles import vehicle_process
 
-from worker_pipeline.airside.pose import pose_of
+from worker_pipeline.airside.messages.odometry_pose import pose_of
+from worker_pipeline.airside.mission.ports import free_port
+from worker_pipeline.airside.simulation.autopilot import SECONDS
+from worker_pipeline.airside.simulation.flight import SimulatedFlight
 from worker_pipeline.context import stamp_ns
-from worker_pipeline.mission.ports import free_port
-from worker_pipeline.simulation.autopilot import SECONDS
-from worker_pipeline.simulation.flight import SimulatedFlight
 from worker_pipeline.testing import wait_for
 
 WORKER = 'flight_interface/worker_0'
@@ -38,8 +39,8 @@ def configuration(address):
     }
 
 
-def test_killed_in_flight_it_is_replaced_and_goes_on(start, observer):
-    """Where the vehicle is stays right, and the stamps go on; then the vehicle falls silent."""
+def test_a_worker_killed_in_flight_is_replaced_and_continues(start, observer):
+    """Positions stay correct and stamps increase; then the vehicle becomes silent."""
     port = free_port()
     manager = start(configuration(f'udpin:127.0.0.1:{port}'))
     answers = observer.collect('flight_interface/output', Odometry)
@@ -68,7 +69,7 @@ def test_killed_in_flight_it_is_replaced_and_goes_on(start, observer):
         np.linalg.norm(pose_of(each).position - flight.state((at - begin) / SECONDS).pose.position)
         for each, at in zip(answers, stamps.tolist(), strict=True)
     ]
-    # The very first of a vehicle come before the two clocks know one another well; and a hundredth
-    # of a second is 0.12 m, of which a machine with much else to do may take some.
+    # Until both clocks are estimated, the first states are inaccurate; a hundredth of a second is
+    # 0.12 m, which a loaded machine may take.
     assert max(off[20:]) < 1.0, [round(float(each), 3) for each in off if each > 0.1]
     wait_for(lambda: len(relayed) == len(answers), 'all of them from the relay')

@@ -1,15 +1,16 @@
-"""Data merge and geolocation as real processes that are killed: the places are the same."""
+# SPDX-License-Identifier: Apache-2.0
+"""Data merge and geolocation in processes that are killed: the locations are the same."""
 
 from __future__ import annotations
 
-from flown import ready, seen
+from flown import configured, detections_at
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import PointCloud2
 
 from worker_pipeline import ContextBuffer
-from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.data_merge import DataMerge
 from worker_pipeline.airside.geolocation import Geolocation
+from worker_pipeline.airside.messages import point_cloud
 from worker_pipeline.context import stamp_ns
 from worker_pipeline.testing import wait_for
 
@@ -41,18 +42,18 @@ def stages() -> dict:
 
 
 def image_after(odometry, number):
-    message = seen([[10.0 * number, 600.0], [960.0, 20.0 * number]], 0.0, label=number)
+    message = detections_at([[10.0 * number, 600.0], [960.0, 20.0 * number]], 0.0, label=number)
     stamp = stamp_ns(odometry.header.stamp) + LATER
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
     return message
 
 
 def places_of(images, odometry):
-    """What the two stages answer in one process, undisturbed."""
+    """Return the output of both stages in one process, without kills."""
     buffer = ContextBuffer(len(odometry))
     for message in odometry:
         buffer.add(message)
-    merge, locate = ready(DataMerge(), {}, {'odometry': buffer}), ready(Geolocation())
+    merge, locate = configured(DataMerge(), {}, {'odometry': buffer}), configured(Geolocation())
     return [point_cloud.from_message(locate.process(stamped(merge, each))) for each in images]
 
 
@@ -62,8 +63,8 @@ def stamped(stage, item):
     return output
 
 
-def test_killed_in_mid_stream_they_place_everything_where_it_was(start, observer):
-    """Twice while an image waits for its pose: the next worker is given the odometry that was."""
+def test_locations_are_unchanged_by_kills(start, observer):
+    """Twice while an image waits for its pose: the next worker receives the earlier odometry."""
     names = stages()
     manager = start({'stages': list(names), **names})
     odometry = observer.collect('flight_interface/output', Odometry)
@@ -80,7 +81,7 @@ def test_killed_in_mid_stream_they_place_everything_where_it_was(start, observer
         if number in KILLS:
             victim = observer.kill(KILLS[number])
             observer.wait_until_replaced(KILLS[number], victim)
-    wait_for(lambda: len(answers) >= IMAGES, 'all answers', 60.0, lambda: len(answers))
+    wait_for(lambda: len(answers) >= IMAGES, 'all answers', seen=lambda: len(answers))
     last = stamp_ns(images[-1].header.stamp)
     wait_for(lambda: stamp_ns(odometry[-1].header.stamp) > last, 'the odometry after them')
     assert [each.header.stamp for each in answers] == [each.header.stamp for each in images]

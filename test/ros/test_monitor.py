@@ -1,4 +1,5 @@
-"""The monitor, as a process in a terminal, beside a real pipeline."""
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor as a process in a terminal, beside a real pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import sys
 
 import pytest
 from support.configuring import stage
-from support.managing import python_path
+from support.manager_process import python_path
 
 from worker_pipeline.testing import wait_for
 
@@ -27,7 +28,7 @@ PARAMETERS = {
 
 @pytest.fixture
 def environment(domain, tmp_path):
-    """What a monitor of this test's domain is started with."""
+    """Return the environment of a monitor in the domain of this test."""
     return os.environ | {
         'ROS_DOMAIN_ID': str(domain),
         'PYTHONPATH': python_path(),
@@ -37,7 +38,7 @@ def environment(domain, tmp_path):
 
 @pytest.fixture
 def watch(environment):
-    """Start a monitor in a terminal; what is left of it ends with the test."""
+    """Return a function that starts a monitor in a terminal, to be ended with the test."""
     started = []
 
     def start_monitor(*arguments: str, columns: int = 80, lines: int = 24) -> Terminal:
@@ -49,20 +50,20 @@ def watch(environment):
         terminal.close()
 
 
-def is_as_before(terminal: Terminal) -> bool:
-    """Whether the terminal is set as it was, and shows again what it did."""
-    wait_for(lambda: terminal.written.endswith(b'\x1b[?25h\x1b[?1049l'), 'the screen from before')
+def is_restored(terminal: Terminal) -> bool:
+    """Return whether the terminal's settings and its former screen are restored."""
+    wait_for(lambda: terminal.written.endswith(b'\x1b[?25h\x1b[?1049l'), 'the former screen')
     return terminal.attributes() == terminal.before
 
 
-def test_it_shows_a_pipeline_and_steers_it(start, watch):
-    """From before there is one; over the death of a worker, and of the manager."""
+def test_the_monitor_shows_and_controls_a_pipeline(start, watch):
+    """From before its start, and across deaths of a worker and of the manager."""
     monitor = watch()
-    monitor.wait_for('nothing of a manager in /airside heard on /diagnostics')
+    monitor.wait_for('no diagnostics from a manager in /airside on /diagnostics')
     manager = start(PARAMETERS)
     monitor.wait_for('echo', 'active', '0/10')
-    monitor.wait_for('/airside', 'active', '0 restarts', 'heard just now')
-    # A stage has one worker more, and one less.
+    monitor.wait_for('/airside', 'active', '0 restarts', 'updated just now')
+    # A worker is added to a stage, and removed.
     monitor.type('\x1b[B')
     monitor.wait_for('▸ work', 'active')
     monitor.type('+')
@@ -71,7 +72,7 @@ def test_it_shows_a_pipeline_and_steers_it(start, watch):
     monitor.type('--')
     monitor.wait_for('work to 0 workers: refused: Parameter work.workers out of range')
     wait_for(lambda: not monitor.line('worker_1'), 'one worker', seen=lambda: monitor.lines)
-    # It is paused and resumed.
+    # The stage is paused and resumed.
     monitor.type('p')
     monitor.wait_for('pause work: done')
     monitor.wait_for('▸ work', '! inactive')
@@ -82,7 +83,7 @@ def test_it_shows_a_pipeline_and_steers_it(start, watch):
     monitor.type('r')
     monitor.wait_for('resume work: done')
     wait_for(lambda: not monitor.line('work', '! inactive'), 'that it is active')
-    # A worker dies, and another takes its place.
+    # A worker dies and is replaced.
     line = monitor.wait_for('worker_0', 'active')
     before = int(line.split()[2])
     os.kill(before, signal.SIGKILL)
@@ -90,9 +91,9 @@ def test_it_shows_a_pipeline_and_steers_it(start, watch):
     after = int(monitor.wait_for('worker_0', '! active').split()[3])
     assert after != before
     monitor.wait_for('/airside', 'active', '1 restart ')
-    # The last one at work is taken out only after a yes.
+    # Cordoning the last active worker needs confirmation.
     monitor.type('jc')
-    monitor.wait_for('cordon work/worker_0? It is the only one at work')
+    monitor.wait_for('cordon work/worker_0? It is the only active worker')
     monitor.type('y')
     monitor.wait_for('cordon work/worker_0: done')
     # The manager is restarted.
@@ -100,21 +101,21 @@ def test_it_shows_a_pipeline_and_steers_it(start, watch):
     manager.wait()
     monitor.wait_for('MANAGER SILENT FOR 0:0')
     manager.start_again()
-    monitor.wait_for('/airside', 'active', 'heard just now')
+    monitor.wait_for('/airside', 'active', 'updated just now')
     assert monitor.line('worker_0', str(after)), 'the same workers'
     monitor.resize(200, 10)
-    monitor.wait_for('given up', 'redelivered')
+    monitor.wait_for('quarant.', 'redelivered')
     monitor.type('q')
     assert monitor.wait() == 0
-    assert is_as_before(monitor)
-    assert manager.process.poll() is None, 'the pipeline goes on'
+    assert is_restored(monitor)
+    assert manager.process.poll() is None, 'the pipeline keeps running'
 
 
 @pytest.mark.parametrize('how', ['Ctrl-C', 'SIGTERM', 'the window is closed'])
-def test_the_terminal_is_as_before(watch, how):
-    """However it ends."""
+def test_the_terminal_is_restored(watch, how):
+    """However the monitor is ended."""
     monitor = watch('--namespace', 'north')
-    monitor.wait_for('nothing of a manager in /north heard on /diagnostics')
+    monitor.wait_for('no diagnostics from a manager in /north on /diagnostics')
     assert monitor.attributes() != monitor.before
     if how == 'Ctrl-C':
         monitor.type('\x03')
@@ -123,12 +124,12 @@ def test_the_terminal_is_as_before(watch, how):
     else:
         monitor.hang_up()
     assert monitor.wait() == 0
-    assert how == 'the window is closed' or is_as_before(monitor)
+    assert how == 'the window is closed' or is_restored(monitor)
     assert b'Traceback' not in monitor.written
 
 
 def run(environment, *arguments: str) -> subprocess.Popen[str]:
-    """A monitor whose output is read by a program."""
+    """Start a monitor with its output in a pipe."""
     return subprocess.Popen(
         [*COMMAND, *arguments],
         env=environment,
@@ -139,8 +140,8 @@ def run(environment, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_without_a_terminal_it_prints_what_there_is_once(start, observer, environment):
-    """Or that there is nothing, and where it was looked for."""
+def test_without_a_terminal_the_monitor_prints_one_table(start, observer, environment):
+    """Or that there is no manager, and where it looked for one."""
     start({'stages': ['echo'], 'echo': stage('Echo')})
     observer.wait_until_active('echo', 1)
     here = run(environment)
@@ -156,7 +157,7 @@ def test_without_a_terminal_it_prints_what_there_is_once(start, observer, enviro
     printed, errors = elsewhere.communicate(timeout=60)
     assert (elsewhere.returncode, printed) == (1, '')
     assert errors.splitlines() == [
-        'monitor: nothing of a manager in /north heard on /diagnostics within 3 s',
+        'monitor: no diagnostics from a manager in /north on /diagnostics within 3 s',
         f'ROS_DOMAIN_ID: {environment["ROS_DOMAIN_ID"]}, ROS_AUTOMATIC_DISCOVERY_RANGE: LOCALHOST',
         'there are pipelines in: /airside',
     ]
@@ -165,7 +166,7 @@ def test_without_a_terminal_it_prints_what_there_is_once(start, observer, enviro
 @pytest.mark.parametrize(
     'arguments', [['--namespace', 'a b'], ['--ros-args', '-r', '__ns:=/1'], ['--ros-args', '-x']]
 )
-def test_what_ros_does_not_take_is_told(environment, arguments):
+def test_arguments_that_ros_rejects_are_reported(environment, arguments):
     monitor = run(environment, *arguments)
     printed, errors = monitor.communicate(timeout=60)
     assert (monitor.returncode, printed) == (2, '')

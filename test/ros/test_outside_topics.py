@@ -1,4 +1,5 @@
-"""Topics from elsewhere: whatever quality of service their publishers have."""
+# SPDX-License-Identifier: Apache-2.0
+"""Topics from other nodes, with any quality of service."""
 
 from __future__ import annotations
 
@@ -8,23 +9,50 @@ from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import Header
 from support.configuring import stage
-from support.observing import header, number_of
+from support.observer import header, number_of
 
 from worker_pipeline.testing import wait_for
 
 BEST_EFFORT = QoSProfile(depth=100, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=100)
 LATCHED = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+PROFILES = {'best': BEST_EFFORT, 'rel': RELIABLE, 'latch': LATCHED}
+COMES = ['before', 'after']
+
+# A stage for each test; its input is the topic of that name.
+SHARED = {
+    name: stage('Echo', input=f'/{name}', queue_size=1000)
+    for name in (
+        *(f'{profile}_{comes}' for profile in PROFILES for comes in COMES),
+        *('latched_before', 'latched_after', 'deserted', 'mixed'),
+    )
+} | {
+    f'placed_{comes}': stage(
+        'WithContext', context={'reference': f'/odometry_{comes}'}, task_timeout=60.0
+    )
+    for comes in COMES
+}
 
 
-def publisher(observer, profile: QoSProfile, topic: str = '/camera/seen'):
-    # By default it would log that somebody asked for more, by a call that is deprecated.
+def before_start(observer):
+    """Create the publishers that come before the pipeline."""
+    made = {
+        f'/{name}_before': publisher(observer, profile, f'/{name}_before')
+        for name, profile in PROFILES.items()
+    }
+    made['/latched_before'] = latch(observer, '/latched_before')
+    made['/odometry_before'] = publisher(observer, BEST_EFFORT, '/odometry_before')
+    return made
+
+
+def publisher(observer, profile: QoSProfile, topic: str):
+    # By default it would log that a subscriber asked for more, by a call that is deprecated.
     quiet = PublisherEventCallbacks(use_default_callbacks=False)
     return observer.node.create_publisher(Header, topic, profile, event_callbacks=quiet)
 
 
 def publish_until_heard(made, answers: list, number: int) -> None:
-    """What is best-effort may be lost, before it is matched above all: another stamp each time."""
+    """Best-effort messages may be lost, before it is matched above all: another stamp each time."""
     first = number
 
     def is_heard() -> bool:
@@ -36,91 +64,80 @@ def publish_until_heard(made, answers: list, number: int) -> None:
     wait_for(is_heard, 'an answer')
 
 
-@pytest.mark.parametrize('profile', [BEST_EFFORT, RELIABLE, LATCHED], ids=['best', 'rel', 'latch'])
-@pytest.mark.parametrize('comes', ['before', 'after'])
-def test_an_input_is_heard_however_it_is_published(start, observer, profile, comes):
+def latch(observer, topic: str):
+    """Publish ten latched messages."""
+    made = publisher(observer, LATCHED, topic)
+    for number in range(10):
+        made.publish(header(number))
+    return made
+
+
+@pytest.mark.parametrize('profile', PROFILES)
+@pytest.mark.parametrize('comes', COMES)
+def test_an_input_is_heard_however_it_is_published(shared, profile, comes):
     """Before the pipeline or after it."""
-    if comes == 'before':
-        made = publisher(observer, profile)
-    start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen', queue_size=1000)})
-    answers = observer.collect('echo/output')
-    observer.wait_until_active('echo', 1)
-    if comes == 'after':
-        made = publisher(observer, profile)
+    observer, name = shared.observer, f'{profile}_{comes}'
+    answers = observer.collect(f'{name}/output')
+    observer.wait_until_active(name, 1)
+    made = shared.before.get(f'/{name}') or publisher(observer, PROFILES[profile], f'/{name}')
     publish_until_heard(made, answers, 1)
 
 
-@pytest.mark.parametrize('comes', ['before', 'after'])
-def test_what_was_latched_is_heard_by_who_comes_later(start, observer, comes):
+@pytest.mark.parametrize('comes', COMES)
+def test_what_was_latched_is_heard_by_who_comes_later(shared, comes):
     """All of it, in order, once."""
-
-    def latch() -> object:
-        made = publisher(observer, LATCHED)
-        for number in range(10):
-            made.publish(header(number))
-        return made
-
-    kept = [latch()] if comes == 'before' else []
-    start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen', queue_size=1000)})
-    answers = observer.collect('echo/output')
-    observer.wait_until_active('echo', 1)
-    if comes == 'after':
-        kept.append(latch())
-    wait_for(lambda: observer.count('echo', 'completed') == 10, 'the items')
+    observer, name = shared.observer, f'latched_{comes}'
+    answers = observer.collect(f'{name}/output')
+    observer.wait_until_active(name, 1)
+    kept = shared.before.get(f'/{name}') or latch(observer, f'/{name}')
+    wait_for(lambda: observer.count(name, 'completed') == 10, 'the items')
     if comes == 'after':
         wait_for(lambda: len(answers) == 10, 'the answers')
         assert [number_of(each) for each in answers] == list(range(10))
+    assert kept.get_subscription_count() == 1
 
 
-def test_an_input_that_nobody_publishes_any_more_is_told(start, observer):
-    """A machine that is cut off does not say so itself. Back again, all is well."""
-    first = publisher(observer, RELIABLE)
-    manager = start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen')})
-    answers = observer.collect('echo/output')
-    observer.wait_until_active('echo', 1)
+def test_an_input_that_nobody_publishes_any_more_is_told(shared):
+    """A machine that is cut off gives no notice. Back again, all is well."""
+    observer = shared.observer
+    first = publisher(observer, RELIABLE, '/deserted')
+    answers = observer.collect('deserted/output')
+    observer.wait_until_active('deserted', 1)
     publish_until_heard(first, answers, 1)
-    observer.wait_for_status('echo', DiagnosticStatus.OK)
+    observer.wait_for_status('deserted', DiagnosticStatus.OK)
     observer.node.destroy_publisher(first)
-    told = 'nobody publishes /camera/seen any more'
-    observer.wait_for_status('echo', DiagnosticStatus.WARN, told)
-    second = publisher(observer, RELIABLE)
+    told = '/deserted has no publisher any more'
+    observer.wait_for_status('deserted', DiagnosticStatus.WARN, told)
+    second = publisher(observer, RELIABLE, '/deserted')
     publish_until_heard(second, answers, 1_000_000)
-    observer.wait_for_status('echo', DiagnosticStatus.OK, 'active')
-    log = [line for line in manager.output.splitlines() if '/camera/seen' in line]
-    assert [line.rpartition('/camera/seen: ')[2] for line in log] == [
-        'nobody publishes it any more',
-        'is published again',
+    observer.wait_for_status('deserted', DiagnosticStatus.OK, 'active')
+    log = [line for line in shared.manager.output.splitlines() if '/deserted: ' in line]
+    assert [line.rpartition('/deserted: ')[2] for line in log] == [
+        'has no publisher any more',
+        'has a publisher again',
     ]
 
 
-def test_one_that_offers_less_is_heard_beside_one_that_offers_more(start, observer):
+def test_one_that_offers_less_is_heard_beside_one_that_offers_more(shared):
     """Both are, then as before."""
-    first = publisher(observer, LATCHED)
-    start({'stages': ['echo'], 'echo': stage('Echo', input='/camera/seen', queue_size=1000)})
-    answers = observer.collect('echo/output')
-    observer.wait_until_active('echo', 1)
+    observer = shared.observer
+    first = publisher(observer, LATCHED, '/mixed')
+    answers = observer.collect('mixed/output')
+    observer.wait_until_active('mixed', 1)
     publish_until_heard(first, answers, 1)
-    second = publisher(observer, BEST_EFFORT)
+    second = publisher(observer, BEST_EFFORT, '/mixed')
     publish_until_heard(second, answers, 1_000_000)
     publish_until_heard(first, answers, 2_000_000)
 
 
-@pytest.mark.parametrize('comes', ['before', 'after'])
-def test_a_context_may_be_best_effort(start, observer, comes):
+@pytest.mark.parametrize('comes', COMES)
+def test_a_context_may_be_best_effort(shared, comes):
     """As MAVROS publishes odometry."""
-    if comes == 'before':
-        made = publisher(observer, BEST_EFFORT, '/odometry')
-    start(
-        {
-            'stages': ['placed'],
-            'placed': stage('WithContext', context={'reference': '/odometry'}, task_timeout=30.0),
-        }
-    )
-    answers = observer.collect('placed/output')
-    feed = observer.feeder('placed/input')
-    observer.wait_until_active('placed', 1)
-    if comes == 'after':
-        made = publisher(observer, BEST_EFFORT, '/odometry')
+    observer, name, topic = shared.observer, f'placed_{comes}', f'/odometry_{comes}'
+    answers = observer.collect(f'{name}/output')
+    feed = observer.feeder(f'{name}/input')
+    observer.wait_until_active(name, 1)
+    made = shared.before.get(topic) or publisher(observer, BEST_EFFORT, topic)
     number = 0
 
     def has_context() -> bool:

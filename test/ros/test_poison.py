@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Items that workers fail on go to quarantine; workers that fail by themselves are reported."""
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
-from support.observing import Observer, header, number_of
+from support.observer import Observer, header, number_of
 
-from worker_pipeline.runtime.quarantine import read
+from worker_pipeline.quarantine.store import read
 from worker_pipeline.testing import wait_for
 
 CAUSES = {
     'leave': 'exit code 3',
     'crash': 'killed by SIGSEGV',
     'fail': 'ValueError: cannot do it',
-    'hang': 'an item took longer than 1 s',
+    'hang': 'an item took longer than 2 s',
     'hold_the_gil': 'no heartbeat for',
 }
 
 
 def fragile(**settings):
-    return {'plugin': 'support.mortal:Fragile', 'workers': 2, 'queue_size': 1000, **settings}
+    return {
+        'plugin': 'support.failing_stages:FailsOnRequest',
+        'workers': 2,
+        'queue_size': 1000,
+        **settings,
+    }
 
 
 def poison(number, way='leave'):
@@ -45,7 +51,7 @@ def numbers(messages):
 
 
 def quarantined_by_number(observer):
-    """What was announced: by the item's number, (cause, values)."""
+    """Return the announcements by the item's number, (cause, values)."""
     found = {}
     for status in observer.quarantined:
         values = values_of(status)
@@ -57,10 +63,10 @@ def quarantined_by_number(observer):
     return found
 
 
-def test_poison_goes_to_quarantine_with_its_cause_and_nothing_else_does(start, observer, domain):
-    """Announced to those who come late, too, and on disk as it came; it leaves no gap behind."""
+def test_only_the_poison_item_is_quarantined_with_its_cause(start, observer, domain):
+    """It is announced to late subscribers too, and stored as received; the order has no gap."""
     manager = start(
-        {'stages': ['weak'], 'heartbeat_timeout': 0.5, 'weak': fragile(task_timeout=1.0)}
+        {'stages': ['weak'], 'heartbeat_timeout': 1.0, 'weak': fragile(task_timeout=2.0)}
     )
     answers = observer.collect('weak/output')
     feed = observer.feeder('weak/input')
@@ -89,8 +95,8 @@ def test_poison_goes_to_quarantine_with_its_cause_and_nothing_else_does(start, o
     wait_for(lambda: observer.count('weak', 'completed') == len(expected), 'the others counted')
 
 
-def test_what_was_only_prefetched_is_not_suspected(start, observer):
-    """Every neighbour of poison comes out, also where one attempt is all there is."""
+def test_prefetched_items_are_not_suspected(start, observer):
+    """All items around the poison are answered, even with a single attempt."""
     manager = start({'stages': ['weak'], 'weak': fragile(workers=1, concurrency=8, max_attempts=1)})
     answers = observer.collect('weak/output')
     feed = observer.feeder('weak/input')
@@ -109,21 +115,20 @@ def test_what_was_only_prefetched_is_not_suspected(start, observer):
     assert observer.count('weak', 'redelivered') >= len(bad)  # there were such neighbours
 
 
-def test_much_poison_is_no_fault_of_the_slots(start, observer):
-    """Twenty among 200 cost forty workers; no slot is failed, and the others are not held up."""
+def test_restarts_caused_by_poison_do_not_count_against_a_slot(start, observer):
+    """Ten of 100 items cost twenty workers; no slot fails, and others are not delayed."""
     manager = start({'stages': ['weak'], 'weak': fragile()})
     answers = observer.collect('weak/output')
     feed = observer.feeder('weak/input')
     observer.wait_until_active('weak', 2)
-    bad = range(5, 200, 10)
-    for number in range(200):
+    bad = range(5, 100, 10)
+    for number in range(100):
         feed.publish(poison(number) if number in bad else header(number))
-    expected = [n for n in range(200) if n not in bad]
+    expected = [n for n in range(100) if n not in bad]
     wait_for(
         lambda: len(answers) >= len(expected),
         'the others',
-        60.0,
-        lambda: (len(answers), manager.show()),
+        seen=lambda: (len(answers), manager.show()),
     )
     assert numbers(answers) == expected
     wait_for(lambda: len(observer.quarantined) == len(bad), 'the announcements')
@@ -139,11 +144,11 @@ def test_much_poison_is_no_fault_of_the_slots(start, observer):
     def restarts() -> int:
         return sum(int(observer.values(f'weak/worker_{i}')['restarts']) for i in (0, 1))
 
-    wait_for(lambda: restarts() == 40, 'forty restarts told', seen=restarts)
+    wait_for(lambda: restarts() == 20, 'twenty restarts told', seen=restarts)
 
 
-def test_a_worker_that_dies_again_and_again_is_failed_until_it_lives(start, observer):
-    """Told as an error; it is tried all the same, the others go on, and in the end it is well."""
+def test_a_slot_that_keeps_dying_is_failed_until_it_recovers(start, observer):
+    """It is reported as an error and still restarted; other workers continue."""
     manager = start(
         {
             'stages': ['weak'],
@@ -195,7 +200,7 @@ def test_a_worker_that_dies_again_and_again_is_failed_until_it_lives(start, obse
 
 
 def failed_status(observer, statuses=None):
-    """The status of worker_0 where it says that the slot is failed, else None."""
+    """Return the status of worker_0 if it shows a failed slot, else None."""
     if statuses is None:
         if not observer.diagnostics:
             return None
@@ -205,13 +210,13 @@ def failed_status(observer, statuses=None):
 
 
 @pytest.mark.parametrize('restart_on_error', [False, True], ids=['worker lives on', 'worker goes'])
-def test_an_item_that_raises_is_retried_by_somebody(start, observer, restart_on_error):
+def test_an_item_that_raises_is_retried(start, observer, restart_on_error):
     """Attempts are counted the same, whether the exception costs the worker or not."""
-    plugin = 'FragileOnError' if restart_on_error else 'Fragile'
+    plugin = 'FailsOnRequestAndRestarts' if restart_on_error else 'FailsOnRequest'
     manager = start(
         {
             'stages': ['weak'],
-            'weak': fragile(plugin=f'support.mortal:{plugin}', max_attempts=3),
+            'weak': fragile(plugin=f'support.failing_stages:{plugin}', max_attempts=3),
         }
     )
     answers = observer.collect('weak/output')
@@ -223,4 +228,4 @@ def test_an_item_that_raises_is_retried_by_somebody(start, observer, restart_on_
     wait_for(lambda: observer.quarantined, 'the announcement', seen=manager.show)
     cause, values = quarantined_by_number(observer)[5]
     assert (cause, values['attempts']) == ('ValueError: cannot do it', '3')
-    assert manager.output.count(' ended: ') == (3 if restart_on_error else 0)
+    assert manager.output.count(' exited: ') == (3 if restart_on_error else 0)

@@ -1,4 +1,5 @@
-"""Queues of real stages: what they drop, what they hold back, and where items part and meet."""
+# SPDX-License-Identifier: Apache-2.0
+"""The queues of real stages: drops, back pressure, fan-out and fan-in."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import os
 import signal
 
 from support.configuring import stage
-from support.observing import header, number_of
+from support.observer import header, number_of
 
 from worker_pipeline.testing import wait_for
 
@@ -15,8 +16,8 @@ def numbers(messages):
     return [number_of(each) for each in messages]
 
 
-def test_a_full_queue_drops_its_oldest_and_counts_every_drop(start, observer, tmp_path):
-    """What is in work stays, of what waits the newest; what is dropped leaves no gap behind it."""
+def test_a_full_queue_drops_its_oldest_items_and_counts_them(start, observer, tmp_path):
+    """Items being processed and the newest ones stay; a dropped item does not block the order."""
     gate = tmp_path / 'gate'
     start(
         {
@@ -43,10 +44,8 @@ def test_a_full_queue_drops_its_oldest_and_counts_every_drop(start, observer, tm
     assert observer.count('slow', 'dropped') == 7
 
 
-def test_a_stage_that_is_stuck_holds_back_the_source_three_stages_before_it(
-    start, observer, tmp_path
-):
-    """The source is asked for no more, and nothing is refused or dropped on the way."""
+def test_a_stuck_stage_blocks_the_source_three_stages_upstream(start, observer, tmp_path):
+    """The source is not asked for more items, and nothing is dropped."""
     gate = tmp_path / 'gate'
     blocking = {'overflow': 'block', 'queue_size': 4}
     start(
@@ -72,13 +71,13 @@ def test_a_stage_that_is_stuck_holds_back_the_source_three_stages_before_it(
         last = [asked(statuses) for statuses in observer.diagnostics[-3:]]
         return len(set(last)) == 1 and observer.count('third', 'queued') == 4
 
-    heard = len(observer.diagnostics)
+    received = len(observer.diagnostics)
     wait_for(
-        lambda: len(observer.diagnostics) >= heard + 3 and at_rest(),
+        lambda: len(observer.diagnostics) >= received + 3 and at_rest(),
         'a source at rest',
         seen=lambda: observer.values('count'),
     )
-    # Each stage has at most its queue, and what its workers hold: 2 each.
+    # Each stage has at most its queue, and its workers' items: 2 each.
     assert observer.count('count', 'accepted') <= 2 + (4 + 4) + (4 + 2) + (4 + 2)
     assert answers == []
     gate.touch()
@@ -91,8 +90,8 @@ def test_a_stage_that_is_stuck_holds_back_the_source_three_stages_before_it(
         assert observer.count(name, 'refused') == observer.count(name, 'dropped') == 0
 
 
-def test_behind_a_slow_item_a_stage_holds_no_more_than_its_queue_allows(start, observer, tmp_path):
-    """What is done and waits for its turn to leave counts; the rest waits where it comes from."""
+def test_a_stage_with_a_slow_item_holds_no_more_than_its_queue_allows(start, observer, tmp_path):
+    """Finished items that wait for their turn count; the others wait upstream."""
     gate = tmp_path / 'gate'
     start(
         {
@@ -121,8 +120,8 @@ def test_behind_a_slow_item_a_stage_holds_no_more_than_its_queue_allows(start, o
         'all done that may be',
         seen=lambda: observer.values('slow'),
     )
-    heard = len(observer.diagnostics)
-    wait_for(lambda: len(observer.diagnostics) >= heard + 2, 'some time in which nothing happens')
+    received = len(observer.diagnostics)
+    wait_for(lambda: len(observer.diagnostics) >= received + 2, 'two more diagnostics')
     assert answers == []
     assert observer.count('slow', 'completed') == 9
     assert observer.count('slow', 'in_flight') == 1
@@ -140,8 +139,8 @@ def test_behind_a_slow_item_a_stage_holds_no_more_than_its_queue_allows(start, o
         assert observer.count(name, 'refused') == observer.count(name, 'dropped') == 0
 
 
-def test_items_that_part_and_meet_again_are_lost_by_no_death(start, observer):
-    """One output feeds two stages, two inputs one: each item comes twice, by each way in order."""
+def test_fan_out_and_fan_in_lose_no_item_at_a_death(start, observer):
+    """One output feeds two stages, two inputs one: each item comes once by each way, in order."""
     marked = {'input': 'head', 'workers': 2, 'overflow': 'block', 'queue_size': 10}
     manager = start(
         {

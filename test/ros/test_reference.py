@@ -1,4 +1,5 @@
-"""The reference says what a real pipeline shows: nothing more, and nothing less."""
+# SPDX-License-Identifier: Apache-2.0
+"""docs/reference.md agrees with a real pipeline: nothing is missing, nothing is invented."""
 
 from __future__ import annotations
 
@@ -13,21 +14,22 @@ from rclpy.qos import QoSReliabilityPolicy
 from std_msgs.msg import Header
 from support.configuring import flat, stage
 from support.documents import REFERENCE, column, compare, section, tables
-from support.managing import ManagerProcess
-from support.observing import Observer, header
+from support.manager_process import ManagerProcess
+from support.observer import Observer, header
 
-from worker_pipeline.config import ROS_BOOLS
-from worker_pipeline.testing import own_domain, wait_for
+from worker_pipeline.config import NODE_FLAGS
+from worker_pipeline.testing import isolated_domain, wait_for
 
 NAMESPACE = '/airside'
 HEADER, TICK = 'std_msgs/msg/Header', 'sensor_msgs/msg/TimeReference'
 IMAGE = 'sensor_msgs/msg/Image'
 PARAMETERS = {
-    'stages': ['count', 'placed', 'picture', 'faulty'],
+    'stages': ['count', 'placed', 'picture', 'faulty', 'sum'],
     'count': stage('Counting', period=0.02, params={'items': 100_000}),
     'placed': stage('WithContext', input='count', context={'reference': 'count'}, workers=2),
     'picture': stage('Picture', input='placed'),
     'faulty': stage('Poison', input='/elsewhere', max_attempts=1),
+    'sum': stage('Remembers', input='faulty'),
 }
 # By stage: its input's type, its output's, the row of its output.
 TYPES = {
@@ -35,8 +37,9 @@ TYPES = {
     'placed': (HEADER, HEADER, ''),
     'picture': (HEADER, IMAGE, ' of images'),
     'faulty': (HEADER, HEADER, ''),
+    'sum': (HEADER, HEADER, ''),
 }
-WORKERS = {'count': 1, 'placed': 2, 'picture': 1, 'faulty': 1}
+WORKERS = {'count': 1, 'placed': 2, 'picture': 1, 'faulty': 1, 'sum': 1}
 STAGES = [*TYPES]
 SLOTS = [f'{name}/worker_{index}' for name in STAGES for index in range(WORKERS[name])]
 NODES = ['manager', *STAGES, *SLOTS]
@@ -47,8 +50,8 @@ STANDARD = ('lifecycle_msgs/', 'rcl_interfaces/', 'type_description_interfaces/'
 
 @pytest.fixture(scope='module')
 def seen(tmp_path_factory) -> Iterator[Observer]:
-    """A node beside a pipeline at work; the tests only look."""
-    with own_domain() as domain:
+    """Start a pipeline and a node that observes it; the tests only observe."""
+    with isolated_domain() as domain:
         observer = Observer(domain)
         manager = ManagerProcess(tmp_path_factory.mktemp('reference'), PARAMETERS, domain)
         try:
@@ -61,9 +64,9 @@ def seen(tmp_path_factory) -> Iterator[Observer]:
 
 
 def settle(found: Callable[[], set], documented: set, heading: str, what: str) -> None:
-    """Wait until all has been discovered that is to be; then compare."""
+    """Wait until discovery is complete; then compare."""
     try:
-        wait_for(lambda: found() == documented, what, 10.0)
+        wait_for(lambda: found() == documented, what)
     except AssertionError:
         compare(found(), documented, heading, what)
 
@@ -73,7 +76,7 @@ def full(name: str) -> str:
 
 
 def places(name: str) -> list[dict[str, str]]:
-    """What the placeholders of a name stand for, in this pipeline."""
+    """Return the values of a name's placeholders in this pipeline."""
     if '<node>' in name:
         return [{'<node>': each} for each in NODES]
     if '<i>' in name:
@@ -94,7 +97,7 @@ def plain(cell: str) -> str:
 
 
 def type_of(cell: str, name: str) -> str:
-    """The type that a row tells, for one stage."""
+    """Return the type in a row, for one stage."""
     known = {"the input's": TYPES[name][0], "the output's": TYPES[name][1]} if name in TYPES else {}
     return known.get(cell, plain(cell))
 
@@ -114,7 +117,7 @@ def documented_publishers() -> set[tuple[str, ...]]:
 
 
 def endpoints(seen: Observer, of_topic: Callable) -> Iterator[tuple[str, str, str, str]]:
-    """Of the pipeline's nodes: topic, type, node, durability. All of them are reliable."""
+    """Yield topic, type, node and durability of the pipeline's endpoints; all are reliable."""
     for topic, _ in seen.node.get_topic_names_and_types():
         for each in of_topic(topic):
             if topic not in ROS_TOPICS and each.node_name != 'probe':
@@ -125,17 +128,17 @@ def endpoints(seen: Observer, of_topic: Callable) -> Iterator[tuple[str, str, st
                 yield topic, each.topic_type, node, durability
 
 
-def test_every_publisher_is_told_and_there(seen):
+def test_documented_and_real_publishers_agree(seen):
     """Topic, type, node and durability."""
     settle(
         lambda: {*endpoints(seen, seen.node.get_publishers_info_by_topic)},
         documented_publishers(),
         'Topics',
-        'who publishes what',
+        'the publishers',
     )
 
 
-def test_every_subscription_is_told_and_there(seen):
+def test_documented_and_real_subscriptions_agree(seen):
     """Topic, type and node."""
     expected = set()
     published, others = tables(REFERENCE, 'Topics')
@@ -153,10 +156,10 @@ def test_every_subscription_is_told_and_there(seen):
         elif row['to']:
             assert row['to'].startswith('the stages that follow')
     followers = (('count', 'placed'), ('count', 'placed/worker_0'), ('count', 'placed/worker_1'))
-    for name, node in (*followers, ('placed', 'picture')):
+    for name, node in (*followers, ('placed', 'picture'), ('faulty', 'sum')):
         expected.add((full(f'{name}/output'), TYPES[name][1], full(node)))
-    by_hand, elsewhere, *_ = others
-    assert plain(by_hand['topic']) == '<stage>/input'
+    own_input, elsewhere, *_ = others
+    assert plain(own_input['topic']) == '<stage>/input'
     assert elsewhere['topic'] == 'an absolute topic'
     expected |= {(full(f'{name}/input'), TYPES[name][0], full(name)) for name in STAGES}
     expected.add(('/elsewhere', TYPES['faulty'][0], full('faulty')))
@@ -165,11 +168,11 @@ def test_every_subscription_is_told_and_there(seen):
         lambda: {each[:3] for each in endpoints(seen, seen.node.get_subscriptions_info_by_topic)},
         expected,
         'Topics',
-        'who subscribes to what',
+        'the subscriptions',
     )
 
 
-def test_every_node_is_told_and_there(seen):
+def test_documented_and_real_nodes_agree(seen):
     documented = {
         full(put(name, each))
         for name in column(REFERENCE, 'Nodes', 'node')
@@ -188,8 +191,8 @@ def services(seen: Observer) -> list[tuple[str, str]]:
     return [(name, kind) for name, kinds in named for kind in kinds if '/probe/' not in name]
 
 
-def test_every_service_is_told_and_there(seen):
-    """But for those that every lifecycle node has."""
+def test_documented_and_real_services_agree(seen):
+    """Except those that every lifecycle node has."""
     documented = {
         (full(put(plain(row['service']), each)), plain(row['type']))
         for row in tables(REFERENCE, 'Services')[0]
@@ -200,10 +203,10 @@ def test_every_service_is_told_and_there(seen):
         return {each for each in services(seen) if not each[1].startswith(STANDARD)}
 
     settle(found, documented, 'Services', 'the services')
-    told = section(REFERENCE, 'Services')
+    documented_services = section(REFERENCE, 'Services')
     lifecycle = {
         each
-        for each in re.findall(r'`(\w+)`', told)
+        for each in re.findall(r'`(\w+)`', documented_services)
         if re.match(r'change_state|get_\w*(stat|tran)', each)
     }
 
@@ -214,8 +217,8 @@ def test_every_service_is_told_and_there(seen):
     settle(of_lifecycles, expected, 'Services', 'the services of a lifecycle')
 
 
-def test_every_parameter_is_told_and_there(seen):
-    """And those that are told to be live are not read-only."""
+def test_documented_and_real_parameters_agree(seen):
+    """Those documented as live are not read-only."""
     is_live = {
         plain(row['key']): row['live'] == 'yes'
         for heading in PARAMETER_TABLES
@@ -224,7 +227,7 @@ def test_every_parameter_is_told_and_there(seen):
     pipeline, of_stages = (column(REFERENCE, each, 'key') for each in PARAMETER_TABLES)
     documented = {key: is_live[key] for key in pipeline}
     documented |= {f'{name}.{key}': is_live[key] for name in STAGES for key in of_stages}
-    # What has no default is there where it was given.
+    # A parameter without a default exists only if it was set.
     documented = {
         key: live
         for key, live in documented.items()
@@ -232,12 +235,13 @@ def test_every_parameter_is_told_and_there(seen):
     }
     documented['placed.context.reference'] = is_live['context.<name>']
     documented |= dict.fromkeys(
-        ('count.params.items', 'faulty.params.gain'), is_live['params.<name>']
+        ('count.params.items', 'faulty.params.gain', 'sum.params.seconds', 'sum.params.raise_at'),
+        is_live['params.<name>'],
     )
-    listed = seen.ask(ListParameters, 'manager/list_parameters', ListParameters.Request())
-    names = [each for each in listed.result.names if each not in ROS_BOOLS]
+    listed = seen.call(ListParameters, 'manager/list_parameters', ListParameters.Request())
+    names = [each for each in listed.result.names if each not in NODE_FLAGS]
     request = DescribeParameters.Request(names=names)
-    described = seen.ask(DescribeParameters, 'manager/describe_parameters', request).descriptors
+    described = seen.call(DescribeParameters, 'manager/describe_parameters', request).descriptors
     compare({*names}, {*documented}, PARAMETER_TABLES[1], 'the parameters of the manager')
     assert {each.name: not each.read_only for each in described} == documented
 
@@ -250,8 +254,8 @@ def keys_of(status: DiagnosticStatus) -> set[str]:
     ('heading', 'names'),
     [('Of the manager', ['manager']), ('Of a stage', STAGES), ('Of a worker', SLOTS)],
 )
-def test_every_key_of_diagnostics_is_told_and_there(seen, heading, names):
-    """The same in every status, sooner or later."""
+def test_documented_and_real_keys_of_diagnostics_agree(seen, heading, names):
+    """In every status, after some time."""
 
     def found() -> set[str]:
         newest = seen.diagnostics[-1]
@@ -261,29 +265,29 @@ def test_every_key_of_diagnostics_is_told_and_there(seen, heading, names):
     assert set(seen.diagnostics[-1]) == {full(name) for name in NODES}
 
 
-def test_every_key_of_heartbeats_is_told_and_there(seen):
+def test_documented_and_real_keys_of_heartbeats_agree(seen):
     wait_for(lambda: {each.name for each in seen.heartbeats} == set(SLOTS), 'all heartbeats')
-    for each in seen.heartbeats[-len(SLOTS) :]:
-        compare(
-            keys_of(each), set(column(REFERENCE, 'Heartbeats', 'key')), 'Heartbeats', 'the keys'
-        )
+    newest = {each.name: each for each in seen.heartbeats}.values()
+    keys = set.union(*map(keys_of, newest))
+    compare(keys, set(column(REFERENCE, 'Heartbeats', 'key')), 'Heartbeats', 'the keys')
+    for each in newest:
         assert each.message in [entry.value for entry in each.values if entry.key == 'state']
         assert re.fullmatch(r'.+:\d+', each.hardware_id)
 
 
-def test_every_key_of_outcomes_and_of_the_quarantine_is_told_and_there(seen):
-    """Of items that fail."""
+def test_documented_and_real_keys_of_outcomes_and_quarantine_agree(seen):
+    """Compared for items that fail."""
     outcomes = seen.collect('faulty/worker_0/outcome', DiagnosticStatus)
     feed = seen.feeder('faulty/input')
     number = 0
 
-    def is_heard() -> bool:
+    def is_received() -> bool:
         nonlocal number
         number += 1
         feed.publish(Header(stamp=header(number).stamp, frame_id='7'))
         return bool(outcomes and seen.quarantined)
 
-    wait_for(is_heard, 'an outcome, and an item in quarantine')
+    wait_for(is_received, 'an outcome, and an item in quarantine')
     outcome, item = outcomes[0], seen.quarantined[0]
     compare(keys_of(outcome), set(column(REFERENCE, 'Outcomes', 'key')), 'Outcomes', 'the keys')
     assert (outcome.name, outcome.message) == ('faulty/worker_0', 'error')
@@ -292,8 +296,8 @@ def test_every_key_of_outcomes_and_of_the_quarantine_is_told_and_there(seen):
     assert item.message == 'ValueError: cannot do seven'
 
 
-def test_changes_of_state_are_published(seen):
-    """By ROS itself."""
+def test_lifecycle_transitions_are_published(seen):
+    """Published by rclpy itself."""
     events = seen.collect('faulty/worker_0/transition_event', TransitionEvent)
     wait_for(
         lambda: seen.node.count_publishers(full('faulty/worker_0/transition_event')), 'the topic'

@@ -1,4 +1,5 @@
-"""What the manager's ROS arguments make of all its processes."""
+# SPDX-License-Identifier: Apache-2.0
+"""The effects of the manager's ROS arguments on all its processes."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from worker_pipeline.testing import wait_for
 
 
 def test_every_process_is_in_the_enclave_and_writes_no_log_file(start, observer, tmp_path: Path):
-    """The manager, its stages, its workers and its spare, as others see them."""
+    """The manager, its stages, its workers and its spare."""
 
     def enclaves() -> dict[str, str]:
         nodes = observer.node.get_node_names_and_namespaces_with_enclaves()

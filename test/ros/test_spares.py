@@ -1,4 +1,5 @@
-"""Spares: processes that take part in ROS already, and become the next worker that is needed."""
+# SPDX-License-Identifier: Apache-2.0
+"""Spares: processes with a discovered DDS participant, ready to become the next worker."""
 
 from __future__ import annotations
 
@@ -7,20 +8,20 @@ import signal
 from pathlib import Path
 
 from support.configuring import stage
-from support.observing import header, number_of
+from support.observer import header, number_of
 
-from worker_pipeline.runtime.proc import start_of
+from worker_pipeline.system.proc import start_of
 from worker_pipeline.testing import wait_for
 
 
 def spares(observer) -> set[int]:
-    """The pids of the spares that are seen in the graph."""
+    """Return the pids of the spares in the ROS graph."""
     names = observer.node.get_node_names_and_namespaces()
     return {int(name.rpartition('_')[2]) for name, _ in names if name.startswith('_spare_')}
 
 
 def wait_for_spares(observer, count: int, but: frozenset[int] = frozenset()) -> set[int]:
-    """So many that could be used, none of them one of ``but``; their pids."""
+    """Wait until ``count`` spares are ready, without those in ``but``. Return their pids."""
 
     def are_there() -> bool:
         ready = observer.values('manager').get('spares')
@@ -30,8 +31,8 @@ def wait_for_spares(observer, count: int, but: frozenset[int] = frozenset()) -> 
     return spares(observer) - but
 
 
-def test_a_spare_becomes_the_worker_that_is_needed(start, observer):
-    """Of whichever stage; another process is then kept ready. Nothing is lost."""
+def test_a_spare_becomes_the_replacement_of_a_dead_worker(start, observer):
+    """In any stage; another spare is then started. No item is lost."""
     manager = start(
         {
             'stages': ['work', 'echo'],
@@ -60,8 +61,8 @@ def test_a_spare_becomes_the_worker_that_is_needed(start, observer):
     wait_for_spares(observer, 1, but=used)
 
 
-def test_a_spare_that_ends_is_replaced(start, observer):
-    """Nobody else notices."""
+def test_a_spare_that_exits_is_replaced(start, observer):
+    """Workers and other spares are not affected."""
     start({'stages': ['echo'], 'spares': 2, 'echo': stage('Echo', workers=1)})
     observer.wait_until_active('echo', 1)
     worker = observer.pid_of('echo/worker_0')
@@ -71,8 +72,8 @@ def test_a_spare_that_ends_is_replaced(start, observer):
     assert observer.pid_of('echo/worker_0') == worker
 
 
-def test_a_spare_that_hangs_costs_no_more_than_a_worker_that_does(start, observer):
-    """It was ready once. It is given up as a worker that shows no life is."""
+def test_a_hanging_spare_is_killed_when_it_fails_to_become_a_worker(start, observer):
+    """It was ready once; without heartbeats it is replaced like any worker."""
     start(
         {'stages': ['echo'], 'heartbeat_timeout': 0.5, 'echo': stage('Echo', workers=1)},
     )
@@ -86,18 +87,18 @@ def test_a_spare_that_hangs_costs_no_more_than_a_worker_that_does(start, observe
     feed.publish(header(1))
     wait_for(lambda: len(answers) == 1, 'the answer')
     assert observer.pid_of('echo/worker_0', but=first) != spare
-    wait_for(lambda: start_of(spare) is None, 'the end of the spare')
+    wait_for(lambda: start_of(spare) is None, 'the exit of the spare')
 
 
-def test_spares_end_with_their_manager(start, observer):
-    """However it ends; the workers live on, and the next manager has spares of its own."""
+def test_spares_exit_with_their_manager(start, observer):
+    """Also after a SIGKILL; workers keep running, and the next manager starts its own spares."""
     manager = start({'stages': ['echo'], 'echo': stage('Echo', workers=1)})
     observer.wait_until_active('echo', 1)
     worker = observer.pid_of('echo/worker_0')
     (spare,) = wait_for_spares(observer, 1)
     manager.signal(signal.SIGKILL)
     manager.wait()
-    wait_for(lambda: start_of(spare) is None, 'the end of the spare')
+    wait_for(lambda: start_of(spare) is None, 'the exit of the spare')
     manager.start_again()
     (other,) = wait_for_spares(observer, 1, but=frozenset({spare}))
     assert observer.pid_of('echo/worker_0') == worker
@@ -106,8 +107,8 @@ def test_spares_end_with_their_manager(start, observer):
     assert start_of(other) is None
 
 
-def test_without_spares_there_are_none(start, observer):
-    """And a worker is forked when it is needed."""
+def test_without_spares_a_replacement_is_forked(start, observer):
+    """No spare is started."""
     start({'stages': ['echo'], 'spares': 0, 'echo': stage('Echo', workers=1)})
     observer.wait_until_active('echo', 1)
     first = observer.pid_of('echo/worker_0')

@@ -1,4 +1,5 @@
-"""Workers that stand by: configured, idle, and at work the moment they are needed."""
+# SPDX-License-Identifier: Apache-2.0
+"""Standbys: configured, inactive, and active as soon as they are needed."""
 
 from __future__ import annotations
 
@@ -7,13 +8,13 @@ import signal
 
 import pytest
 from support.configuring import stage
-from support.observing import header, number_of
+from support.observer import header, number_of
 
 from worker_pipeline.testing import wait_for
 
 
 def states(observer, name: str, slots: int) -> list[str]:
-    """What the diagnostics say of each worker of a stage."""
+    """Return the states of a stage's workers, from the newest diagnostics."""
     return [observer.values(f'{name}/worker_{index}').get('state', '') for index in range(slots)]
 
 
@@ -26,11 +27,12 @@ def wait_for_states(observer, name: str, *expected: str) -> None:
 
 
 @pytest.mark.parametrize('death', [signal.SIGKILL, signal.SIGSTOP], ids=['killed', 'stopped'])
-def test_one_that_stands_by_takes_over_with_what_the_dead_held(start, observer, death):
-    """The vacated slot stands by from then on. Nothing is lost, nothing is doubled, in order."""
+def test_a_standby_takes_over_the_items_of_a_dead_worker(start, observer, death):
+    """Its slot is a standby from then on. Nothing is lost or doubled; the order is kept."""
     manager = start(
         {
             'stages': ['work'],
+            **({'heartbeat_timeout': 1.0} if death is signal.SIGSTOP else {}),
             'work': stage('Work', workers=1, standby=1, queue_size=1000, params={'seconds': 0.005}),
         }
     )
@@ -47,7 +49,7 @@ def test_one_that_stands_by_takes_over_with_what_the_dead_held(start, observer, 
     assert [number_of(each) for each in answers] == list(range(200))
     authors = [int(each.frame_id.split()[1]) for each in answers]
     assert authors == sorted(authors, key=[first, second].index), 'first the one, then the other'
-    wait_for(lambda: 'worker_1 takes over from worker_0' in manager.output, 'a word of it')
+    wait_for(lambda: 'worker_1 takes over from worker_0' in manager.output, 'the log message')
     wait_for_states(observer, 'work', 'standby', 'active')
     assert observer.pid_of('work/worker_0') != first
     assert observer.pid_of('work/worker_1') == second
@@ -56,8 +58,8 @@ def test_one_that_stands_by_takes_over_with_what_the_dead_held(start, observer, 
         assert observer.count('work', 'redelivered') >= 1
 
 
-def test_they_take_over_in_turn(start, observer):
-    """Five deaths one after the other: there is always one at work, and one that stands by."""
+def test_standbys_take_over_in_turn(start, observer):
+    """After each of five deaths there is an active worker and a standby."""
     manager = start(
         {
             'stages': ['echo'],
@@ -70,10 +72,10 @@ def test_they_take_over_in_turn(start, observer):
     feed = observer.feeder('echo/input')
     observer.wait_until_active('echo', 1)
     for turn in range(5):
-        on_duty = turn % 2
-        expected = ('active', 'standby') if on_duty == 0 else ('standby', 'active')
+        active = turn % 2
+        expected = ('active', 'standby') if active == 0 else ('standby', 'active')
         wait_for_states(observer, 'echo', *expected)
-        os.kill(int(observer.values(f'echo/worker_{on_duty}')['pid']), signal.SIGKILL)
+        os.kill(int(observer.values(f'echo/worker_{active}')['pid']), signal.SIGKILL)
         observer.diagnostics.clear()
         for number in range(10):
             feed.publish(header(10 * turn + number))
@@ -84,11 +86,11 @@ def test_they_take_over_in_turn(start, observer):
             seen=manager.show,
         )
     assert [number_of(each) for each in answers] == list(range(50))
-    wait_for(lambda: manager.output.count(' takes over from ') == 5, 'a word of each')
+    wait_for(lambda: manager.output.count(' takes over from ') == 5, 'a log message for each')
 
 
-def test_the_death_of_one_that_stands_by_disturbs_nobody(start, observer):
-    """It is replaced by another one that stands by."""
+def test_the_death_of_a_standby_has_no_effect_on_the_active_worker(start, observer):
+    """The standby is replaced by another one."""
     start({'stages': ['echo'], 'echo': stage('Echo', workers=1, standby=1)})
     observer.wait_until_active('echo', 1)
     wait_for_states(observer, 'echo', 'active', 'standby')
@@ -101,7 +103,7 @@ def test_the_death_of_one_that_stands_by_disturbs_nobody(start, observer):
 
 
 def test_a_stage_that_pauses_and_resumes_keeps_its_standby(start, observer):
-    """Only those on duty go back to work."""
+    """Only the active workers are activated again."""
     start({'stages': ['echo'], 'echo': stage('Echo', workers=2, standby=1)})
     observer.wait_until_active('echo', 2)
     wait_for_states(observer, 'echo', 'active', 'active', 'standby')
@@ -111,12 +113,13 @@ def test_a_stage_that_pauses_and_resumes_keeps_its_standby(start, observer):
     wait_for_states(observer, 'echo', 'active', 'active', 'standby')
 
 
-def test_the_next_manager_goes_on_with_those_who_stand_by(start, observer):
-    """The same processes, one of them at work."""
+def test_the_next_manager_adopts_active_workers_and_standbys(start, observer):
+    """In the same processes."""
     manager = start({'stages': ['echo'], 'echo': stage('Echo', workers=1, standby=1)})
     observer.wait_until_active('echo', 1)
     wait_for_states(observer, 'echo', 'active', 'standby')
     before = {observer.pid_of(f'echo/worker_{index}') for index in range(2)}
+    feed = observer.feeder('echo/input')
     manager.signal(signal.SIGKILL)
     manager.wait()
     observer.diagnostics.clear()
@@ -124,14 +127,14 @@ def test_the_next_manager_goes_on_with_those_who_stand_by(start, observer):
     wait_for_states(observer, 'echo', 'active', 'standby')
     assert {int(observer.values(f'echo/worker_{index}')['pid']) for index in range(2)} == before
     answers = observer.collect('echo/output')
-    feed = observer.feeder('echo/input')
+    wait_for(lambda: observer.matches('echo/input') > 1, 'the next manager to listen')
     observer.wait_until_active('echo', 1)
     feed.publish(header(1))
     wait_for(lambda: answers, 'an answer')
 
 
-def test_a_changed_configuration_goes_to_those_who_stand_by_first(start, observer):
-    """They take over from those on duty, which are replaced then: somebody is always at work."""
+def test_a_rolling_update_begins_with_the_standbys(start, observer):
+    """They take over from the active workers, which are replaced then."""
     parameters = {
         'stages': ['work'],
         'work': stage('Work', workers=1, standby=1, params={'mark': 'old'}),
@@ -140,6 +143,7 @@ def test_a_changed_configuration_goes_to_those_who_stand_by_first(start, observe
     answers = observer.collect('work/output')
     observer.wait_until_active('work', 1)
     wait_for_states(observer, 'work', 'active', 'standby')
+    feed = observer.feeder('work/input')
     manager.signal(signal.SIGKILL)
     manager.wait()
     parameters['work']['params']['mark'] = 'new'
@@ -147,15 +151,15 @@ def test_a_changed_configuration_goes_to_those_who_stand_by_first(start, observe
     observer.diagnostics.clear()
     manager.start_again()
     wait_for(
-        lambda: manager.output.count('has another configuration') == 2,
+        lambda: manager.output.count('replacing it for its new configuration') == 2,
         'both replaced',
         seen=manager.show,
     )
-    wait_for(lambda: 'worker_1 takes over from worker_0' in manager.output, 'the change of guard')
+    wait_for(lambda: 'worker_1 takes over from worker_0' in manager.output, 'the takeover')
     observer.diagnostics.clear()
     wait_for_states(observer, 'work', 'standby', 'active')
     assert 'Cannot' not in manager.output
-    feed = observer.feeder('work/input')
+    wait_for(lambda: observer.matches('work/input') > 1, 'the next manager to listen')
     observer.wait_until_active('work', 1)
     feed.publish(header(1))
     wait_for(lambda: answers, 'an answer')

@@ -1,4 +1,5 @@
-"""Targets, from locations to the ground: whoever is killed on the way, they are the same."""
+# SPDX-License-Identifier: Apache-2.0
+"""Targets from locations to the ground are independent of kills."""
 
 from __future__ import annotations
 
@@ -6,17 +7,17 @@ import json
 
 import numpy as np
 import pytest
-from flown import CAMERA, MOUNTED, ready, stamp_at
+from flown import CAMERA, MOUNTED, configured, stamp_at
 from sensor_msgs.msg import PointCloud2
 
-from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.cluster_estimation import ClusterEstimation
-from worker_pipeline.simulation.sightings import Errors, SurveyViews, sightings
+from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.simulation.sightings import SightingErrors, SurveyViews, sightings
 from worker_pipeline.testing import wait_for
 
 pytest.importorskip('pymavlink')
 
-from worker_pipeline.simulation.ground_station import GroundStation
+from worker_pipeline.airside.simulation.ground_station import GroundStation
 
 FRAMES = 100
 KILLED_AT = (40, 80)  # after this many frames
@@ -24,10 +25,10 @@ KILLED_AT = (40, 80)  # after this many frames
 
 @pytest.fixture(scope='module')
 def flight():
-    """Some clouds of locations, in order, and the targets that they give undisturbed."""
+    """Some clouds of locations, in order, and the targets they give without kills."""
     views = SurveyViews(CAMERA, MOUNTED, times=1, period=0.2)
-    clouds, stage = [], ready(ClusterEstimation())
-    for seconds, located in sightings(views, Errors(), seed=5):
+    clouds, stage = [], configured(ClusterEstimation())
+    for seconds, located in sightings(views, SightingErrors(), seed=5):
         if len(located) and len(clouds) < FRAMES:
             clouds.append(point_cloud.to_message(located, 'map'))
             clouds[-1].header.stamp = stamp_at(seconds)
@@ -37,10 +38,8 @@ def flight():
 
 
 @pytest.mark.parametrize('victim', ['cluster_estimation', 'communications'])
-def test_killed_in_flight_and_replaced_the_targets_are_the_same(
-    start, observer, tmp_path, flight, victim
-):
-    """On the last topic, in the files, and on the ground, which is told nothing twice for it."""
+def test_targets_are_unchanged_by_kills_in_flight(start, observer, tmp_path, flight, victim):
+    """On the last topic, in the files, and on the ground, which receives nothing twice."""
     clouds, expected = flight
     ground = GroundStation()
     try:
@@ -54,7 +53,7 @@ def test_killed_in_flight_and_replaced_the_targets_are_the_same(
             wait_for(lambda: len(answers) == count, f'{count} answers', seen=manager.show)
 
         def wait_for_the_ground():
-            """It knows of all targets, by message and by text."""
+            """Wait until the ground has all targets, as command and as text."""
             labels = sorted(point_cloud.from_message(answers[-1])['label'].tolist())
 
             def is_told():
@@ -68,7 +67,7 @@ def test_killed_in_flight_and_replaced_the_targets_are_the_same(
             if number in KILLED_AT:
                 wait_for_answers(number + 1)
                 wait_for_the_ground()
-            if number - 1 in KILLED_AT:  # what the ground knows is known to be so
+            if number - 1 in KILLED_AT:  # the ground has the targets by then
                 wait_for_answers(number + 1)
                 killed = observer.kill(f'{victim}/worker_0')
         wait_for_answers(FRAMES)
@@ -82,7 +81,7 @@ def test_killed_in_flight_and_replaced_the_targets_are_the_same(
             return sum(counts) == expected['count'].sum()
 
         wait_for(in_the_file, 'the targets in the file')
-        # In text each once, but for one that was begun as its worker was killed.
+        # One text per target, but for one that was being sent when its worker was killed.
         names = [each.partition(':')[0] for each in ground.texts]
         assert len(names) - len(set(names)) <= len(KILLED_AT), names
     finally:

@@ -1,8 +1,9 @@
-"""Whoever is killed, nobody else goes without what he is to hear.
+# SPDX-License-Identifier: Apache-2.0
+"""A killed process never interrupts the messages of others.
 
-Items go by lines. By DDS go contexts, heartbeats, outputs to listeners outside, and what shows the
-work of a worker: between the processes of a pipeline and two plain nodes, with default settings.
-Where ``FASTDDS_DEFAULT_PROFILES_FILE`` is set, its transports are tried instead of ours.
+Items are sent over channels. Contexts, heartbeats, outputs to external subscribers and mirror
+topics are sent over DDS: here between the processes of a pipeline and two plain nodes with default
+settings. If ``FASTDDS_DEFAULT_PROFILES_FILE`` is set, its transports are tested instead.
 """
 
 from __future__ import annotations
@@ -20,25 +21,27 @@ from pathlib import Path
 import psutil
 import pytest
 from support.configuring import stage
-from support.hearing import Hearing
-from support.managing import ManagerProcess, python_path
-from support.telling import CONTEXTS
+from support.echo_stages import CONTEXTS
+from support.manager_process import ManagerProcess, python_path
+from support.recording_listener import RecordingListener
 
 from worker_pipeline.testing import wait_for
 
-# The longest that anybody may be without something, s. What hundreds of deaths have cost by UDP is
-# in docs/architecture.md; where a lock dies with somebody, Fast DDS waits for it for a second.
+# The longest gap in any stream of messages, s. Those measured over hundreds of deaths with UDP are
+# in docs/architecture.md. Fast DDS waits a second for a lock of a killed process.
 BOUND = 1.0
-# A large message comes in parts, of which some have to be asked for again.
+# A large message is sent in fragments, some of which have to be sent again.
 BOUND_OF_LARGE = 2.0
-# From a death until the successor is heard by plain nodes, and hears them, s: they say their names
-# every 3 s, and may miss the first time.
-LATE = 8.0
+CALM = 3.0  # s
+# From a death until plain nodes and the replacement have discovered each other, at most, s. On an
+# idle machine it takes up to 8 s: plain nodes announce themselves every 3 s, and may miss the first
+# announcement.
+LATE = 60.0
 TELLING = {f'first/worker_{index}' for index in range(3)} | {
     f'second/worker_{index}' for index in range(2)
 }
 WORKERS = TELLING | {'pace/worker_0'}
-# Whose topics are listened to, which carry only then what they show.
+# Workers with a subscriber to their mirror topics, without which they are silent.
 WATCHED = sorted(worker for worker in TELLING if worker.startswith('first'))
 SHOWN = ('work', 'result')
 LISTENER = 'the other listener'
@@ -46,8 +49,8 @@ LISTENER = 'the other listener'
 
 def telling(plugin: str, **settings):
     return {
-        'plugin': f'support.telling:{plugin}',
-        'max_attempts': 10,  # an item is not to blame for its workers' deaths
+        'plugin': f'support.echo_stages:{plugin}',
+        'max_attempts': 10,  # the deaths are not the items' fault
         'context': {'outside': '/reference', 'inside': 'pace'},
         **settings,
     }
@@ -58,17 +61,20 @@ PIPELINE = {
     'restart_backoff_max': 0.0,
     'restart_limit': 1_000_000,
     'pace': stage('Echo', input='/reference', max_attempts=10),
-    # So slow that every worker is needed: each tells of itself all the time.
-    'first': telling('Tells', workers=3, params={'seconds': 0.05}),
+    # So slow that every worker is needed and publishes all the time.
+    'first': telling('ContextAges', workers=3, params={'seconds': 0.05}),
     'second': telling(
-        'TellsInPictures', input='first', workers=2, params={'seconds': 0.03, 'bytes': 1_000_000}
+        'ContextAgesInImages',
+        input='first',
+        workers=2,
+        params={'seconds': 0.03, 'bytes': 1_000_000},
     ),
 }
 
 
 @contextlib.contextmanager
 def plain_node(module: str, domain: int, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A node in a process of its own that has no settings of ours, nor of the one who runs this."""
+    """Run a node in its own process, without DDS settings of the package or of the caller."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -91,7 +97,7 @@ def plain_node(module: str, domain: int, *arguments: object) -> Iterator[subproc
 
 
 class OtherListener:
-    """One more listener outside, that is killed while it takes in large messages."""
+    """A second external subscriber, which is killed while it receives large messages."""
 
     def __init__(self, domain: int, book: Path) -> None:
         self._domain = domain
@@ -106,7 +112,7 @@ class OtherListener:
         )
 
     def kill(self) -> None:
-        """Kill it as soon as it hears; another one takes its place at once."""
+        """Kill it as soon as it receives a large message, and start another one."""
         wait_for(lambda: ' large ' in self._book.read_text(), 'a large message at the other one')
         self._process.kill()
         self.close()
@@ -117,18 +123,18 @@ class OtherListener:
 
 
 class Scene:
-    """The pipeline, who feeds it, who listens to it, and who has died."""
+    """The pipeline, its feeder and its subscribers, and the deaths so far."""
 
     def __init__(self, manager: ManagerProcess, book: Path, other: OtherListener) -> None:
         self._manager = manager
         self._other = other
-        self.hearing = Hearing(book)
+        self.hearing = RecordingListener(book)
         self.deaths: dict[int, float] = {}
         self._chance = random.Random()
         self._turn: list[str] = []
 
     def alive(self) -> dict[str, int]:
-        """By worker, its process: as the kernel knows it, whatever is heard of it."""
+        """Return the pid of each live worker, from the kernel."""
         found = {}
         for process in self._manager.relatives():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -136,8 +142,8 @@ class Scene:
                     found[process.name()] = process.pid
         return found
 
-    def wait_until_all_are_heard_and_hear(self, timeout: float) -> None:
-        """Each worker that lives now, and each of the streams."""
+    def wait_until_all_are_connected(self, timeout: float) -> None:
+        """Wait until every live worker and every stream is received, and receives its contexts."""
 
         def missing() -> list[str]:
             hearing, alive = self.hearing, self.alive()
@@ -145,23 +151,21 @@ class Scene:
             lacks = [f'{worker}: no process' for worker in sorted(WORKERS - alive.keys())]
             for worker, pid in sorted(alive.items()):
                 if hearing.active.get(worker) != pid:
-                    lacks.append(f'{worker} ({pid}): not heard of')
+                    lacks.append(f'{worker} ({pid}): not received')
                 elif worker in TELLING:
                     lacks += [
-                        f'{worker} ({pid}): does not hear {context}'
+                        f'{worker} ({pid}): does not receive {context}'
                         for context in CONTEXTS
                         if hearing.hears(pid, context) is None
                     ]
             topics = {'large', *(f'{worker}/{each}' for worker in WATCHED for each in SHOWN)}
             return lacks + sorted(topics - hearing.times.keys())
 
-        wait_for(
-            lambda: not missing(), 'all that is to be heard', timeout, lambda: '; '.join(missing())
-        )
+        wait_for(lambda: not missing(), 'all streams', timeout, lambda: '; '.join(missing()))
 
     def kill_one(self) -> None:
-        """Each in turn, and a listener outside; at a moment that is nobody's choice."""
-        time.sleep(self._chance.uniform(0.1, 0.6))  # not a synchronisation: the moment
+        """Kill the next worker or the second subscriber, at a random moment."""
+        time.sleep(self._chance.uniform(0.1, 0.6))  # not for synchronisation: the random moment
         victims = [*sorted(WORKERS), LISTENER]
         self._turn = self._turn or self._chance.sample(victims, len(victims))
         victim = self._turn.pop()
@@ -185,28 +189,37 @@ def scene(start, domain, tmp_path) -> Iterator[Scene]:
         other = OtherListener(domain, tmp_path / 'other')
         stack.callback(other.close)
         scene = Scene(start(PIPELINE), book, other)
-        scene.wait_until_all_are_heard_and_hear(30.0)
+        scene.wait_until_all_are_connected(LATE)
         yield scene
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize('kills', [21, pytest.param(300, marks=pytest.mark.storm)])
-def test_whoever_is_killed_nobody_else_goes_without(scene, kills):
-    """Any worker, and one who listens outside. Nor is a successor deaf or unheard."""
+@pytest.mark.parametrize('kills', [14, pytest.param(300, marks=pytest.mark.storm)])
+def test_killing_any_process_interrupts_no_other(scene, kills):
+    """Any worker, or an external subscriber. Every replacement is connected both ways.
+
+    What a busy machine takes is measured before, without any death.
+    """
+    calm_begin = time.monotonic()
+    wait_for(lambda: time.monotonic() - calm_begin > CALM, 'some seconds without deaths')
     begin = time.monotonic()
+    scene.hearing.read_on()
+    calm = scene.hearing.silences({}, calm_begin, begin)[0].seconds
     for _ in range(kills):
         scene.kill_one()
-    scene.wait_until_all_are_heard_and_hear(LATE)
+    scene.wait_until_all_are_connected(LATE)
     end = time.monotonic()
     silences = scene.hearing.silences(scene.deaths, begin, end)
     held_up = scene.hearing.held_up()
-    told = '\n'.join(
+    slow = 2 * (held_up + calm)
+    report = '\n'.join(
         f'{each.seconds:.2f} s from {each.since - begin:.2f}: {each.what}' for each in silences[:20]
     )
     print(
-        f'{kills} killed in {end - begin:.1f} s; the machine held up the listener {held_up:.2f} s'
+        f'{kills} killed in {end - begin:.1f} s; the machine held up the listener {held_up:.2f} s; '
+        f'without deaths the longest gap was {calm:.2f} s'
     )
-    print(told)
+    print(report)
     for silence in silences:
         bound = BOUND_OF_LARGE if silence.what == 'large' else BOUND
-        assert silence.seconds < bound + held_up, told
+        assert silence.seconds < bound + slow, report

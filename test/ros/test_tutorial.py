@@ -1,4 +1,5 @@
-"""The tutorial is true: its blocks are run as they stand, in order, and what it says happens."""
+# SPDX-License-Identifier: Apache-2.0
+"""The tutorial works as printed: its blocks are run in order, with the printed results."""
 
 from __future__ import annotations
 
@@ -14,23 +15,21 @@ from pathlib import Path
 import pytest
 from geometry_msgs.msg import PointStamped
 from sensor_msgs.msg import Image
-from support.documents import DOCS, Block, blocks
-from support.managing import ManagerProcess, python_path
-from support.observing import Observer
+from support.documents import DOCS, Block, blocks, missing
+from support.manager_process import ManagerProcess, python_path
+from support.observer import Observer
 
 from worker_pipeline.context import stamp_ns
-from worker_pipeline.testing import own_domain, wait_for
+from worker_pipeline.testing import isolated_domain, wait_for
 
 TUTORIAL = DOCS / 'tutorial.md'
-# A number of several digits, or with a fraction, is another one each time; a short one is told.
-VARIABLE = re.compile(r'(…|\d+\.\d+|\d{2,}|\s+)')
 ROS2 = [
     line
     for block in blocks(TUTORIAL)
     for line in block.text.splitlines()
     if block.language == 'sh' and line.startswith('ros2 ')
 ]
-# Of this test's own processes alone, whoever else runs the tutorial on this machine.
+# Of this test's own processes alone, as others may run the tutorial on this machine.
 PGREP = """#!{python}
 import os, sys, psutil
 for process in psutil.process_iter():
@@ -44,7 +43,7 @@ for process in psutil.process_iter():
 
 
 class Reading:
-    """Reads the tutorial block by block; runs commands in a folder, as a newcomer's shell does."""
+    """A reader of the tutorial, block by block, running commands in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,11 +76,11 @@ class Reading:
         return block.text
 
     def left(self) -> list[Block]:
-        """The blocks that nobody has asked for."""
+        """Return the blocks that were not used."""
         return list(self._blocks)
 
     def run(self, commands: str, given: str = '', timeout: float = 60.0) -> str:
-        """What commands print; each of them succeeds."""
+        """Return the commands' output; each has to succeed."""
         done = subprocess.run(
             ['bash', '-euc', commands],
             input=given,
@@ -96,34 +95,16 @@ class Reading:
         return done.stdout
 
     def run_until(self, commands: str, expected: str) -> str:
-        """Run commands that only look, until they print what is told."""
+        """Run read-only commands until they print the expected lines."""
         printed = ''
 
-        def is_told() -> bool:
+        def is_printed() -> bool:
             nonlocal printed
             printed = self.run(commands)
             return not missing(expected, printed)
 
-        wait_for(is_told, f'{missing(expected, printed)!r} of {commands}', 40.0, lambda: printed)
+        wait_for(is_printed, f'{missing(expected, printed)!r} of {commands}', seen=lambda: printed)
         return printed
-
-
-def missing(expected: str, printed: str) -> str:
-    """The first line of what is told that is not among what was printed, in order; or ''."""
-    lines = iter(printed.splitlines())
-    for told in expected.splitlines():
-        parts = VARIABLE.split(told)
-        pattern = ''.join(
-            re.escape(part) if index % 2 == 0 else _variable(part)
-            for index, part in enumerate(parts)
-        )
-        if not any(re.search(pattern, line) for line in lines):
-            return told
-    return ''
-
-
-def _variable(part: str) -> str:
-    return '.*' if part == '…' else r'\s+' if part.isspace() else r'\d[\d.]*'
 
 
 def pids(printed: str) -> set[str]:
@@ -132,7 +113,7 @@ def pids(printed: str) -> set[str]:
 
 @pytest.fixture
 def reading(tmp_path, domain, monkeypatch) -> Reading:
-    """The tutorial, and an environment in which its first block was done."""
+    """Return a reader, in an environment in which the first block was done."""
     reading = Reading(tmp_path)
     monkeypatch.setenv('PATH', reading.path)
     monkeypatch.setenv('PYTHONPATH', python_path())
@@ -144,7 +125,7 @@ def reading(tmp_path, domain, monkeypatch) -> Reading:
     return reading
 
 
-def test_the_tutorial_is_true(reading, observer, domain, tmp_path):
+def test_the_tutorial_works_as_printed(reading, observer, domain, tmp_path):
     """From the first line to the last."""
     reading.write('lights.py')
     reading.write('test_lights.py')
@@ -173,8 +154,8 @@ def follow(
     frames: list[Image],
     answers: list[PointStamped],
 ) -> None:
-    """What the tutorial does while the manager runs."""
-    # Who is at work first is not told.
+    """Follow the part of the tutorial for which the manager runs."""
+    # The order of the workers varies.
     expected = sorted(reading.next('text').splitlines(), key=lambda line: 'every stage' in line)
     for line in expected:
         wait_for(lambda line=line: not missing(line, manager.output), line, seen=manager.show)
@@ -205,7 +186,6 @@ def follow(
             and 'a light at' not in changed
         ),
         f'{expected}, other workers, and no light',
-        40.0,
         seen=lambda: reading.run(look),
     )
     assert set(reading.next('sh').splitlines()) <= set(ROS2)
@@ -226,7 +206,7 @@ def follow(
 
 
 def nothing_is_lost(frames: list[Image], answers: list[PointStamped]) -> None:
-    """Each frame that was heard has its answer; answers come in order, and once."""
+    """Assert that each received frame has one answer, and that answers are in order."""
     until = stamp_ns(frames[-1].header.stamp)
     wait_for(lambda: stamp_ns(answers[-1].header.stamp) >= until, 'the answers')
     answered = [stamp_ns(each.header.stamp) for each in answers]
@@ -239,12 +219,12 @@ def nothing_is_lost(frames: list[Image], answers: list[PointStamped]) -> None:
 
 @pytest.fixture(scope='module')
 def pipeline(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """The tutorial's pipeline at work; the environment in which it is."""
+    """Start the tutorial's pipeline; yield the environment in which it runs."""
     folder = tmp_path_factory.mktemp('ros2')
     for block in blocks(TUTORIAL):
         if block.file:
             (folder / block.file).write_text(block.text)
-    with own_domain() as domain:
+    with isolated_domain() as domain:
         probe = Observer(domain)
         manager = ManagerProcess(folder, (folder / 'lights.yaml').read_text(), domain)
         environment = os.environ | {
@@ -265,8 +245,8 @@ def pipeline(tmp_path_factory) -> Iterator[dict[str, str]]:
 
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='there is no ros2 on the PATH')
 @pytest.mark.parametrize('command', ROS2)
-def test_a_command_of_ros2_does_what_it_is_told(pipeline, command):
-    """Each that the tutorial has; it answers, and succeeds."""
+def test_every_ros2_command_of_the_tutorial_succeeds(pipeline, command):
+    """It prints something, and its exit code is 0."""
     done = subprocess.run(
         command.split(),
         env=pipeline,

@@ -1,4 +1,5 @@
-"""The camera's stage in a real pipeline."""
+# SPDX-License-Identifier: Apache-2.0
+"""The camera stage in a real pipeline."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import cv2
 from sensor_msgs.msg import CameraInfo, Image
 from support.fake_camera import SIZE, captured_at
 
-from worker_pipeline.airside.image import from_message
+from worker_pipeline.airside.messages.image import from_message
 from worker_pipeline.context import stamp_ns
 from worker_pipeline.testing import wait_for
 
@@ -20,8 +21,8 @@ def stamps(messages):
     return [stamp_ns(each.header.stamp) for each in messages]
 
 
-def test_a_killed_camera_goes_on_in_its_own_time(start, observer, tmp_path):
-    """No image comes twice, each bears the time of its capture, and what is told of it does too."""
+def test_a_replaced_camera_continues_in_stream_time(start, observer, tmp_path):
+    """No image is repeated; images and ``camera_info`` have the time of capture."""
     saved = tmp_path / 'saved'
     params = {**PARAMETERS, 'save_to': str(saved), 'save_every': 3}
     camera = {'plugin': 'support.fake_camera:PacedInput', 'period': 0.01, 'params': params}
@@ -49,7 +50,7 @@ def test_a_killed_camera_goes_on_in_its_own_time(start, observer, tmp_path):
     distance = time.time_ns() - time.monotonic_ns()  # of the two clocks
     off = [abs(stamp - taken - distance) for stamp, taken in zip(given, captured, strict=True)]
     assert max(off) < 5_000_000
-    # Of an image that was told of and not given, as it was the last of one that was killed.
+    # For an image that was announced but not sent, the last one of a killed worker.
     known = [each for each in stamps(told) if given[0] <= each <= given[-1]]
     assert len({*known} - {*given}) <= DEATHS
     assert len({*known} & {*given}) >= 40

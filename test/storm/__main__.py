@@ -1,7 +1,8 @@
-"""Has storms go over a pipeline: ``python -m storm``, or ``make storm``.
+# SPDX-License-Identifier: Apache-2.0
+"""Runs storms over a pipeline: ``python -m storm``, or ``make storm``.
 
-Exit code 0: every promise was kept; 1: one was not, and the folder that is named has the log, the
-parameters and the history; 130: interrupted.
+Exit code 0: every promise was kept; 1: one was broken, and the folder that is printed has the log,
+the parameters and the history; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
 from benchmarks import machine
 from storm import peers, report
-from storm.course import Outcome, Settings, run
 from storm.document import document
 from storm.frames import HEIGHT
-from worker_pipeline.testing import own_domain
+from storm.settings import Settings
+from storm.storm_run import StormResult, run
+from worker_pipeline.testing import isolated_domain
 
-# What each kind of storm is unless told otherwise. Frames take their time: were it struck as often
-# as the other, hardly any would be on their way.
+# The defaults of each kind of storm. Frames take more time: with as many faults as without them,
+# hardly any would get through.
 PLAIN = {
     'items': 20_000,
     'kill_period': 0.2,
@@ -47,15 +49,15 @@ FRAMES = {
 
 
 def main() -> int:
-    """The command; returns the exit code."""
+    """Run the command; return the exit code."""
     options = _options()
-    # Where nobody sees how wide it is, wide enough for the table.
+    # Without a terminal: wide enough for the table.
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     busy = machine.busy_cpus()
     seeds = [options.seed + repeat for repeat in range(options.repeats)]
-    outcomes: list[Outcome] = []
+    results: list[StormResult] = []
     others: dict[str, list[dict[str, Any]]] = {}
     try:
         for seed in seeds:
@@ -70,43 +72,44 @@ def main() -> int:
                 frames=options.frames,
                 frame_memory=options.frame_memory,
                 frame_height=options.frame_height,
+                hostile=options.hostile,
             )
-            outcomes.append(_storm(settings, console))
-            if not options.no_peers and not options.frames:
+            results.append(_storm(settings, console))
+            if not (options.no_peers or options.frames or options.hostile):
                 for peer, title in peers.TITLES.items():
                     console.print(f'the same load through a peer: {title}')
                     others.setdefault(peer, []).append(_peer(peer, settings))
     except KeyboardInterrupt:
         console.print('interrupted')
         return 130
-    columns = {report.OURS: report.added_up([each.figures for each in outcomes])}
-    columns |= {peers.TITLES[peer]: report.added_up(found) for peer, found in others.items()}
+    columns = {report.OURS: report.sum_up([each.figures for each in results])}
+    columns |= {peers.TITLES[peer]: report.sum_up(found) for peer, found in others.items()}
     console.print(report.rich_table(columns))
-    good = all(each.good for each in outcomes)
+    good = all(each.good for each in results)
     console.print(
         f'{"every promise was kept" if good else "NOT every promise was kept"}; '
         f'seeds: {", ".join(map(str, seeds))}'
     )
     about = machine.describe() | {'busy with other work before': f'{busy:.1f} CPUs'}
     if options.json is not None:
-        _write(options.json, json.dumps(_as_dict(outcomes, others, about), indent=2) + '\n')
+        _write(options.json, json.dumps(_as_dict(results, others, about), indent=2) + '\n')
     if options.write is not None:
-        _write(options.write, document(columns, outcomes[0].settings, seeds, about, good))
+        _write(options.write, document(columns, results[0].settings, seeds, about, good))
     return 0 if good else 1
 
 
-def _storm(settings: Settings, console: Console) -> Outcome:
-    """One storm, and a word about it; what is needed to understand a bad one is kept."""
+def _storm(settings: Settings, console: Console) -> StormResult:
+    """Run one storm and print its problems; keep the files of a bad one."""
     console.print(f'a storm of {settings.items} items, seed {settings.seed}')
     folder = Path(tempfile.mkdtemp(prefix='worker_pipeline_storm_'))
     good = False
     try:
-        with own_domain() as domain:
-            outcome = run(settings, domain, folder, console.print)
-        good = outcome.good
-        for line in outcome.told():
+        with isolated_domain() as domain:
+            result = run(settings, domain, folder, console.print)
+        good = result.good
+        for line in result.problem_lines():
             console.print(line, markup=False, soft_wrap=True)
-        return outcome
+        return result
     finally:
         if good:
             shutil.rmtree(folder, ignore_errors=True)
@@ -126,7 +129,7 @@ def _peer(peer: str, settings: Settings) -> dict[str, Any]:
 
 
 def _as_dict(
-    outcomes: list[Outcome], others: dict[str, list[dict[str, Any]]], about: dict[str, str]
+    results: list[StormResult], others: dict[str, list[dict[str, Any]]], about: dict[str, str]
 ) -> dict[str, Any]:
     return {
         'machine': about,
@@ -134,13 +137,13 @@ def _as_dict(
             {
                 'settings': attrs.asdict(each.settings),
                 'good': each.good,
-                'told': each.told(),
+                'problems': each.problem_lines(),
                 'figures': each.figures,
                 'verdict': attrs.asdict(
                     each.verdict, filter=lambda field, _: field.name != 'delivered'
                 ),
             }
-            for each in outcomes
+            for each in results
         ],
         'peers': others,
     }
@@ -155,34 +158,33 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m storm',
         description='Kill, stop and hang the processes of a pipeline at random, its manager '
-        'included, and prove what became of every item.',
+        'included, and check what became of every item.',
     )
     parser.add_argument('--items', type=int, help='default: 20000; with --frames 2000')
-    parser.add_argument('--repeats', type=int, default=1, help='storms (default: 1)')
+    parser.add_argument('--repeats', type=int, default=1, help='number of storms (default: 1)')
     parser.add_argument(
         '--seed',
         type=int,
-        help='chooses kinds and victims; each further repeat has the next one (default: random)',
+        help='chooses faults and victims; each repeat takes the next seed (default: random)',
     )
     parser.add_argument(
         '--kill-period',
         type=float,
-        help='s between two blows (default: 0.2, with --frames 0.4; 0: none)',
+        help='s between two faults (default: 0.2, with --frames 0.4; 0: none)',
     )
     parser.add_argument(
         '--manager-kill-period',
         type=float,
-        help='s that a manager has at work before it is killed (default: 10, with --frames 5; '
-        '0: for ever)',
+        help='s after which an active manager is killed (default: 10, with --frames 5; 0: never)',
     )
     parser.add_argument(
-        '--manager-kills', type=int, default=1_000_000, help='of these, at most (default: many)'
+        '--manager-kills', type=int, default=1_000_000, help='at most (default: no limit)'
     )
     parser.add_argument(
-        '--rate', type=float, default=0.0, help='items/s fed at most (default: as they come out)'
+        '--rate', type=float, default=0.0, help='items/s fed at most (default: no limit)'
     )
     parser.add_argument(
-        '--startup-timeout', type=float, help="the stages', s (default: 10, with --frames 5)"
+        '--startup-timeout', type=float, help='of the stages, s (default: 10, with --frames 5)'
     )
     parser.add_argument(
         '--frames', action='store_true', help='with camera frames between the stages; no peers'
@@ -193,7 +195,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         '--frame-height', type=int, default=HEIGHT, help=f'with --frames: px (default: {HEIGHT})'
     )
-    parser.add_argument('--no-peers', action='store_true', help='the pipeline alone')
+    parser.add_argument(
+        '--hostile', action='store_true', help='with three hostile stages among the good ones'
+    )
+    parser.add_argument('--no-peers', action='store_true', help='run only the pipeline')
     parser.add_argument('--write', type=Path, help='also write the documentation to this file')
     parser.add_argument('--json', type=Path, help='also write every figure to this file')
     options = parser.parse_args()
@@ -204,6 +209,8 @@ def _options() -> argparse.Namespace:
         parser.error(f'--items: found {options.items}; allowed: 100 or more')
     if not 1 <= options.frame_height <= HEIGHT:
         parser.error(f'--frame-height: found {options.frame_height}; allowed: 1 to {HEIGHT}')
+    if options.hostile and (options.frames or options.write):
+        parser.error('--hostile: allowed without --frames and --write')
     if options.repeats < 1:
         parser.error(f'--repeats: found {options.repeats}; allowed: 1 or more')
     if options.seed is None:

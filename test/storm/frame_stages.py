@@ -1,28 +1,28 @@
-"""The storm's stages with camera frames between them: of each it is seen whether it is torn.
+# SPDX-License-Identifier: Apache-2.0
+"""The storm's stages with camera frames between them, each of which is checked.
 
-What they mark, count and chain is what the stages without frames do. The first makes a frame of
-each header; the second looks at it and makes another; the third looks at that one, and gives out
-the header.
+They mark, count and chain like the stages without frames. The first makes a frame from each header;
+the second checks it and makes another; the third checks that one and returns the header.
 """
 
 from __future__ import annotations
 
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from support.observing import number_of
+from support.observer import number_of
 
 from storm import stages
 from storm.frames import HEIGHT, Frames
 
-# What is logged, and counted in the log.
+# Logged texts, which are counted in the log.
 TORN = 'torn frame'
 BY_SOCKET = 'a frame that came by a socket'
 
 
 class _Framing(stages.Stage):
-    """A stage that makes frames, or looks at those of ``looks_at``."""
+    """A stage that makes frames, and checks those made by ``checks``."""
 
-    looks_at = ''
+    checks = ''
 
     def configure(self):
         self.frames = Frames(self.params['height'])
@@ -30,29 +30,29 @@ class _Framing(stages.Stage):
         super().configure()
 
     def take(self, image: Image) -> None:
-        """Look at a frame where it is, and see how it came."""
-        self.look(image, 'given')
+        """Check a frame in place, and log whether it came by a socket."""
+        self.check(image, 'given')
         if not isinstance(image.data, memoryview):
             self.logger.info(BY_SOCKET)
 
     def keep(self, image: Image) -> None:
-        """Look again, at the one that was kept before, too; and keep this one in its place.
+        """Check a frame and the one kept before again, and keep this one instead.
 
-        Nobody may have written there meanwhile.
+        Their memory must not have been overwritten meanwhile.
         """
-        self.look(image, 'worked on')
+        self.check(image, 'worked on')
         if self.kept is not None:
-            self.look(self.kept, 'kept')
+            self.check(self.kept, 'kept')
         self.kept = image
 
     def make(self, header: Header, number: int) -> Image:
-        """A frame; every other one in memory that is borrowed for it."""
+        """Return a new frame, every other one in borrowed memory."""
         place = self.borrow_array(self.frames.size) if number % 2 else None
         return self.frames.make(header, number, self.mark, place)
 
-    def look(self, image: Image, when: str) -> None:
-        """See whether a frame is what it should be."""
-        fault = self.frames.fault(image.data, number_of(image.header), self.looks_at)
+    def check(self, image: Image, when: str) -> None:
+        """Check a frame, and log an error if it is torn."""
+        fault = self.frames.fault(image.data, number_of(image.header), self.checks)
         if fault:
             self.logger.error(f'{TORN}, {when}: {fault}')
 
@@ -69,7 +69,7 @@ class Second(_Framing, stages.Second):
     input_type = Image
     output_type = Image
     parameters = {**stages.Second.parameters, 'height': HEIGHT}
-    looks_at = 'first'
+    checks = 'first'
 
     def process(self, item: Image) -> Image:
         self.take(item)
@@ -82,7 +82,7 @@ class Second(_Framing, stages.Second):
 class Third(_Framing, stages.Third):
     input_type = Image
     parameters = {**stages.Third.parameters, 'height': HEIGHT}
-    looks_at = 'second'
+    checks = 'second'
 
     def process(self, item: Image) -> Header:
         self.take(item)

@@ -1,4 +1,5 @@
-"""What is looked at while frames travel through a storm: their memory, and what is said of them."""
+# SPDX-License-Identifier: Apache-2.0
+"""Watches the frames of a storm: their memory, and the log."""
 
 from __future__ import annotations
 
@@ -12,27 +13,27 @@ import psutil
 
 from storm.frame_stages import BY_SOCKET, TORN
 
-MAPPED_PERIOD = 2.0  # s; to look through it takes some milliseconds for each process
-TOLD = 5  # lines of the log, of a kind
+MAPPED_PERIOD = 2.0  # s; reading the mappings takes some milliseconds for each process
+MAX_LINES = 5  # of the log, for each kind of problem
 MB = 1e6
-# What the log says of frames: the key of its figure, and what is looked for.
-TORN_ONES, GONE_ONES = 'torn', 'frames gone before they were read'
-SAID = {
-    TORN_ONES: TORN,
-    GONE_ONES: 'FrameGoneError: ',
+# By figure: the text that is counted in the log.
+TORN_FRAMES, GONE_FRAMES = 'torn', 'frames gone before they were read'
+LOGGED = {
+    TORN_FRAMES: TORN,
+    GONE_FRAMES: 'FrameGoneError: ',
     'frames by sockets': BY_SOCKET,
-    'workers that found no room for a frame': 'frames go by sockets instead of shared memory',
+    'workers that found no room for a frame': 'frames are sent by socket instead of shared memory',
 }
 ALLOWED, MOST = 'frame memory allowed [MB]', 'frame memory at most [MB]'
 AT_START, AT_END = 'files in shared memory at the start', 'files in shared memory at the end'
-FIGURES = (*SAID, ALLOWED, MOST, AT_START, AT_END)
+FIGURES = (*LOGGED, ALLOWED, MOST, AT_START, AT_END)
 
 
 class FrameWatch:
     """Watches a pipeline's folder in shared memory. ``limit``: bytes that its frames may take.
 
-    To be made before there is a pipeline. Memory counts as long as a file has it, or a process has
-    it mapped, though its file was removed.
+    Create it before the pipeline. Memory counts as long as there is a file, or a process that has a
+    removed file mapped.
     """
 
     def __init__(self, folder: Path, limit: float) -> None:
@@ -50,8 +51,8 @@ class FrameWatch:
             re.MULTILINE,
         )
 
-    def look(self, pids: Iterable[int]) -> None:
-        """See how much memory there is. ``pids``: who may have some of it mapped."""
+    def sample(self, pids: Iterable[int]) -> None:
+        """Sample the memory. ``pids``: the processes that may have frames mapped."""
         blocks = self._blocks()
         now = time.monotonic()
         if now - self._looked_at >= MAPPED_PERIOD:
@@ -60,21 +61,21 @@ class FrameWatch:
                 blocks |= self._removed_and_mapped_by(pid)
         self._most = max(self._most, sum(blocks.values()))
 
-    def look_at_what_is_left(self) -> None:
-        """When nothing is on its way any more, nobody needs a frame of the dead."""
+    def check_leftovers(self) -> None:
+        """Look for frames of dead processes, when no item is in flight any more."""
         self._left_by_the_dead = [
             each.name
             for each in self._frames.glob('*')
             if not psutil.pid_exists(int(each.name.partition('.')[0]))
         ]
 
-    def look_at_the_end(self) -> None:
-        """When the pipeline has ended, however it did."""
+    def check_after_exit(self) -> None:
+        """Look for files, after the pipeline has exited."""
         self._at_end = self._files()
 
     def figures(self, log: str) -> dict[str, Any]:
-        """What was seen, and what the log says."""
-        return {key: log.count(text) for key, text in SAID.items()} | {
+        """Return the figures, from the samples and the log."""
+        return {key: log.count(text) for key, text in LOGGED.items()} | {
             ALLOWED: self._limit / MB,
             MOST: self._most / MB,
             AT_START: len(self._at_start),
@@ -82,12 +83,12 @@ class FrameWatch:
         }
 
     def problems(self, log: str) -> list[str]:
-        """What must not be."""
+        """Return the broken promises."""
         found = []
-        for key in (TORN_ONES, GONE_ONES):
-            lines = [line for line in log.splitlines() if SAID[key] in line]
+        for key in (TORN_FRAMES, GONE_FRAMES):
+            lines = [line for line in log.splitlines() if LOGGED[key] in line]
             if lines:
-                found += [f'{key}: {len(lines)}', *(f'  {line}' for line in lines[:TOLD])]
+                found += [f'{key}: {len(lines)}', *(f'  {line}' for line in lines[:MAX_LINES])]
         if self._most > self._limit:
             found.append(f'{MOST}: found {self._most / MB:.1f}; allowed: {self._limit / MB:g}')
         if self._left_by_the_dead:
@@ -99,26 +100,26 @@ class FrameWatch:
         return found
 
     def _files(self) -> list[str]:
-        """All files of the pipeline, and how many bytes each has."""
+        """Return all files of the pipeline, with their sizes in bytes."""
         files = [each for each in self._folder.rglob('*') if each.is_file()]
         return sorted(f'{each.relative_to(self._folder)} ({each.stat().st_size})' for each in files)
 
     def _blocks(self) -> dict[int, int]:
-        """The memory of the files with frames: bytes, by inode."""
+        """Return the memory of the files with frames, in bytes by inode."""
         blocks = {}
         for each in self._frames.glob('*'):
             try:
                 found = each.stat()
             except FileNotFoundError:
-                continue  # it goes as we look
+                continue  # it was removed meanwhile
             blocks[found.st_ino] = found.st_blocks * 512
         return blocks
 
     def _removed_and_mapped_by(self, pid: int) -> dict[int, int]:
-        """The same of what a process has of files that were removed."""
+        """Return the same for removed files that a process has mapped."""
         try:
             maps = Path(f'/proc/{pid}/smaps').read_text()
         except OSError:
-            return {}  # it is gone
+            return {}  # the process has exited
         found = self._removed.findall(maps)
         return {int(inode): int(resident) * 1024 for inode, resident in found}

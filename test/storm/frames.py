@@ -1,10 +1,10 @@
-"""The frames of a storm: pixels made from an item's number, which tell of themselves.
+# SPDX-License-Identifier: Apache-2.0
+"""The frames of a storm, with pixels computed from an item's number, so they can be checked.
 
-Seen as numbers of 64 bits, each pixel word is that of a fixed pattern plus a key, made from the
-item's number and from who made the frame: so every byte of it can be checked, and no byte of
-another frame is what it should be here. The first words hold the number and a checksum of all that
-follow. The checksum weighs each word by its place, with odd weights, so that no change of a word
-goes unseen, nor any exchange of two; it takes a third of the time of CRC-32.
+As 64-bit numbers, the pixels are a fixed pattern plus a key made from the item's number and the
+stage that made the frame, so every byte differs from that of any other frame. The first two words
+are the number and a checksum of the rest. The checksum is a sum with odd weights, which detects any
+change of one word and any exchange of two; it takes a third of the time of CRC-32.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEAD = 2  # words: the number and the checksum
 
 
 class Frames:
-    """Makes and checks frames with so many rows."""
+    """Makes and checks frames of ``height`` rows."""
 
     def __init__(self, height: int = HEIGHT) -> None:
         self._height = height
@@ -36,18 +36,23 @@ class Frames:
         self._weights: Words = pattern[_HEAD:] | np.uint64(1)
         self._sum = int(self._weights.sum())
         self._sum_of_squares = int(np.dot(self._weights, self._weights))
-        # Written again and again: whoever sends the message copies it.
+        # Written again and again: sending a message copies it.
         self._place: Bytes = np.zeros(height * STEP, np.uint8)
 
     @property
     def size(self) -> int:
-        """Bytes of one."""
+        """Return the size of a frame, in bytes."""
         return self._place.nbytes
 
     def make(self, header: Header, number: int, maker: str, place: Bytes | None = None) -> Image:
-        """An image; without a ``place``, its data is that of the next one, as soon as that is made.
+        """Return an image.
 
-        ``place``: where it is made, ``size`` bytes.
+        Args:
+            header: of the image.
+            number: of its item.
+            maker: the stage that makes it.
+            place: an array of ``size`` bytes for its data; without one, the next call overwrites
+                the data.
         """
         data = self._place if place is None else place
         words = data.view(np.uint64)
@@ -59,18 +64,18 @@ class Frames:
         return image
 
     def fault(self, data: Any, number: int, maker: str) -> str:
-        """What is wrong with the bytes of a frame; '' where they are those that were made."""
+        """Return the error in the bytes of a frame, '' if nothing."""
         words: Words = np.frombuffer(data, np.uint8).view(np.uint64)
         if words.nbytes != self.size:
-            return f'found {words.nbytes} bytes; made were {self.size}'
-        found, told = int(words[0]), int(words[1])
-        seen = self._checksum(words)
-        made = (self._sum_of_squares + _key(number, maker) * self._sum) % 2**64
-        if (found, told, seen) == (number, made, made):
+            return f'found {words.nbytes} bytes; expected {self.size}'
+        found, stored = int(words[0]), int(words[1])
+        computed = self._checksum(words)
+        expected = (self._sum_of_squares + _key(number, maker) * self._sum) % 2**64
+        if (found, stored, computed) == (number, expected, expected):
             return ''
         return (
-            f'item {number}: found number {found} and checksum {told:x} on pixels of {seen:x}; '
-            f'made were those of {made:x}'
+            f'item {number}: found number {found} and checksum {stored:x} on pixels with '
+            f'{computed:x}; expected {expected:x}'
         )
 
     def _checksum(self, words: Words) -> int:
@@ -78,7 +83,7 @@ class Frames:
 
 
 def _key(number: int, maker: str) -> int:
-    """What the pattern is shifted by."""
+    """Return the number that is added to the pattern."""
     return int.from_bytes(
         hashlib.blake2b(f'{maker} {number}'.encode(), digest_size=8).digest(), 'little'
     )

@@ -1,9 +1,10 @@
-"""The checker of a storm's history: what went in, what came out, and what that proves.
+# SPDX-License-Identifier: Apache-2.0
+"""The checker of a storm's history: its inputs, its outputs, and their proof.
 
-It is pure, and knows nothing of the pipeline: only that the last stage gives each item it applies
-the next index and the next link of a chain over all numbers applied so far. So the messages, put in
-the order of their indices, tell in which order items were applied; and each proves what was applied
-before it, also where nobody heard of that: a gap in what was heard is no gap in what was done.
+It is pure. It only knows that the last stage gives each item it applies the next index, and the
+next link of a hash chain over all numbers applied so far. The messages, sorted by index, therefore
+show in which order items were applied; and each message proves the items applied before it, even if
+the subscriber missed those messages.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from typing import NamedTuple
 import attrs
 
 GENESIS = '0' * 16
-# How hard it is looked for what happened between two messages, before that is told as unknown.
+# Bounds of the search for the items applied between two messages.
 COMBINATIONS = 5000
-STATES = 100  # from how many earlier ones a stage may have gone on
-NEAR = 10  # items before and after, that may have been applied in between
+STATES = 100  # earlier states from which a stage may have continued
+NEAR = 10  # items before and after that may have been applied in between
 
 
 def link(chain: str, number: int) -> str:
-    """The chain after one more number."""
+    """Return the chain after one more number."""
     return hashlib.blake2b(f'{chain} {number}'.encode(), digest_size=8).hexdigest()
 
 
 def chained(chain: str, numbers: Iterable[int]) -> str:
-    """The chain after more numbers."""
+    """Return the chain after more numbers."""
     return functools.reduce(link, numbers, chain)
 
 
-class Heard(NamedTuple):
+class Output(NamedTuple):
     """A message of the last stage: the item, how many were applied with it, and their chain."""
 
     number: int
@@ -46,27 +47,27 @@ class Heard(NamedTuple):
         return f'item {self.number} as number {self.index} of the chain {self.chain}'
 
 
-NOTHING_YET = Heard(-1, 0, GENESIS)
+NO_OUTPUT = Output(-1, 0, GENESIS)
 
 
 @attrs.frozen
 class Verdict:
-    """What a history shows. Each list holds the numbers of items, in the order they were fed."""
+    """The result of a check. Each tuple has numbers of items, in the order they were fed."""
 
     items: int
-    delivered: tuple[int, ...]  # applied, heard outside or not
+    delivered: tuple[int, ...]  # applied, received outside or not
     lost: tuple[int, ...]  # neither applied for all that is known, nor in quarantine
     doubled: tuple[int, ...]  # applied more than once
-    out_of_order: tuple[int, ...]  # heard after a later one
+    out_of_order: tuple[int, ...]  # received after a later one
     applied_out_of_order: tuple[int, ...]  # by the stage that remembers
-    heard_twice: tuple[int, ...]  # the same message, so applied once
-    not_heard: tuple[int, ...]  # applied, as later messages prove, and not heard outside
+    received_twice: tuple[int, ...]  # the same message, so applied once
+    not_received: tuple[int, ...]  # applied, as later messages prove
     quarantined: tuple[int, ...]
-    wrongly_quarantined: tuple[int, ...]  # that were no poison
+    wrongly_quarantined: tuple[int, ...]  # not poison
     poison_not_quarantined: tuple[int, ...]
-    applied_and_quarantined: tuple[int, ...]  # one or the other
-    contradictions: tuple[str, ...]  # where the stage forgot, or its chain comes from nowhere
-    strange: tuple[str, ...]  # what was never fed, or cannot be read
+    applied_and_quarantined: tuple[int, ...]  # must be one or the other
+    contradictions: tuple[str, ...]  # the stage lost its state, or its chain has no origin
+    strange: tuple[str, ...]  # messages about items never fed, or that cannot be parsed
 
     FAULTS = (
         'lost',
@@ -82,11 +83,11 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether every promise was kept."""
+        """Return whether every promise was kept."""
         return not any(getattr(self, fault) for fault in self.FAULTS)
 
     def problems(self) -> list[str]:
-        """A line for each kind of fault."""
+        """Return a line for each kind of fault."""
         return [
             f'{fault.replace("_", " ")}: {_shortened(getattr(self, fault))}'
             for fault in self.FAULTS
@@ -96,54 +97,57 @@ class Verdict:
 
 def check(
     fed: Sequence[int],
-    heard: Iterable[Heard],
+    received: Iterable[Output],
     quarantined: Iterable[int] = (),
     poison: Collection[int] = (),
     strange: Iterable[str] = (),
 ) -> Verdict:
-    """Judge a history.
+    """Check a history.
 
-    ``fed``: the items in the order they went in, each once; ``heard``: the messages of the last
-    stage in the order they were heard; ``quarantined``: the items announced there, as often as
-    they were; ``strange``: what else came, and fits nothing.
+    Args:
+        fed: the items in the order in which they were fed, each once.
+        received: the messages of the last stage, as they were received.
+        quarantined: the items announced there, once or more often.
+        poison: the items that have to be quarantined.
+        strange: everything that does not fit.
     """
-    return _Inquiry(fed, list(heard), set(quarantined), set(poison), list(strange)).verdict()
+    return _Checker(fed, list(received), set(quarantined), set(poison), list(strange)).verdict()
 
 
-class _Inquiry:
-    """Who heard what in which order, and what was applied in which order."""
+class _Checker:
+    """Reconstructs the applied items and their order."""
 
     def __init__(
         self,
         fed: Sequence[int],
-        heard: list[Heard],
+        received: list[Output],
         quarantined: set[int],
         poison: set[int],
         strange: list[str],
     ) -> None:
         self.fed = fed
-        self.heard = heard
+        self.received = received
         self.quarantined = quarantined
         self.poison = poison
         self.strange = strange
         self.position = {number: position for position, number in enumerate(fed)}
         assert len(self.position) == len(fed), 'each item is fed once'
-        # Every application that was heard of, or is proven by those that were.
-        self.applications: dict[Heard, None] = {}
+        # Every application that was received, or is proven by those that were.
+        self.applications: dict[Output, None] = {}
         self.applied: Counter[int] = Counter()
         self.contradictions: list[str] = []
-        self._next: dict[Heard, Heard] = {}  # from each application to the one after it
-        self._by_index: defaultdict[int, list[Heard]] = defaultdict(list)
-        self._by_index[0].append(NOTHING_YET)
-        for message in sorted(dict.fromkeys(heard), key=lambda message: message.index):
+        self._next: dict[Output, Output] = {}  # from each application to the one after it
+        self._by_index: defaultdict[int, list[Output]] = defaultdict(list)
+        self._by_index[0].append(NO_OUTPUT)
+        for message in sorted(dict.fromkeys(received), key=lambda message: message.index):
             if message.number not in self.position:
                 self.strange.append(f'{message}: was never fed')
             self._explain(message)
 
-    # -- what was applied ------------------------------------------------------------------------
+    # -- applied items ---------------------------------------------------------------------------
 
-    def _explain(self, message: Heard) -> None:
-        """Find the applications that lead to this one, from one that is known."""
+    def _explain(self, message: Output) -> None:
+        """Find the applications that lead from a known state to this message."""
         if message in self.applications:
             return
         for state in self._states_before(message):
@@ -151,11 +155,11 @@ class _Inquiry:
                 if chained(state.chain, numbers) == message.chain:
                     self._prove(state, numbers)
                     return
-        self.contradictions.append(f'{message}: no state that is known leads there')
+        self.contradictions.append(f'{message}: no known state leads there')
         self._add(message)
 
-    def _states_before(self, message: Heard) -> Iterator[Heard]:
-        """From which it may have been reached: the nearest first."""
+    def _states_before(self, message: Output) -> Iterator[Output]:
+        """Yield the states from which it may have been reached, the nearest first."""
         found = 0
         for index in range(message.index - 1, -1, -1):
             for state in self._by_index.get(index, ()):
@@ -163,10 +167,10 @@ class _Inquiry:
                 found += 1
             if found >= STATES:
                 break
-        yield NOTHING_YET
+        yield NO_OUTPUT
 
-    def _ways(self, state: Heard, message: Heard) -> Iterator[Sequence[int]]:
-        """What may have been applied from a state to a message, the likeliest first."""
+    def _ways(self, state: Output, message: Output) -> Iterator[Sequence[int]]:
+        """Yield the items possibly applied from a state to a message, the likeliest first."""
         steps = message.index - state.index
         last = message.number
         if steps == 1:
@@ -204,20 +208,20 @@ class _Inquiry:
             and number not in self.applied
         )
 
-    def _prove(self, state: Heard, numbers: Iterable[int]) -> None:
-        """These were applied one after the other, from a state on."""
+    def _prove(self, state: Output, numbers: Iterable[int]) -> None:
+        """Add applications, one after the other from a state on."""
         for number in numbers:
-            after = Heard(number, state.index + 1, link(state.chain, number))
+            after = Output(number, state.index + 1, link(state.chain, number))
             before = self._next.setdefault(state, after)
             if before != after:
                 what = f'its state after {state}' if state.index else 'no state at all'
                 self.contradictions.append(
-                    f'the stage went on from {what} twice: to {before}, and to {after}'
+                    f'the stage continued from {what} twice: to {before}, and to {after}'
                 )
             self._add(after)
             state = after
 
-    def _add(self, application: Heard) -> None:
+    def _add(self, application: Output) -> None:
         if application not in self.applications:
             self.applications[application] = None
             self.applied[application.number] += 1
@@ -233,18 +237,18 @@ class _Inquiry:
             reached = max(reached, position)
         return found
 
-    # -- what was heard --------------------------------------------------------------------------
+    # -- received messages -----------------------------------------------------------------------
 
-    def _heard_out_of_order(self) -> tuple[list[int], list[int]]:
-        """The messages heard again, and those heard after later ones."""
+    def _received_out_of_order(self) -> tuple[list[int], list[int]]:
+        """Return the messages received twice, and those received after later ones."""
         twice, late = [], []
         reached = -1
-        seen: set[Heard] = set()
+        seen: set[Output] = set()
         numbers: set[int] = set()
-        for message in self.heard:
+        for message in self.received:
             position = self.position.get(message.number, -1)
             if message in seen:
-                # A new manager sends again what may not have been received: that is no disorder.
+                # A new manager resends messages that may have been missed; that is no disorder.
                 twice.append(message.number)
                 continue
             if 0 <= position < reached and message.number not in numbers:
@@ -255,7 +259,7 @@ class _Inquiry:
         return twice, late
 
     def verdict(self) -> Verdict:
-        """All that was found."""
+        """Return the verdict."""
         known = self.position.keys()
         self.strange += [
             f'item {number}: was never fed, and is in quarantine'
@@ -264,7 +268,7 @@ class _Inquiry:
         applied = self.applied.keys() & known
         quarantined = self.quarantined & known
         poison = self.poison & known
-        twice, late = self._heard_out_of_order()
+        twice, late = self._received_out_of_order()
         return Verdict(
             items=len(self.fed),
             delivered=self._as_fed(applied),
@@ -272,8 +276,8 @@ class _Inquiry:
             doubled=self._as_fed({each for each, count in self.applied.items() if count > 1}),
             out_of_order=tuple(late),
             applied_out_of_order=tuple(self._applied_out_of_order()),
-            heard_twice=tuple(twice),
-            not_heard=self._as_fed(applied - {message.number for message in self.heard}),
+            received_twice=tuple(twice),
+            not_received=self._as_fed(applied - {message.number for message in self.received}),
             quarantined=self._as_fed(quarantined),
             wrongly_quarantined=self._as_fed(quarantined - poison),
             poison_not_quarantined=self._as_fed(poison - quarantined),
@@ -287,5 +291,5 @@ class _Inquiry:
 
 
 def _shortened(found: Sequence[object], most: int = 10) -> str:
-    told = ', '.join(str(each) for each in found[:most])
-    return f'{len(found)} ({told}{", ..." if len(found) > most else ""})'
+    listed = ', '.join(str(each) for each in found[:most])
+    return f'{len(found)} ({listed}{", ..." if len(found) > most else ""})'

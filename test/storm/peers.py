@@ -1,9 +1,10 @@
-"""The same load through what is usually written: what others lose.
+# SPDX-License-Identifier: Apache-2.0
+"""The same load through the usual pools of worker processes, to compare the losses.
 
-One stage of worker processes, fed in a closed loop, one of them killed with SIGKILL every now and
-then, dead ones replaced. ``python -m storm.peers PEER ...`` runs one in a process of its own and
-prints what became of it as JSON: a pool whose lock died with its holder hangs for good, and is
-ended from outside. Imports no ROS: its workers are forked from it.
+One stage of worker processes is fed in a closed loop; now and then one of them is killed with
+SIGKILL, and dead ones are replaced. ``python -m storm.peers PEER ...`` runs one pool in a process
+of its own and prints the figures as JSON: a pool whose lock died with its holder hangs for good and
+has to be killed. It imports no ROS, as its workers are forked from it.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ import attrs
 import psutil
 
 WORKERS = 3
-SILENCE = 5.0  # s without an answer, after which nothing more is waited for
-CALM = 100  # items before the end that pass in peace
+SILENCE = 5.0  # s without an answer, after which the pool is abandoned
+CALM_ITEMS = 100  # at the end, without faults
 TITLES = {'queue': 'multiprocessing.Queue and a supervisor', 'executor': 'ProcessPoolExecutor'}
 
 
 @attrs.define
 class Load:
-    """What a peer is to do, and who is killed meanwhile."""
+    """The load of a peer, and the kills of its workers."""
 
     items: int
     window: int
@@ -51,40 +52,40 @@ class Load:
     struck_at: float = attrs.field(factory=time.monotonic)
 
     def take(self, number: int) -> None:
-        """An item came out."""
+        """Count an item that came out."""
         self.delivered[number] += 1
         self.heard_at = time.monotonic()
 
     @property
     def silent(self) -> bool:
-        """Whether nothing more is waited for."""
+        """Return whether the pool is abandoned."""
         return time.monotonic() - self.heard_at > SILENCE
 
-    def strike(self) -> None:
-        """Kill one of the workers, if it is time."""
+    def inject(self) -> None:
+        """Kill a random worker, if it is time."""
         now = time.monotonic()
         if not self.kill_period or now < self.struck_at + self.kill_period:
             return
         self.struck_at = now
-        # One that has stopped is left alone, and so are the last items, as the pipeline's are.
-        calm = len(self.delivered) >= self.items - min(CALM, self.items // 10)
+        # A stopped pool is left alone, and the last items pass without faults, as in the pipeline.
+        calm = len(self.delivered) >= self.items - min(CALM_ITEMS, self.items // 10)
         if calm or now - self.heard_at > 1.0:
             return
-        # Children of this process alone, and by their handles: never somebody else's pid.
+        # Only children of this process, by their handles: never the pid of another process.
         living = sorted(multiprocessing.active_children(), key=lambda process: process.pid)
         if living:
             self.chance.choice(living).kill()
             self.deaths += 1
 
     def figures(self, remark: str = '') -> dict[str, Any]:
-        """What became of it."""
+        """Return the figures."""
         seconds = self.heard_at - self.begin
         return {
             'items in': self.fed,
             'delivered': len(self.delivered),
             'lost': self.fed - len(self.delivered),
             'doubled': sum(count > 1 for count in self.delivered.values()),
-            'blows': {'SIGKILL': self.deaths},
+            'faults': {'SIGKILL': self.deaths},
             'seconds': seconds,
             'items/s': len(self.delivered) / seconds if seconds else 0.0,
             'remark': remark,
@@ -102,7 +103,7 @@ def _serve(inputs: Any, outputs: Any, seconds: float) -> None:
 
 
 def through_queues(load: Load) -> str:
-    """The usual pool by hand: workers between two queues, and a loop that restarts the dead."""
+    """Run workers between two queues, with a loop that restarts dead ones; return a remark."""
     inputs, outputs = multiprocessing.Queue(), multiprocessing.Queue()
 
     def start() -> Any:
@@ -122,15 +123,15 @@ def through_queues(load: Load) -> str:
             load.take(outputs.get(timeout=0.01))
         except queue.Empty:
             if load.silent:
-                # Everything fed, and nothing left to be taken: the rest is lost, the pool lives.
+                # Everything was fed and taken: the rest is lost, but the pool works.
                 through = load.fed == load.items and inputs.empty()
                 return '' if through else f'stopped after {len(load.delivered)} items'
-        load.strike()
+        load.inject()
     return ''
 
 
 def through_an_executor(load: Load) -> str:
-    """The usual handling: a broken executor is replaced, and what had been submitted is lost."""
+    """Run an executor that is replaced when it breaks, which loses submitted items."""
     executor = ProcessPoolExecutor(WORKERS)
     pending: set[Future[int]] = set()
     while pending or load.fed < load.items:
@@ -152,7 +153,7 @@ def through_an_executor(load: Load) -> str:
             executor = ProcessPoolExecutor(WORKERS)
         if load.silent:
             return f'stopped after {len(load.delivered)} items'
-        load.strike()
+        load.inject()
     return ''
 
 
@@ -165,8 +166,8 @@ PEERS: dict[str, Callable[[Load], str]] = {
 def run(
     peer: str, *, items: int, window: int, seconds: float, kill_period: float, seed: int
 ) -> dict[str, Any]:
-    """What becomes of the load with a peer; bounded in time, whatever it does."""
-    from support.managing import python_path  # not into every worker, it brings ROS
+    """Run the load through a peer, within a time limit, and return its figures."""
+    from support.manager_process import python_path  # not into every worker, it brings ROS
 
     limit = 60.0 + 0.03 * items
     arguments = (items, window, seconds, kill_period, seed)
@@ -175,7 +176,7 @@ def run(
             [sys.executable, '-m', 'storm.peers', peer, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=output,
-            # Executors tell of broken pools in tracebacks of their threads.
+            # Executors print tracebacks about broken pools.
             stderr=errors,
             cwd=Path(__file__).parents[2],
             env=os.environ | {'PYTHONPATH': python_path()},
@@ -191,13 +192,13 @@ def run(
         lines = output.read().splitlines()
         if not lines:
             errors.seek(0)
-            last = (errors.read().splitlines() or ['it said nothing'])[-1]
+            last = (errors.read().splitlines() or ['no output'])[-1]
             return {'remark': f'not done within {limit:g} s, or failed: {last}'}
         return json.loads(lines[-1])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a peer with all its workers."""
+    """Kill a peer with all its workers."""
     family = []
     try:
         own = psutil.Process(process.pid)
@@ -213,7 +214,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """One peer, in this process; returns the exit code."""
+    """Run one peer in this process; return the exit code."""
     parser = argparse.ArgumentParser(prog='python -m storm.peers', description=__doc__)
     parser.add_argument('peer', choices=list(PEERS))
     parser.add_argument('items', type=int)
@@ -233,7 +234,7 @@ def main() -> int:
     print(json.dumps(load.figures(remark)), flush=True)
     for worker in multiprocessing.active_children():
         worker.kill()
-    # Queues and executors wait at exit for threads that may wait for ever.
+    # At exit, queues and executors would wait for threads that may never end.
     os._exit(0)
 
 

@@ -1,4 +1,5 @@
-"""The figures of storms as a table: on the terminal, and in Markdown, beside those of the peers."""
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of storms beside those of the peers, as a table for the terminal or in Markdown."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from storm.faults import FAULTS
 from storm.frame_watch import ALLOWED, FIGURES, MOST
-from storm.misbehaving import KINDS
 
 OURS = 'worker_pipeline'
-# What is the greatest of all repeats, and what follows from other figures; the rest is added up.
+# Of these the greatest of all repeats is shown; the others are summed up.
 GREATEST = frozenset(
     {
         'first item after that, at most [s]',
@@ -32,15 +33,17 @@ ROWS = (
     'doubled',
     'out of order',
     'applied out of order',
-    'heard twice outside',
-    'not heard outside',
-    'blows',
+    'received twice outside',
+    'not received outside',
+    'faults',
     'workers replaced',
     'hung workers ended after, at most [s]',
     'manager killed',
     'first item after that, at most [s]',
     'redelivered',
-    'refused as known already',
+    'rejected as duplicates',
+    'quarantined by hostile stages',
+    'hostile workers replaced',
     *FIGURES,
     'seconds',
     'items/s',
@@ -48,8 +51,8 @@ ROWS = (
 )
 
 
-def added_up(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of all repeats as those of one."""
+def sum_up(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of all repeats as those of one."""
     total: dict[str, Any] = {}
     for each in figures:
         for key, value in each.items():
@@ -66,7 +69,7 @@ def added_up(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rich_table(columns: dict[str, dict[str, Any]]) -> Table:
-    """For the terminal."""
+    """Return the table for the terminal."""
     table = Table(title='a storm over worker_pipeline, and over its peers')
     table.add_column('')
     for title in columns:
@@ -77,7 +80,7 @@ def rich_table(columns: dict[str, dict[str, Any]]) -> Table:
 
 
 def markdown_table(columns: dict[str, dict[str, Any]]) -> str:
-    """For the documentation."""
+    """Return the table in Markdown."""
     heads = ['', *columns]
     rows = [heads, ['---', *['---:' for _ in columns]], *_rows(columns)]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
@@ -86,21 +89,21 @@ def markdown_table(columns: dict[str, dict[str, Any]]) -> str:
 def _rows(columns: dict[str, dict[str, Any]]) -> list[list[str]]:
     rows = []
     for key in ROWS:
-        told = [_told(figures.get(key)) for figures in columns.values()]
-        if any(told):
-            rows.append([key, *told])
-        if key == 'blows':
+        texts = [_text(figures.get(key)) for figures in columns.values()]
+        if any(texts):
+            rows.append([key, *texts])
+        if key == 'faults':
             rows += [
                 [
-                    f'- {kind.name}',
-                    *(_told(each.get(key, {}).get(kind.name)) for each in columns.values()),
+                    f'- {fault.name}',
+                    *(_text(each.get(key, {}).get(fault.name)) for each in columns.values()),
                 ]
-                for kind in KINDS
+                for fault in FAULTS
             ]
     return rows
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None:
         return ''
     if isinstance(value, dict):

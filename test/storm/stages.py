@@ -1,4 +1,5 @@
-"""The stages that the storm goes over: two that mark items, and one that remembers them all."""
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of the storm: two that mark items, and a stateful one that counts and chains them."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ import signal
 import time
 
 from std_msgs.msg import Header
-from support.observing import number_of
+from support.observer import number_of
 
-from storm import misbehaving
+from storm import faults
 from storm.history import GENESIS, link
 from worker_pipeline import Stage
 
@@ -18,7 +19,7 @@ MARKS = ('first', 'second')
 
 
 class Marking(Stage):
-    """Adds a mark to each item, after some work."""
+    """Adds a mark to each item."""
 
     input_type = Header
     output_type = Header
@@ -26,18 +27,18 @@ class Marking(Stage):
     mark = ''
 
     def configure(self):
-        misbehaving.obey()
+        faults.install_handlers()
         self.poison = {int(number) for number in self.params['poison'].split()}
 
     def process(self, item):
         time.sleep(self.params['seconds'])
         if number_of(item) in self.poison:
             self.die()
-        misbehaving.raise_if_asked()
+        faults.raise_if_requested()
         return Header(frame_id=f'{item.frame_id} {self.mark}')
 
     def die(self):
-        """What poison does, here."""
+        """Die of poison."""
 
 
 class First(Marking):
@@ -51,18 +52,18 @@ class Second(Marking):
     mark = 'second'
 
     def die(self):
-        misbehaving.crash()
+        faults.segfault()
 
 
 class Third(Stage):
-    """Counts and chains what it applies: what was done twice, or forgotten, shows for good."""
+    """Counts and chains the items it applies, so that doubled and lost items show for good."""
 
     input_type = Header
     output_type = Header
     parameters = {'poison': ''}
 
     def configure(self):
-        misbehaving.obey()
+        faults.install_handlers()
         self.poison = {int(number) for number in self.params['poison'].split()}
         self.index, self.chain, self.last = 0, GENESIS, -1
 
@@ -71,10 +72,10 @@ class Third(Stage):
         self.index += 1
         self.chain = link(self.chain, number)
         self.last = number
-        # Poison and exceptions come when the state is changed already, and must be undone with it.
+        # Poison and exceptions come after the state was changed, and the change must be undone.
         if number in self.poison:
             os.kill(os.getpid(), signal.SIGKILL)
-        misbehaving.raise_if_asked()
+        faults.raise_if_requested()
         return Header(frame_id=f'{item.frame_id} {self.index} {self.chain}')
 
     def save_state(self):

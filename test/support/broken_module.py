@@ -1,3 +1,4 @@
-"""A plugin whose import fails."""
+# SPDX-License-Identifier: Apache-2.0
+"""A plugin that fails on import."""
 
 VALUE = 1 / 0

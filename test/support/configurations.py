@@ -1,7 +1,8 @@
-"""Configurations at random: valid ones, valid ones with something spoilt, and nonsense.
+# SPDX-License-Identifier: Apache-2.0
+"""Random configurations: valid ones, mutated ones, and nonsense.
 
-As they stand in a parameter file, nested; ``support.configuring.flat`` makes of them what ROS does.
-The classes are those of ``support.stages``, so that a valid one can be run.
+They are nested, as in a parameter file; ``support.configuring.flat`` flattens them as ROS does. The
+classes are in ``support.stages``, so valid configurations can be run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from support.configuring import stage
 from worker_pipeline.config import PIPELINE_KEYS, STAGE_KEYS, STAGE_TABLES
 
 NAMES = ('camera', 'detector', 'merge')
-# What a name must not be, and what is only unusual.
+# Invalid names, and names that are only unusual.
 ODD_NAMES = (
     *('', ' ', '_', '__', '_a', '1st', 'a.b', '.', '..', 'a..b', '.a', 'a.', '/x', 'x/y', '~', '*'),
     *('**', '/**', 'a b', 'a\nb', 'a\tb', 'a:b', "it's", '"', '{', '#', '%s', '\u202e', 'é', '猫'),
@@ -87,13 +88,16 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     'task_timeout': st.sampled_from([5, 604_800.0]),
     'startup_timeout': st.sampled_from([20.0, 604_800]),
     'max_attempts': st.sampled_from([1, 2, 2**62]),
+    'threads': st.sampled_from([0, 1, 1024]),
     'memory_limit': st.sampled_from([0, 0.0, 1e6]),
+    'max_items_per_worker': st.sampled_from([0, 1, 1_000_000_000]),
+    'max_worker_age': st.sampled_from([0, 0.0, 604_800.0]),
 }
 
 
 @st.composite
 def valid_trees(draw: st.DrawFn) -> dict[str, Any]:
-    """A camera and one or two stages behind it; every key is right, if not always wise."""
+    """Return a valid configuration, if not always a wise one: a camera, and one or two stages."""
     detector = stage('Work', input=draw(st.sampled_from(['camera', ['camera']])))
     tree: dict[str, Any] = {
         'stages': ['camera', 'detector'],
@@ -126,8 +130,8 @@ def _settle(draw: st.DrawFn, section: dict[str, Any], keys: list[str]) -> None:
 
 
 @st.composite
-def spoilt_trees(draw: st.DrawFn) -> dict[str, Any]:
-    """A valid one in which keys are dropped, doubled, renamed or given other values."""
+def mutated_trees(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a valid configuration with keys dropped, doubled, renamed or given other values."""
     tree = copy.deepcopy(draw(valid_trees()))
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(tree))
@@ -144,7 +148,7 @@ def spoilt_trees(draw: st.DrawFn) -> dict[str, Any]:
         elif way == 'nest':
             table[key] = {draw(KEYS): table[key]}
         elif way == 'swap':
-            # What is right in one place is wrong in another.
+            # A value that is valid for one key is invalid for another.
             other_table, other_key = draw(st.sampled_from(places))
             table[key] = copy.deepcopy(other_table[other_key])
     return tree
@@ -162,18 +166,18 @@ def _misspelt(key: str) -> st.SearchStrategy[str]:
     return st.sampled_from([key[:-1], key + 's', key[:half] + key[half + 1 :], key.upper()]) | KEYS
 
 
-# Mostly what comes deep into the checks.
-trees = st.one_of(spoilt_trees(), spoilt_trees(), spoilt_trees(), valid_trees(), TREES)
+# Mostly values that reach the later checks.
+trees = st.one_of(mutated_trees(), mutated_trees(), mutated_trees(), valid_trees(), TREES)
 
 
 def as_file(tree: Any) -> str:
-    """The text of a parameter file."""
+    """Return the text of a parameter file."""
     return yaml.safe_dump({'/**/manager': {'ros__parameters': tree}}, sort_keys=False)
 
 
 @st.composite
 def broken_files(draw: st.DrawFn) -> str:
-    """The text of a good parameter file with something put in or taken out, anywhere."""
+    """Return the text of a valid parameter file with text inserted or removed anywhere."""
     text = as_file(draw(valid_trees()))
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.integers(0, len(text)))

@@ -1,4 +1,5 @@
-"""Pieces of configurations."""
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of configurations."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ from typing import Any
 
 
 def stage(name: str, **settings: Any) -> dict[str, Any]:
-    """The section of a stage whose class is in ``support.stages``."""
+    """Return the section of a stage with a class in ``support.stages``."""
     return {'plugin': f'support.stages:{name}', **settings}
 
 
 def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested tables as ROS gives them: full names with dots."""
+    """Return nested tables as ROS passes them: full names with dots."""
     parameters: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):

@@ -1,4 +1,5 @@
-"""A plugin whose import ends its process."""
+# SPDX-License-Identifier: Apache-2.0
+"""A plugin that ends its process on import."""
 
 import os
 

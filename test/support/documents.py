@@ -1,4 +1,5 @@
-"""What the documents say: the tables of a section, and their fenced blocks."""
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the documents: tables of a section, and fenced blocks."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ from typing import NamedTuple
 
 DOCS = Path(__file__).parents[2] / 'docs'
 REFERENCE = DOCS / 'reference.md'
+# A number of several digits, or with a fraction, is another one each time; a short one is compared.
+VARIABLE = re.compile(r'(…|\d+\.\d+|\d{2,}|\s+)')
 
 
 def section(document: Path, heading: str) -> str:
-    """The text below a heading, to the next one."""
+    """Return the text below a heading, up to the next one."""
     text = document.read_text()
     found = re.search(
         rf'^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)', text, re.DOTALL | re.MULTILINE
@@ -21,7 +24,7 @@ def section(document: Path, heading: str) -> str:
 
 
 def tables(document: Path, heading: str) -> list[list[dict[str, str]]]:
-    """The tables of a section, each a list of rows: heading to cell."""
+    """Return the tables of a section, each a list of rows: heading to cell."""
     made: list[list[dict[str, str]]] = []
     headings: list[str] = []
     for line in section(document, heading).splitlines():
@@ -38,26 +41,39 @@ def tables(document: Path, heading: str) -> list[list[dict[str, str]]]:
 
 
 def column(document: Path, heading: str, name: str) -> list[str]:
-    """A column of the tables of a section, without the marks of code; None is found twice."""
+    """Return a column of a section's tables, without code marks; fail on duplicates.
+
+    Args:
+        document: The Markdown file.
+        heading: The heading of the section.
+        name: The heading of the column.
+    """
     rows = [row for table in tables(document, heading) for row in table if name in row]
     found = [row[name].replace('`', '') for row in rows]
     assert found, f'{document.name}, {heading!r}: no table has a column {name!r}'
-    assert len(found) == len(set(found)), f'{document.name}, {heading!r}: {name!r} is told twice'
+    assert len(found) == len(set(found)), f'{document.name}, {heading!r}: {name!r} is there twice'
     return found
 
 
 def compare(found: set[str], documented: set[str], heading: str, what: str) -> None:
-    """AssertionError where they differ; it says what is to be written where."""
-    told = []
+    """Raise AssertionError if they differ, with the rows to write or to delete.
+
+    Args:
+        found: The names in the code.
+        documented: The names in the document.
+        heading: The heading of the section.
+        what: The kind of the names, for the error.
+    """
+    problems = []
     if found - documented:
-        told.append(f'write a row for {sorted(found - documented)}')
+        problems.append(f'write a row for {sorted(found - documented)}')
     if documented - found:
-        told.append(f'there is none of {sorted(documented - found)}')
-    assert not told, f'docs/reference.md, {heading!r}: {what}: {"; ".join(told)}'
+        problems.append(f'there is none of {sorted(documented - found)}')
+    assert not problems, f'docs/reference.md, {heading!r}: {what}: {"; ".join(problems)}'
 
 
 class Block(NamedTuple):
-    """A fenced block: what its fence says, and the line of text before it."""
+    """A fenced block: its language, and the line of text before it."""
 
     language: str
     before: str
@@ -66,15 +82,17 @@ class Block(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The file that the line before names as one to be written; '' for none."""
+        """Return the file that the line before names as one to write; '' for none."""
         named = re.fullmatch(r'.*`([\w./]+\.\w+)`:', self.before)
         return named[1] if named else ''
 
 
 def blocks(document: Path) -> list[Block]:
-    """The fenced blocks of a document, in order."""
+    """Return the fenced blocks of a document, in order."""
     found: list[Block] = []
-    before, language, lines, start = '', None, [], 0
+    before, start = '', 0
+    language: str | None = None
+    lines: list[str] = []
     for number, line in enumerate(document.read_text().splitlines(), 1):
         if line.startswith('```'):
             if language is None:
@@ -87,3 +105,21 @@ def blocks(document: Path) -> list[Block]:
         elif line.strip():
             before = line.strip()
     return found
+
+
+def missing(expected: str, printed: str) -> str:
+    """Return the first expected line that was not printed, in order; or ''."""
+    lines = iter(printed.splitlines())
+    for line in expected.splitlines():
+        parts = VARIABLE.split(line)
+        pattern = ''.join(
+            re.escape(part) if index % 2 == 0 else _variable(part)
+            for index, part in enumerate(parts)
+        )
+        if not any(re.search(pattern, each) for each in lines):
+            return line
+    return ''
+
+
+def _variable(part: str) -> str:
+    return '.*' if part == '…' else r'\s+' if part.isspace() else r'\d[\d.]*'

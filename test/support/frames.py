@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages that pass camera frames on, each with a checksum of its pixels."""
 
 from __future__ import annotations
@@ -8,42 +9,45 @@ import zlib
 from collections import deque
 
 import numpy as np
+import numpy.typing as npt
 from sensor_msgs.msg import Image, TimeReference
 from std_msgs.msg import Header
 
 from worker_pipeline import EndOfStream, Stage
-from worker_pipeline.airside.image import from_message, to_message
+from worker_pipeline.airside.messages.image import from_message, to_message
 
 HEIGHT, WIDTH = 300, 400
+Pixels = npt.NDArray[np.uint8]
 
 
-def checksum(pixels: np.ndarray) -> int:
+def checksum(pixels: Pixels) -> int:
+    """Return the CRC-32 of the pixels."""
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
-def made_of(pixels: np.ndarray, stage: Stage) -> np.ndarray:
-    """The same in memory of its own, borrowed if the stage is asked to."""
+def copy_of(pixels: Pixels, stage: Stage) -> Pixels:
+    """Return a copy of the pixels, in borrowed memory if set in the stage's parameter."""
     made = stage.borrow_array(pixels.shape) if stage.params['borrows'] else np.empty_like(pixels)
     made[:] = pixels
     return made
 
 
 class Camera(Stage):
-    """Makes frames with noise of their own; the checksum of its pixels is a frame's name.
+    """A source of frames with random noise; ``frame_id`` is the checksum of their pixels.
 
-    It looks at those of its last ``keeps`` messages again, and fails where they are not the same.
+    It checks the pixels of its last ``keeps`` messages again, and raises if they have changed.
     """
 
     input_type = TimeReference
     output_type = Image
     parameters = {'frames': 100, 'borrows': False, 'keeps': 0}
 
-    def configure(self):
+    def configure(self) -> None:
         self.made = 0
         self.noise = np.random.default_rng()
-        self.kept = deque(maxlen=self.params['keeps'])
+        self.kept: deque[Image] = deque(maxlen=self.params['keeps'])
 
-    def process(self, tick):  # noqa: ARG002
+    def process(self, tick: TimeReference) -> Image:  # noqa: ARG002
         if self.made >= self.params['frames']:
             raise EndOfStream
         self.made += 1
@@ -51,40 +55,40 @@ class Camera(Stage):
             if str(checksum(from_message(message))) != message.header.frame_id:
                 raise RuntimeError('a kept message is torn')
         noise = self.noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-        pixels = made_of(noise, self)
+        pixels = copy_of(noise, self)
         message = to_message(pixels, str(checksum(pixels)))
         self.kept.append(message)
         return message
 
 
 class Pass(Stage):
-    """Passes frames on, made anew."""
+    """Sends a copy of each frame."""
 
     input_type = Image
     output_type = Image
     parameters = {'borrows': False}
 
-    def process(self, item):
-        return to_message(made_of(from_message(item), self), item.header.frame_id)
+    def process(self, item: Image) -> Image:
+        return to_message(copy_of(from_message(item), self), item.header.frame_id)
 
 
 class PassOn(Stage):
-    """Passes frames on where they are."""
+    """Sends each frame on without a copy."""
 
     input_type = Image
     output_type = Image
 
-    def process(self, item):
+    def process(self, item: Image) -> Image:
         return item
 
 
-class Forget(Stage):
-    """Keeps the frame it has, and lets go of it after a while, when no other has come."""
+class KeepForAWhile(Stage):
+    """Keeps the last frame and drops it after a while."""
 
     input_type = Image
     output_type = Header
 
-    def process(self, item):
+    def process(self, item: Image) -> Header:
         pixels = from_message(item)
         self.kept = [pixels]
         threading.Timer(2.5, self.kept.clear).start()
@@ -92,23 +96,23 @@ class Forget(Stage):
 
 
 class Check(Stage):
-    """Tells whether the pixels are those that were made, at the beginning and a while later."""
+    """Checks the pixels of each frame at once and a while later, and those that it keeps."""
 
     input_type = Image
     output_type = Header
     parameters = {'seconds': 0.0, 'keeps': 0}
 
-    def configure(self):
-        self.kept = []
+    def configure(self) -> None:
+        self.kept: list[tuple[Pixels, str]] = []
 
-    def process(self, item):
+    def process(self, item: Image) -> Header:
         pixels = from_message(item)
         before = checksum(pixels)
         time.sleep(self.params['seconds'])
-        told = [str(before), str(checksum(pixels)), item.header.frame_id]
+        checksums = [str(before), str(checksum(pixels)), item.header.frame_id]
         for kept, name in self.kept:
-            told += [str(checksum(kept)), name] if str(checksum(kept)) != name else []
+            checksums += [str(checksum(kept)), name] if str(checksum(kept)) != name else []
         self.kept = [*self.kept, (pixels, item.header.frame_id)][-self.params['keeps'] :]
         if not self.params['keeps']:
             self.kept = []
-        return Header(frame_id='whole' if len(set(told)) == 1 else f'torn: {told}')
+        return Header(frame_id='whole' if len(set(checksums)) == 1 else f'torn: {checksums}')

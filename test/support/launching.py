@@ -1,4 +1,5 @@
-"""What launch tests share. Needs ``launch``, ``launch_ros`` and ``launch_testing``."""
+# SPDX-License-Identifier: Apache-2.0
+"""Tools of the launch tests. Needs ``launch``, ``launch_ros`` and ``launch_testing``."""
 
 from __future__ import annotations
 
@@ -15,15 +16,15 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
 from launch_ros.substitutions import FindPackageShare
 
-from support.managing import python_path
-from support.marked import MARK, marked
-from worker_pipeline.testing import own_domain, wait_for
+from support.env_marked import MARK, find_marked
+from support.manager_process import python_path
+from worker_pipeline.testing import isolated_domain, wait_for
 
 PACKAGE = 'worker_pipeline'
 
 
 def need_installed_package() -> None:
-    """Skip the module where launch would not find us: it looks for what colcon has installed."""
+    """Skip the module unless the package is installed, as launch looks for it there."""
     try:
         command = Path(get_package_prefix(PACKAGE)) / 'lib' / PACKAGE / 'manager'
     except PackageNotFoundError:
@@ -33,12 +34,12 @@ def need_installed_package() -> None:
 
 
 class LaunchScene:
-    """A folder, a ROS domain and a mark for all that one launch starts; until ``close``."""
+    """A folder, a ROS domain and a mark for all processes of one launch, until ``close``."""
 
     def __init__(self) -> None:
         self._resources = contextlib.ExitStack()
         self.folder = Path(self._resources.enter_context(tempfile.TemporaryDirectory()))
-        self.domain = self._resources.enter_context(own_domain())
+        self.domain = self._resources.enter_context(isolated_domain())
         self.environment = {
             'ROS_DOMAIN_ID': str(self.domain),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
@@ -49,11 +50,11 @@ class LaunchScene:
 
     @property
     def full_environment(self) -> dict[str, str]:
-        """For a process that a test starts by itself."""
+        """Return the environment for a process that a test starts by itself."""
         return os.environ | self.environment
 
     def actions(self) -> list[SetEnvironmentVariable]:
-        """For a launch description, before what is to be started."""
+        """Return the actions that have to come first in a launch description."""
         return [SetEnvironmentVariable(*each) for each in self.environment.items()]
 
     def parameters(self, parameters: dict[str, Any], name: str = 'parameters.yaml') -> Path:
@@ -63,11 +64,11 @@ class LaunchScene:
         return path
 
     def processes(self) -> list[psutil.Process]:
-        """All that lives of what was started."""
-        return marked(str(self.folder))
+        """Return the processes of the launch that still live."""
+        return find_marked(str(self.folder))
 
     def close(self) -> None:
-        """Nothing is to be left; what is, ends."""
+        """End all processes of the launch that are left."""
         try:
             wait_for(lambda: not self.processes(), 'the end of it all', seen=self.processes)
         finally:
@@ -78,7 +79,7 @@ class LaunchScene:
 
 
 def include(launch_file: str, **arguments: str) -> IncludeLaunchDescription:
-    """One of our launch files, as others include it."""
+    """Return an action that includes one of the package's launch files."""
     share = FindPackageShare(PACKAGE)
     return IncludeLaunchDescription(
         [share, f'/launch/{launch_file}'], launch_arguments=arguments.items()

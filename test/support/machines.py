@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two machines on this one, and the switch between them, at which they can be parted.
 
-Each has its own network, host name, shared memory and machine id: what DDS tells machines apart by.
-They are namespaces of Linux that nobody has given a name: they go with the processes in them.
+Each has its own network, host name, shared memory and machine id, which DDS compares.
+They are unnamed Linux namespaces: they end with the processes in them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 from collections.abc import Iterator
 
 OWN = ('--net', '--uts', '--ipc', '--mount')
-# What every machine has for itself.
+# The namespaces of each machine.
 FURNISH = (
     'mount -t tmpfs tmpfs /dev/shm && hostname {name} && ip link set lo up && '
     'if [ -e /etc/machine-id ]; then '
@@ -23,14 +24,14 @@ FURNISH = (
 
 
 class NotPermittedError(Exception):
-    """There can be no such machines here; says why."""
+    """There can be no such machines here; the text has the reason."""
 
 
 class Machine:
     """A process that holds the namespaces, and how others get into them."""
 
     def __init__(self, name: str, number: int, within: Machine | None = None) -> None:
-        """Make one; ``within``: whose rights it has. None: ours, or those in a user namespace."""
+        """Make a machine; ``within``: shares its rights; None: ours, or a user namespace's."""
         self.name = name
         self.address = f'10.77.0.{number}'
         self._enters = ['--user', '--preserve-credentials'] if os.geteuid() else []
@@ -55,12 +56,12 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """Of the process whose namespaces they are."""
+        """Return the pid of the process that owns the namespaces."""
         return self._holder.pid
 
     @property
     def inside(self) -> list[str]:
-        """What a command begins with that is to run on this machine."""
+        """Return the first arguments of a command to run on this machine."""
         return ['nsenter', '--target', str(self.pid), *self._enters, *OWN]
 
     def run(self, command: str) -> None:
@@ -70,7 +71,7 @@ class Machine:
             raise NotPermittedError(f'{command}: {" ".join(done.stderr.split())}')
 
     def close(self) -> None:
-        """Let it go; it does when nobody is left in it."""
+        """End the machine, once no process is left in it."""
         self._holder.kill()
         self._holder.communicate()
 

@@ -1,11 +1,15 @@
-"""Tiny models that answer as those of the YOLO family do.
+# SPDX-License-Identifier: Apache-2.0
+"""Tiny models with the outputs of the YOLO family.
 
-Each finds the middle of what is bright red in its input, and puts a box about it for every row of a
-table: so what comes of an image is known exactly, and only if the image was put into the input as
-it must be.
+Each finds the centre of the bright red in its input, and puts a box around it for every row of
+a table: so the result for an image is known exactly, and only correct if the image was put into the
+input correctly.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper, save_model
@@ -13,27 +17,41 @@ from onnx import TensorProto, checker, helper, numpy_helper, save_model
 BRIGHT = 0.9  # of 1
 
 
-def row(layout, confidence, label, classes, half=(20, 10), off=(0, 0)):
-    """What a model says of one box: where from the middle, half its size, class, confidence."""
+def row(
+    layout: str,
+    confidence: float,
+    label: int,
+    classes: int,
+    half: tuple[float, float] = (20, 10),
+    off: tuple[float, float] = (0, 0),
+) -> list[float]:
+    """Return the output for one box: offset of its centre, half its size, class, confidence."""
     if layout == 'end_to_end':
         corners = [off[0] - half[0], off[1] - half[1], off[0] + half[0], off[1] + half[1]]
         return [*corners, confidence, label]
     scores = [confidence if each == label else 0.01 for each in range(classes)]
     box = [*off, 2 * half[0], 2 * half[1]]
-    # An object for certain, of a class that is less so.
+    # Certainly an object, of a less certain class.
     return [*box, 1.0, *scores] if layout == 'v5' else [*box, *scores]
 
 
-def save(path, layout, rows, input_shape=(1, 3, 96, 128), kind=TensorProto.FLOAT, names=None):
-    """Save a model that answers these rows; the size of an open input is that of its grids."""
+def save(
+    path: Path,
+    layout: str,
+    rows: list[list[float]],
+    input_shape: Sequence[int | str] = (1, 3, 96, 128),
+    kind: int = TensorProto.FLOAT,
+    names: str | None = None,
+) -> str:
+    """Save a model with these rows as output; the size of a dynamic input is that of its grids."""
     height, width = (side if isinstance(side, int) else 96 for side in input_shape[2:])
     table = np.array(rows, np.float32)[None]
-    # The middle is added to the first two columns of a row; of corners, to the first four.
+    # The centre is added to the first two columns of a row; for corners, to the first four.
     added = np.zeros((2, table.shape[2]), np.float32)
     added[0, 0] = added[1, 1] = 1.0
     if layout == 'end_to_end':
         added[0, 2] = added[1, 3] = 1.0
-    # Such models count pixels from the corner of the first.
+    # Such models count pixels from the corner of the first one.
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     constants = {
         'table': table,

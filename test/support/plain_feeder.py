@@ -1,4 +1,5 @@
-"""A plain node that feeds the stage ``first``, and publishes a context: ``/reference``."""
+# SPDX-License-Identifier: Apache-2.0
+"""A plain node that feeds the stage ``first``, and publishes the context ``/reference``."""
 
 from __future__ import annotations
 

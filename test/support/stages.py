@@ -1,4 +1,5 @@
-"""Stages for the tests; small, and some of them bad."""
+# SPDX-License-Identifier: Apache-2.0
+"""Small stages for the tests, some of them bad."""
 
 from __future__ import annotations
 
@@ -12,24 +13,24 @@ from worker_pipeline import EndOfStream, Latched, Stage
 
 
 class Echo(Stage):
-    """Gives back what it is given."""
+    """Returns its items."""
 
     input_type = Header
     output_type = Header
     parameters = {'gain': 1.0}
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         return item
 
 
 class Work(Stage):
-    """Is busy for a while with each item, and writes down which process did it."""
+    """Takes a while for each item, and writes down which process did it."""
 
     input_type = Header
     output_type = Header
     parameters = {'seconds': 0.002, 'mark': ''}
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         end = time.monotonic() + self.params['seconds']
         while time.monotonic() < end:
             pass
@@ -39,17 +40,28 @@ class Work(Stage):
 
 
 class Sparse(Echo):
-    """Has an answer to every third item only."""
+    """Has an output for every third item only."""
 
-    def process(self, item):
+    def process(self, item: Header) -> Header | None:
         return item if int(item.frame_id) % 3 == 0 else None
 
 
 class Environment(Echo):
-    """Answers with the variable of its process's environment that an item names."""
+    """Returns the environment variable that an item names."""
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         return Header(frame_id=os.environ.get(item.frame_id, 'unset'))
+
+
+class StreamTime(Stage):
+    """A source that says how long its stream has been running, s."""
+
+    input_type = TimeReference
+    output_type = Header
+
+    def process(self, item: TimeReference) -> Header:
+        since = item.time_ref
+        return Header(frame_id=f'{since.sec + since.nanosec / 1e9:.1f}')
 
 
 class Counting(Stage):
@@ -59,10 +71,10 @@ class Counting(Stage):
     output_type = Header
     parameters = {'items': 20}
 
-    def configure(self):
+    def configure(self) -> None:
         self.given = 0
 
-    def process(self, item):
+    def process(self, item: TimeReference) -> Header:
         if self.given >= self.params['items']:
             raise EndOfStream
         self.given += 1
@@ -70,30 +82,30 @@ class Counting(Stage):
 
 
 class Capturing(Stage):
-    """A source that stamps what it gives half a second back, and tells of it on topics."""
+    """A source that stamps its outputs half a second back, and publishes additional topics."""
 
     input_type = TimeReference
     output_type = Header
     topics = {'seen': Header, 'home': Latched(Header)}
 
-    def activate(self):
+    def activate(self) -> None:
         self.topic['home'].publish(Header(frame_id='here'))
         self.count = 0
 
-    def process(self, item):
+    def process(self, item: TimeReference) -> Header:
         self.count += 1
         taken = item.header.stamp.sec * 10**9 + item.header.stamp.nanosec - 500_000_000
         output = Header(frame_id=str(self.count))
         output.stamp.sec, output.stamp.nanosec = divmod(taken, 10**9)
-        if self.topic['seen'].is_heard:
+        if self.topic['seen'].has_subscribers:
             self.topic['seen'].publish(output)
         return output
 
 
 class Complains(Echo):
-    """Says of itself what its items tell it to."""
+    """Sets its status from its items."""
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         if item.frame_id == 'ok':
             self.status.ok()
         else:
@@ -104,9 +116,9 @@ class Complains(Echo):
 
 
 class Poison(Echo):
-    """Item 5 ends the process that takes it; item 7 raises."""
+    """Item 5 kills the process; item 7 raises an exception."""
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         if item.frame_id == '5':
             os._exit(4)
         if item.frame_id == '7':
@@ -115,58 +127,58 @@ class Poison(Echo):
 
 
 class Debugged(Echo):
-    """Somebody looks at what it does."""
+    """Waits for a debugger."""
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         breakpoint()
         return item
 
 
 class Gated(Echo):
-    """Keeps each item, or one of them, until a file is there."""
+    """Holds each item, or one of them, until a file exists; writes down which process did it."""
 
     parameters = {'gate': '', 'only': ''}
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         if self.params['only'] in ('', item.frame_id):
             while not os.path.exists(self.params['gate']):
                 time.sleep(0.005)
-        return item
+        return Header(stamp=item.stamp, frame_id=f'{item.frame_id} {os.getpid()}')
 
 
 class SlowConfigure(Echo):
-    """Takes its time to configure."""
+    """Takes a while to configure."""
 
     parameters = {'seconds': 1.0}
 
-    def configure(self):
+    def configure(self) -> None:
         time.sleep(self.params['seconds'])
 
 
 class WithContext(Stage):
-    """Tells the nearest context to each item."""
+    """Returns the nearest context message for each item."""
 
     input_type = Header
     output_type = Header
     contexts = {'reference': Header}
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         before, after = self.context['reference'].around(item.stamp, timeout=5.0)
-        told = [each.frame_id if each else 'none' for each in (before, after)]
-        return Header(frame_id=' '.join(told))
+        names = [each.frame_id if each else 'none' for each in (before, after)]
+        return Header(frame_id=' '.join(names))
 
 
 class Remembers(Stage):
-    """Counts its items, and keeps the sum of their stamps; dies at some, before or after."""
+    """Counts its items, and sums up their stamps; dies at some, before or after."""
 
     input_type = Header
     output_type = Header
     parameters = {'seconds': 0.0, 'raise_at': 0}
 
-    def configure(self):
+    def configure(self) -> None:
         self.count = self.total = 0
 
-    def process(self, item):
+    def process(self, item: Header) -> Header:
         time.sleep(self.params['seconds'])
         self.count += 1
         if self.count == self.params['raise_at']:
@@ -175,26 +187,26 @@ class Remembers(Stage):
         self.total += item.stamp.sec * 1_000_000_000 + item.stamp.nanosec
         return Header(frame_id=f'{self.count} {self.total}')
 
-    def save_state(self):
+    def save_state(self) -> bytes:
         return f'{self.count} {self.total}'.encode()
 
-    def restore_state(self, state):
+    def restore_state(self, state: bytes) -> None:
         self.count, self.total = (int(each) for each in state.split())
 
 
 class Picture(Stage):
-    """Answers with a small picture."""
+    """Returns a small picture."""
 
     input_type = Header
     output_type = Image
 
-    def process(self, item):
+    def process(self, item: Header) -> Image:
         """Four pixels."""
         return Image(header=item, height=2, width=2, encoding='mono8', step=2, data=bytes(4))
 
 
 class NotAStage:
-    """No subclass of Stage."""
+    """Not a subclass of Stage."""
 
 
 class NoHeader(Stage):
@@ -203,9 +215,15 @@ class NoHeader(Stage):
     input_type = String
     output_type = String
 
+    def process(self, item: String) -> None:
+        """Return nothing."""
+
 
 class OtherOutput(Stage):
-    """Fits nothing: its output is a TimeReference."""
+    """Its output is a TimeReference, which no stage takes."""
 
     input_type = Header
     output_type = TimeReference
+
+    def process(self, item: Header) -> None:
+        """Return nothing."""

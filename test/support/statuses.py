@@ -1,4 +1,5 @@
-"""Diagnostics as a manager publishes them, made up."""
+# SPDX-License-Identifier: Apache-2.0
+"""Made-up diagnostics, as a manager publishes them."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ LEVELS = {
 def status(
     name: str, level: str = 'ok', message: str = 'active', host: str = 'drone', **values: Any
 ) -> DiagnosticStatus:
-    """One status with just these values."""
+    """Return a status with just these values."""
     pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     return DiagnosticStatus(
         name=name, level=LEVELS[level], message=message, hardware_id=host, values=pairs
@@ -25,8 +26,8 @@ def status(
 
 
 def manager(name: str = '/airside/manager', **changes: Any) -> DiagnosticStatus:
-    """A manager's."""
-    values = {
+    """Return the status of a manager."""
+    values: dict[str, Any] = {
         'state': 'active',
         'pid': 1000,
         'stages': 2,
@@ -41,8 +42,8 @@ def manager(name: str = '/airside/manager', **changes: Any) -> DiagnosticStatus:
 
 
 def stage(name: str, **changes: Any) -> DiagnosticStatus:
-    """A stage's."""
-    values = {
+    """Return the status of a stage."""
+    values: dict[str, Any] = {
         'state': 'active',
         'queued': 0,
         'queue_size': 10,
@@ -62,8 +63,8 @@ def stage(name: str, **changes: Any) -> DiagnosticStatus:
 
 
 def worker(name: str, **changes: Any) -> DiagnosticStatus:
-    """A worker's."""
-    values = {
+    """Return the status of a worker."""
+    values: dict[str, Any] = {
         'state': 'active',
         'pid': 2000,
         'restarts': 0,
@@ -78,9 +79,9 @@ def worker(name: str, **changes: Any) -> DiagnosticStatus:
 
 
 def pipeline(**changes: DiagnosticStatus) -> list[DiagnosticStatus]:
-    """A manager's, of a camera and a detector with two workers; some of them changed.
+    """Return the diagnostics of a camera and of a detector with two workers, with some changes.
 
-    Changes are by the last part of a name, or by two: ``detector``, ``detector__worker_1``.
+    Changes are given by name, without the namespace: ``detector``, ``detector__worker_1``.
     """
     known = {
         'manager': manager(),

@@ -1,4 +1,5 @@
-"""A process in a terminal of its own: what it shows is read from the screen, and keys are typed."""
+# SPDX-License-Identifier: Apache-2.0
+"""A process in a terminal of its own, with a readable screen and a keyboard."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from worker_pipeline.testing import wait_for
 
 
 class Terminal:
-    """A pseudo-terminal with an emulator behind it, and one process in front."""
+    """A pseudo-terminal with an emulator, and one process in it."""
 
     def __init__(
         self,
@@ -63,17 +64,17 @@ class Terminal:
                     self._stream.feed(data)
 
     def attributes(self) -> list[Any]:
-        """How the terminal is set: whether it shows what is typed, and so on."""
+        """Return the settings of the terminal."""
         return termios.tcgetattr(self._slave)
 
     @property
     def lines(self) -> list[str]:
-        """What the screen shows."""
+        """Return the lines of the screen."""
         with self._lock:
             return [line.rstrip() for line in self._screen.display]
 
     def line(self, *words: str) -> str:
-        """The first line that has all these words in this order; '' where there is none."""
+        """Return the first line with all these words in this order; '' if there is none."""
         for line in self.lines:
             place = 0
             for word in words:
@@ -85,7 +86,7 @@ class Terminal:
                 return line
         return ''
 
-    def wait_for(self, *words: str, timeout: float = 20.0) -> str:
+    def wait_for(self, *words: str, timeout: float = 60.0) -> str:
         """Wait for a line with all these words in this order."""
         return str(
             wait_for(
@@ -101,19 +102,19 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     def resize(self, columns: int, lines: int) -> None:
-        """Make the window another size; its process is told by the kernel."""
+        """Resize the window; the kernel notifies the process."""
         with self._lock:
             self._screen.resize(lines, columns)
             self._set_size(columns, lines)
 
-    def wait(self, timeout: float = 10.0) -> int:
-        """Wait for the process's end; its exit code."""
+    def wait(self, timeout: float = 60.0) -> int:
+        """Wait for the process to exit; return its exit code."""
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             shown = '\n'.join(self.lines)
             raise AssertionError(
-                f'it did not end within {timeout:g} s; it shows:\n{shown}'
+                f'it did not exit within {timeout:g} s; its screen:\n{shown}'
             ) from None
 
     def hang_up(self) -> None:
@@ -124,7 +125,7 @@ class Terminal:
         os.close(self._master)
 
     def close(self) -> None:
-        """End whatever is left."""
+        """Kill the process and close the terminal."""
         self.process.kill()
         self.process.wait()
         if not self._closed.is_set():

@@ -1,4 +1,5 @@
-"""Simulated vehicles on real links, as processes of their own."""
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated vehicles on real links, in processes of their own."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from support.managing import python_path
-from worker_pipeline.simulation.autopilot import SECONDS
+from support.manager_process import python_path
+from worker_pipeline.airside.simulation.autopilot import SECONDS
 
 
 @contextlib.contextmanager
 def deaf_listener() -> Iterator[int]:
-    """A TCP port that is there, but on which nobody gets an answer."""
+    """Yield a TCP port on which connection attempts are never answered."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
         address = listener.getsockname()
@@ -29,8 +30,14 @@ def deaf_listener() -> Iterator[int]:
 
 @contextlib.contextmanager
 def vehicle_process(address: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A vehicle as one starts it by hand, without noise; and when its flight began, ns."""
-    command = [sys.executable, '-m', 'worker_pipeline.simulation.vehicle', '--connection', address]
+    """Run a vehicle without noise; yield the process and when its flight began, ns."""
+    command = [
+        sys.executable,
+        '-m',
+        'worker_pipeline.airside.simulation.vehicle',
+        '--connection',
+        address,
+    ]
     process = subprocess.Popen(
         [*command, '--noise', '0', *arguments],
         stdout=subprocess.PIPE,
@@ -39,9 +46,9 @@ def vehicle_process(address: str, *arguments: str) -> Iterator[tuple[subprocess.
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        begins = re.search(r'begins at ([0-9.]+)', said)
-        assert begins is not None, said
+        line = process.stdout.readline()
+        begins = re.search(r'begins at ([0-9.]+)', line)
+        assert begins is not None, line
         yield process, round(float(begins[1]) * SECONDS)
     finally:
         process.kill()

@@ -1,4 +1,5 @@
-"""``airside.launch.py`` under launch_testing: the reference pipeline, and a kill on the way."""
+# SPDX-License-Identifier: Apache-2.0
+"""``airside.launch.py`` under launch_testing: the reference pipeline, with a kill."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from launch_testing.actions import ReadyToTest
 from sensor_msgs.msg import PointCloud2
 from support.launching import LaunchScene, include, need_installed_package
 
-from worker_pipeline.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
+from worker_pipeline.airside.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
 from worker_pipeline.testing import PipelineProbe, wait_for
 
 need_installed_package()
@@ -27,7 +28,7 @@ FOLLOWERS = ('detect_target', 'data_merge', 'geolocation', 'cluster_estimation')
 
 @pytest.mark.launch_test
 def generate_test_description():
-    """Three detectors by argument, whatever the hardware says."""
+    """Launch the reference pipeline with three detectors, with any hardware overlay."""
     scene = LaunchScene()
     ground = synthetic_ground()
     scale = ground.metres_per_pixel / METRES_PER_PIXEL
@@ -43,10 +44,10 @@ def generate_test_description():
 
 
 class TestFlight(unittest.TestCase):
-    """While it flies."""
+    """While the pipeline runs."""
 
     def test_a_detector_is_killed_and_replaced_and_no_frame_is_missed(self, scene):
-        """Three work; one is killed; each frame is answered once, in order, as if none had been."""
+        """With three detectors: each frame is answered once, in order, as if all had lived."""
         with PipelineProbe(domain=scene.domain) as probe:
             seen = probe.collect('detect_target/output', PointCloud2)
             for stage in ('video_input', *FOLLOWERS):
@@ -62,8 +63,8 @@ class TestFlight(unittest.TestCase):
             # With no more frames to come, all that there were are answered.
             assert probe.change_state('video_input', 'deactivate')
             assert probe.trigger('manager/drain') == (True, 'drained')
-            told = len(probe.diagnostics)
-            wait_for(lambda: len(probe.diagnostics) > told + 1, 'newer counts')
+            received = len(probe.diagnostics)
+            wait_for(lambda: len(probe.diagnostics) > received + 1, 'newer counts')
             frames = probe.count('video_input', 'delivered')
             assert frames >= len(stamps)
             for stage in FOLLOWERS:
@@ -74,9 +75,9 @@ class TestFlight(unittest.TestCase):
 
 @launch_testing.post_shutdown_test()
 class TestAfterwards(unittest.TestCase):
-    """When launch has stopped it."""
+    """After launch has stopped it."""
 
-    def test_it_ended_in_order_and_nothing_is_left(self, scene, proc_info):
+    def test_it_shut_down_cleanly_and_left_no_process(self, scene, proc_info):
         """Exit code 0; no process lives."""
         launch_testing.asserts.assertExitCodes(proc_info)
         scene.close()

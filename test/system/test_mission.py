@@ -1,4 +1,5 @@
-"""The reference mission, cut short, as a user flies it: a command, and the files it leaves."""
+# SPDX-License-Identifier: Apache-2.0
+"""The reference mission, shortened, as a user runs it: a command, and the files it writes."""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ from pathlib import Path
 import cv2
 import psutil
 import pytest
-from support.managing import python_path
-from support.marked import MARK, marked
+from support.env_marked import MARK, find_marked
+from support.manager_process import python_path
 
-from worker_pipeline.mission.observation import CHAIN
-from worker_pipeline.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
-from worker_pipeline.testing import own_domain, wait_for
+from worker_pipeline.airside.mission.observation import CHAIN
+from worker_pipeline.airside.simulation.imagery import METRES_PER_PIXEL, synthetic_ground
+from worker_pipeline.testing import isolated_domain, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 DURATION = 12.0  # s: enough for some pads, and for kills and replacements
@@ -26,7 +27,7 @@ DURATION = 12.0  # s: enough for some pads, and for kills and replacements
 
 @pytest.fixture(scope='module')
 def photograph(tmp_path_factory):
-    """Synthetic ground as a file, of the photograph's resolution."""
+    """Synthetic ground as a file with the photograph's resolution."""
     ground = synthetic_ground()
     scale = ground.metres_per_pixel / METRES_PER_PIXEL
     path = tmp_path_factory.mktemp('ground') / 'ground.png'
@@ -36,9 +37,9 @@ def photograph(tmp_path_factory):
 
 @pytest.fixture
 def launch(tmp_path, photograph):
-    """Start the command; what is left of it ends with the test."""
+    """Start the command; any remains of it end with the test."""
     started = []
-    with own_domain() as domain:
+    with isolated_domain() as domain:
 
         def start(*arguments):
             environment = os.environ | {
@@ -48,7 +49,13 @@ def launch(tmp_path, photograph):
                 'WORKER_PIPELINE_IMAGERY': str(photograph),
                 MARK: str(tmp_path),
             }
-            command = [sys.executable, '-m', 'worker_pipeline.mission', '--duration', str(DURATION)]
+            command = [
+                sys.executable,
+                '-m',
+                'worker_pipeline.airside.mission',
+                '--duration',
+                str(DURATION),
+            ]
             process = subprocess.Popen(
                 [*command, *arguments],
                 stdout=subprocess.PIPE,
@@ -64,55 +71,67 @@ def launch(tmp_path, photograph):
         for process in started:
             process.kill()
             process.communicate()
-        for process in marked(str(tmp_path)):
+        for process in find_marked(str(tmp_path)):
             process.kill()
 
 
+def fly(launch, kill):
+    """Fly to the end; on a busy machine once more with a longer start-up, as is advised then."""
+    for start_up in ([], ['--start-up', '40']):
+        process = launch('--kill', kill, *start_up)
+        printed, _ = process.communicate(timeout=130)
+        if 'increase --start-up' not in printed:
+            break
+    return process, printed
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize('kill', ['all', 'none'])
-def test_a_mission_ends_by_itself_with_every_pad_and_every_frame(launch, tmp_path, kill):
-    process = launch('--kill', kill)
-    printed, _ = process.communicate(timeout=100)
+def test_a_mission_finds_every_pad_and_loses_no_frame(launch, tmp_path, kill):
+    process, printed = fly(launch, kill)
     log = tmp_path / 'out' / 'manager.log'
     assert process.returncode == 0, printed + log.read_text()
     report = json.loads((tmp_path / 'out' / 'report.json').read_text())
     assert report['ok'] is True
-    assert len(report['pads']) >= 2
+    # While the camera's worker or the vehicle's is being replaced, there are no images or no poses:
+    # only pads that were in view otherwise have to be found.
+    assert len(report['pads']) >= (1 if kill == 'all' else 2)
     frames = report['frames']
     assert frames['frames_in'] == frames['answered'] > 0
     assert frames['dropped'] == frames['missing'] == frames['lost'] == 0
     kills = len(CHAIN) + 1 if kill == 'all' else 0
     assert printed.count('SIGKILL') == kills
-    # On a machine that is too busy one may be taken for dead that is not.
+    # On a very busy machine a live worker may be taken for dead.
     assert report['replacements'] >= kills
     collection = json.loads((tmp_path / 'out' / 'targets.geojson').read_text())
     points = [each for each in collection['features'] if each['geometry']['type'] == 'Point']
     assert len(points) == len(report['pads']) == report['told']
     assert cv2.imread(str(tmp_path / 'out' / 'map.png')) is not None
     assert [path.name for path in tmp_path.iterdir()] == ['out']
-    assert not marked(str(tmp_path))
+    assert not find_marked(str(tmp_path))
 
 
 def test_an_interrupted_mission_leaves_nothing_behind(launch, tmp_path):
     process = launch('--kill', 'none')
     log = tmp_path / 'out' / 'manager.log'
     wait_for(
-        lambda: log.exists() and 'every stage is at work' in log.read_text(),
+        lambda: log.exists() and 'every stage is active' in log.read_text(),
         'the pipeline at work',
         timeout=40.0,
     )
-    assert marked(str(tmp_path))
+    assert find_marked(str(tmp_path))
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=30)
     assert process.returncode == 130, printed
-    assert not marked(str(tmp_path))
+    assert not find_marked(str(tmp_path))
 
 
-def test_of_a_mission_that_is_killed_nothing_flies_on(launch, tmp_path):
-    """The vehicle ends at once, and the pipeline when its camera has no more images."""
+def test_a_killed_mission_leaves_no_process_running(launch, tmp_path):
+    """The vehicle exits at once, and the pipeline when its camera has no more images."""
     process = launch('--kill', 'none', '--duration', '3', '--start-up', '5')
     log = tmp_path / 'out' / 'manager.log'
     wait_for(
-        lambda: log.exists() and 'every stage is at work' in log.read_text(),
+        lambda: log.exists() and 'every stage is active' in log.read_text(),
         'the pipeline at work',
         timeout=40.0,
     )
@@ -121,7 +140,7 @@ def test_of_a_mission_that_is_killed_nothing_flies_on(launch, tmp_path):
 
     def names():
         found = []
-        for each in marked(str(tmp_path)):
+        for each in find_marked(str(tmp_path)):
             with contextlib.suppress(psutil.NoSuchProcess):
                 found.append(' '.join(each.cmdline()))
         return found

@@ -1,4 +1,5 @@
-"""The ``ros2`` command on a running pipeline, and what ``ros2 launch`` refuses."""
+# SPDX-License-Identifier: Apache-2.0
+"""The ``ros2`` command with a running pipeline, and rejections by ``ros2 launch``."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def scene():
 
 @pytest.fixture
 def ros2(scene):
-    """Run a command to its end: (exit code, what it printed)."""
+    """Run a ros2 command to its end: return (exit code, output)."""
 
     def run(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -47,7 +48,7 @@ def ros2(scene):
 
 
 @pytest.mark.parametrize(
-    ('argument', 'told'),
+    ('argument', 'message'),
     [
         ('detect_target_workers:=0', "detect_target_workers: found '0'; allowed: an int from 1 to"),
         (
@@ -59,11 +60,11 @@ def ros2(scene):
         ('params_file:=/nowhere.yaml', "params_file: found '/nowhere.yaml', which cannot be read"),
     ],
 )
-def test_a_bad_argument_starts_nothing(ros2, argument, told):
-    """One clear message, and an exit code."""
+def test_a_bad_argument_starts_nothing(ros2, argument, message):
+    """With one clear message, and an exit code."""
     code, output = ros2('launch', 'worker_pipeline', 'airside.launch.py', argument)
     assert code != 0
-    assert told in output
+    assert message in output
     assert 'process started' not in output
 
 
@@ -78,7 +79,7 @@ def test_each_argument_is_described(ros2, launch_file):
 
 
 def test_a_bad_configuration_ends_the_launch(scene, ros2):
-    """Also with respawn: started again, it would be as bad."""
+    """Also with respawn: another start would not help."""
     path = scene.parameters({'stages': ['echo'], 'echo': stage('Echo', workers=0)})
     code, output = ros2(
         'launch', 'worker_pipeline', 'pipeline.launch.py', f'params_file:={path}', 'respawn:=true'
@@ -88,8 +89,8 @@ def test_a_bad_configuration_ends_the_launch(scene, ros2):
     assert output.count('process started') == 1
 
 
-def test_commands_do_as_they_say_and_ctrl_c_leaves_nothing_behind(scene, ros2):
-    """Seen, scaled, paused, resumed, emptied, stopped."""
+def test_the_ros2_commands_work_and_ctrl_c_leaves_no_process(scene, ros2):
+    """List, scale, pause, resume, flush, stop."""
     path = scene.parameters({'stages': ['echo'], 'echo': stage('Echo')})
     log = (scene.folder / 'launch.log').open('w+')
     launch = subprocess.Popen(
@@ -103,29 +104,29 @@ def test_commands_do_as_they_say_and_ctrl_c_leaves_nothing_behind(scene, ros2):
         with PipelineProbe(domain=scene.domain) as probe:
             probe.wait_until_active('echo', 1)
 
-            def until_told(expected: str, command: str) -> None:
+            def wait_for_output(expected: str, command: str) -> None:
                 # A newcomer to the graph, as each command is one, may not have found all of it.
-                told: list[str] = []
+                outputs: list[str] = []
 
-                def is_told() -> bool:
-                    told.append(ros2(*command.split())[1])
-                    return expected in told[-1]
+                def is_printed() -> bool:
+                    outputs.append(ros2(*command.split())[1])
+                    return expected in outputs[-1]
 
-                wait_for(is_told, f'{expected!r} from ros2 {command}', 60.0, lambda: told[-1])
+                wait_for(is_printed, f'{expected!r} from ros2 {command}', 60.0, lambda: outputs[-1])
 
-            until_told('/airside/echo/worker_0', 'node list --no-daemon')
-            until_told('/airside/manager', 'lifecycle nodes --no-daemon')
-            until_told('successful', 'param set --no-daemon /airside/manager echo.workers 3')
+            wait_for_output('/airside/echo/worker_0', 'node list --no-daemon')
+            wait_for_output('/airside/manager', 'lifecycle nodes --no-daemon')
+            wait_for_output('successful', 'param set --no-daemon /airside/manager echo.workers 3')
             probe.wait_until_active('echo', 3)
-            until_told(
+            wait_for_output(
                 'out of range. Min: 1', 'param set --no-daemon /airside/manager echo.workers 0'
             )
-            until_told('successful', 'lifecycle set --no-daemon /airside/echo deactivate')
+            wait_for_output('successful', 'lifecycle set --no-daemon /airside/echo deactivate')
             assert probe.state_of('echo') == 'inactive'
-            until_told('successful', 'lifecycle set --no-daemon /airside/echo activate')
+            wait_for_output('successful', 'lifecycle set --no-daemon /airside/echo activate')
             probe.wait_until_active('echo', 3)
-            until_told('drained', 'service call /airside/manager/drain std_srvs/srv/Trigger')
-            until_told('/airside/echo/worker_2', 'topic echo --no-daemon --once /diagnostics')
+            wait_for_output('drained', 'service call /airside/manager/drain std_srvs/srv/Trigger')
+            wait_for_output('/airside/echo/worker_2', 'topic echo --no-daemon --once /diagnostics')
         launch.send_signal(signal.SIGINT)
         assert launch.wait(30.0) == 0
         assert scene.processes() == []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How hard the random histories are tried.
 
 ``quick`` is the default: the same examples in every run, so that a change is to blame for a
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -18,7 +20,7 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
-    # Slow is the machine, with others at work on it.
+    # The machine may be slow: other processes are busy on it.
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
@@ -30,3 +32,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that uses hypothesis as a property test."""
+    for item in items:
+        if getattr(getattr(item, 'obj', None), 'is_hypothesis_test', False):
+            item.add_marker('property')

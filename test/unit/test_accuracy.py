@@ -1,4 +1,5 @@
-"""How accurate the targets are: who is whose, and a small run of the whole measurement."""
+# SPDX-License-Identifier: Apache-2.0
+"""The accuracy measurement: matching of targets, and a small run of the whole."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from benchmarks.accuracy.figures import (
     normalised,
 )
 from benchmarks.accuracy.flight import PLACES
-from worker_pipeline.airside.records import NO_LABEL, TARGET
-from worker_pipeline.simulation.imagery import synthetic_ground
-from worker_pipeline.simulation.pads import REFERENCE_PADS
+from worker_pipeline.airside.messages.records import NO_LABEL, TARGET
+from worker_pipeline.airside.simulation.imagery import synthetic_ground
+from worker_pipeline.airside.simulation.pads import REFERENCE_PADS
 
 EASTWARDS = np.array([1.0, 0.0])
 
@@ -31,18 +32,18 @@ def targets(*labelled):
 
 
 def on_pads(east=0.0, north=0.0):
-    """A target for each pad, off by so much."""
+    """Return a target for each pad, off by this much."""
     return targets(*((pad.label, pad.east + east, pad.north + north) for pad in REFERENCE_PADS))
 
 
-def test_without_labels_a_pad_has_the_nearest_target_whatever_it_is():
+def test_without_labels_a_pad_is_matched_to_the_nearest_target():
     offsets = nearest(PLACES[:1] + EASTWARDS)
     np.testing.assert_allclose(offsets[0], [1.0, 0.0])
     np.testing.assert_allclose(offsets[1], PLACES[0] + EASTWARDS - PLACES[1])
     assert np.isinf(nearest(np.empty((0, 2)))).all()
 
 
-def test_with_labels_a_nearer_one_of_another_label_is_not_the_pads():
+def test_with_labels_a_nearer_target_of_another_label_is_not_matched():
     first = REFERENCE_PADS[0]
     told = targets((99, first.east, first.north), (first.label, first.east, first.north + 2.0))
     offsets = nearest_alike(told)
@@ -58,13 +59,13 @@ def test_each_disc_has_its_own_target():
     )
 
 
-def test_what_is_stated_counts_in_the_normalised_error():
+def test_the_stated_covariance_normalises_the_error():
     np.testing.assert_allclose(normalised(on_pads(east=2.0)), 0.5, rtol=1e-5)
     np.testing.assert_allclose(normalised(on_pads(north=2.0)), 2.0, rtol=1e-5)
     assert np.isnan(normalised(targets())).all()
 
 
-def test_what_is_found_what_is_not_and_what_is_nothing():
+def test_found_missed_and_false_targets_are_counted():
     offsets = np.zeros((1, 5, 2))
     offsets[0, :, 0] = [1.0, 1.5, 2.0, FOUND + 0.1, np.inf]
     errors = Errors(offsets)
@@ -75,7 +76,8 @@ def test_what_is_found_what_is_not_and_what_is_nothing():
     assert invented(np.empty((0, 2))) == 0
 
 
-def test_a_small_run_measures_all_there_is_to_tell():
+@pytest.mark.slow
+def test_a_small_run_measures_every_figure():
     pytest.importorskip('sklearn')
     from benchmarks.accuracy import document as accuracy_document
     from benchmarks.accuracy.__main__ import measure
@@ -89,7 +91,7 @@ def test_a_small_run_measures_all_there_is_to_tell():
     assert exact[OURS].found == 20
     assert exact[OURS].distances.max() < 0.05
     assert np.median(exact[FORERUNNER].distances) > 3 * np.median(exact[OURS].distances)
-    # It has the pads of every flight, and is not the truth.
+    # It has the pads of every flight and is not the truth.
     assert np.isfinite(report.errors()[TOGETHER].distances).all()
     assert report.errors()[TOGETHER].distances.min() > 1e-3
     assert 0.02 < report.noise.marker < 1.0

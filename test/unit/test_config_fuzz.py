@@ -1,4 +1,5 @@
-"""Any parameters at all: they load, or every problem is told in a line of its own."""
+# SPDX-License-Identifier: Apache-2.0
+"""Any parameters at all: they load, or every problem is reported in a line of its own."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from typing import Any
 
 from hypothesis import given, note
 from hypothesis import strategies as st
-from support.configurations import NAMES, spoilt_trees, trees, valid_trees
+from support.configurations import NAMES, mutated_trees, trees, valid_trees
 from support.configuring import flat
 
 from worker_pipeline.config import (
-    LONGEST_NAME,
+    MAX_NAME_LENGTH,
     PIPELINE_KEYS,
     STAGE_KEYS,
     TICK_TYPE,
@@ -21,18 +22,19 @@ from worker_pipeline.config import (
     check_links,
     load,
 )
-from worker_pipeline.parameter import LONGEST_SHOWN, one_line
+from worker_pipeline.parameter import MAX_SHOWN, one_line
 
 HEADER = 'std_msgs/msg/Header'
 IMAGE = 'sensor_msgs/msg/Image'
-# What is wrong, and what would be right.
+# The value, and the allowed values.
 PROBLEM = re.compile(
     r'found .+; allowed: .+'
     r'|not given; allowed: .+'
     r"|unknown (key|parameter); (did you mean '.+'\?|known: .+)"
+    r'|unknown key; parameters of the class belong under .+\.params; known: .+'
     r"|'.*' is not in stages; (did you mean '.+'\?|known: .+)"
 )
-# What `support.stages` would tell of itself.
+# The descriptions of the classes in `support.stages`.
 TRUE_PLUGINS = {
     'camera': PluginDescription(TICK_TYPE, HEADER),
     'detector': PluginDescription(HEADER, HEADER),
@@ -49,18 +51,18 @@ PLUGINS = st.builds(
 
 
 def loaded(parameters: dict[str, Any]) -> PipelineConfig | None:
-    """The configuration, or None where its problems are told as they should be."""
+    """Return the configuration, or None if its problems are reported correctly."""
     try:
         return load(parameters)
     except ConfigurationError as error:
         keys = {*parameters, 'stages', 'heartbeat_timeout'}
-        # These are told of where they are not given, too.
+        # Problems with these are reported even if they are not given.
         keys |= {f'{name}.{key}' for name in _names(parameters) for key in ('plugin', 'input')}
-        check_told(error.problems, keys)
+        check_reported(error.problems, keys)
         return None
 
 
-def check_told(problems: list[str], keys: set[str]) -> None:
+def check_reported(problems: list[str], keys: set[str]) -> None:
     assert problems
     for line in problems:
         note(line)
@@ -69,8 +71,8 @@ def check_told(problems: list[str], keys: set[str]) -> None:
         heads = [each for each in ours if line.startswith(each)]
         assert heads, line
         assert any(PROBLEM.fullmatch(line[len(each) :]) for each in heads), line
-        # But for the key, and the names of stages, a line has a length that can be read.
-        assert len(line) < max(map(len, heads)) + 3 * LONGEST_SHOWN + 5 * LONGEST_NAME, line
+        # Except for the key, and the names of stages, a line has a limited length.
+        assert len(line) < max(map(len, heads)) + 3 * MAX_SHOWN + 5 * MAX_NAME_LENGTH, line
 
 
 def _names(parameters: dict[str, Any]) -> list[Any]:
@@ -80,7 +82,7 @@ def _names(parameters: dict[str, Any]) -> list[Any]:
 
 @given(trees)
 def test_any_parameters_load_or_raise_a_configuration_error(tree: dict[str, Any]):
-    """Nothing else ever comes out; and what loads is within what is allowed."""
+    """No other exception is raised, and valid values are within their limits."""
     parameters = flat(tree)
     config = loaded(parameters)
     if config is None:
@@ -98,17 +100,17 @@ def test_any_parameters_load_or_raise_a_configuration_error(tree: dict[str, Any]
 
 
 @given(valid_trees())
-def test_what_should_load_does(tree: dict[str, Any]):
-    """Or the others would be spoilt from the beginning, and never come deep."""
+def test_valid_parameters_load(tree: dict[str, Any]):
+    """Otherwise the mutated ones would not get far into the checks."""
     config = load(flat(tree))
     check_links(config, TRUE_PLUGINS)
 
 
-@given(spoilt_trees(), st.fixed_dictionaries(dict.fromkeys(NAMES, PLUGINS)))
+@given(mutated_trees(), st.fixed_dictionaries(dict.fromkeys(NAMES, PLUGINS)))
 def test_any_classes_are_linked_or_raise_a_configuration_error(
     tree: dict[str, Any], plugins: dict[str, PluginDescription]
 ):
-    """Nothing else ever comes out of the second check either."""
+    """No other exception is raised by the cross-checks."""
     config = loaded(flat(tree))
     if config is None:
         return
@@ -120,6 +122,6 @@ def test_any_classes_are_linked_or_raise_a_configuration_error(
     try:
         remarks = check_links(config, plugins)
     except ConfigurationError as error:
-        check_told(error.problems, keys)
+        check_reported(error.problems, keys)
     else:
         assert all(each.isprintable() for each in remarks)

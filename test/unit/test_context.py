@@ -1,4 +1,5 @@
-"""A stage's broadcast inputs."""
+# SPDX-License-Identifier: Apache-2.0
+"""The buffer behind contexts."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from worker_pipeline import ContextBuffer
 from worker_pipeline.context import CLOCK_JUMP, header_of, stamp_ns
 
-BOUND = 10.0  # s that a test waits at most for what is to happen at once
+BOUND = 10.0  # s that a test waits at most for an immediate event
 
 
 def time(nanoseconds: int) -> SimpleNamespace:
@@ -35,8 +36,8 @@ def stamps_of(*messages) -> tuple[int | None, ...]:
     return tuple(each and stamp_ns(each.header.stamp) for each in messages)
 
 
-class Asking(threading.Thread):
-    """A stage's thread that asks for what is around a stamp, and tells when it has to wait."""
+class Lookup(threading.Thread):
+    """A thread that calls ``around``, and signals when it has to wait."""
 
     def __init__(self, buffer: ContextBuffer, stamp: int, timeout: float) -> None:
         super().__init__(daemon=True)
@@ -48,7 +49,7 @@ class Asking(threading.Thread):
         wait = buffer._changed.wait
 
         def announced(timeout: float | None = None) -> bool:
-            # The buffer is locked here, and whoever fills it comes in only when it waits.
+            # The buffer is locked here; another thread can fill it only when this one waits.
             self.waits.release()
             return wait(timeout)
 
@@ -69,8 +70,8 @@ class Asking(threading.Thread):
 # -- stamps and headers --------------------------------------------------------------------------
 
 
-def test_a_stamp_is_told_in_nanoseconds():
-    """From seconds and nanoseconds, exactly; an int is nanoseconds already."""
+def test_a_stamp_is_converted_to_nanoseconds():
+    """Exactly, from seconds and nanoseconds; an int is in nanoseconds already."""
     assert stamp_ns(SimpleNamespace(sec=1_700_000_000, nanosec=123_456_789)) == (
         1_700_000_000_123_456_789
     )
@@ -78,7 +79,7 @@ def test_a_stamp_is_told_in_nanoseconds():
 
 
 def test_the_header_of_a_header_is_itself():
-    """A message has one; a std_msgs/Header is one."""
+    """Messages have one; a std_msgs/Header is one."""
     header = SimpleNamespace(stamp=time(5))
     assert header_of(SimpleNamespace(header=header)) is header
     assert header_of(header) is header
@@ -92,11 +93,11 @@ def test_a_header_may_be_a_context():
     assert buffer.nearest(5) is header
 
 
-# -- what is kept --------------------------------------------------------------------------------
+# -- messages kept -------------------------------------------------------------------------------
 
 
-def test_an_empty_buffer_has_nothing_to_tell():
-    """None, whatever is asked, and at once."""
+def test_an_empty_buffer_returns_none():
+    """From every lookup, without waiting."""
     buffer = ContextBuffer()
     assert len(buffer) == 0
     assert buffer.latest() is None
@@ -104,35 +105,35 @@ def test_an_empty_buffer_has_nothing_to_tell():
     assert buffer.around(5) == (None, None)
 
 
-def test_the_latest_is_the_one_with_the_newest_stamp():
-    """Not the one that came last."""
+def test_the_latest_message_has_the_newest_stamp():
+    """It need not be the one received last."""
     assert stamps_of(filled(1, 9, 5).latest()) == (9,)
 
 
-def test_a_message_of_a_known_stamp_takes_the_place_of_the_other():
-    """A correction replaces what it corrects."""
+def test_a_message_replaces_one_with_the_same_stamp():
+    """As a correction does."""
     buffer = filled(1, 2, 3)
     buffer.add(message(2, 'corrected'))
     assert len(buffer) == 3
     assert buffer.nearest(2).text == 'corrected'
 
 
-def test_past_its_capacity_the_oldest_go():
-    """By stamp: a message older than all that a full buffer keeps goes at once."""
+def test_a_full_buffer_drops_the_oldest_message():
+    """By stamp: a message older than all others in a full buffer is dropped at once."""
     buffer = filled(5, 1, 3, 4, capacity=3)
     assert (len(buffer), stamps_of(buffer.nearest(0))) == (3, (3,))
     buffer.add(message(2))
     assert (len(buffer), stamps_of(buffer.nearest(0))) == (3, (3,))
 
 
-def test_a_buffer_that_could_keep_nothing_is_refused():
-    """The message names what was found and what is allowed."""
+def test_a_capacity_of_zero_is_rejected():
+    """The error has the value and the allowed values."""
     with pytest.raises(ValueError, match='capacity: found 0; allowed: 1 or more'):
         ContextBuffer(0)
 
 
-def test_a_clock_that_is_set_back_makes_what_is_newer_forgotten():
-    """It is of another time; what is older may be of this one too."""
+def test_newer_messages_are_dropped_when_the_clock_is_set_back():
+    """Older ones are kept."""
     second = 10**9
     buffer = filled(1 * second, 10 * second, 11 * second)
     buffer.add(message(4 * second))
@@ -144,16 +145,16 @@ def test_a_clock_that_is_set_back_makes_what_is_newer_forgotten():
     assert len(buffer) == 2
 
 
-def test_a_full_buffer_goes_on_when_the_clock_is_set_back():
-    """Though all it keeps is newer."""
+def test_a_full_buffer_works_after_the_clock_was_set_back():
+    """Although all messages in it are newer."""
     buffer = filled(*(10**12 + each for each in range(4)), capacity=4)
     buffer.add(message(50))
     buffer.add(message(60))
     assert stamps_of(*buffer.around(55)) == (50, 60)
 
 
-def test_a_little_disorder_is_no_clock_that_is_set_back():
-    """Two publishers, or an item done again."""
+def test_a_little_disorder_does_not_count_as_a_clock_set_back():
+    """As between two publishers, or of a redelivered item."""
     buffer = filled(CLOCK_JUMP + 10, 10)
     assert stamps_of(*buffer.around(20)) == (10, CLOCK_JUMP + 10)
     buffer.add(message(9))
@@ -161,13 +162,13 @@ def test_a_little_disorder_is_no_clock_that_is_set_back():
 
 
 def test_around_waits_again_when_the_clock_is_set_back():
-    """For what is of the new time."""
-    asking = Asking(filled(10**12), 15, timeout=1000.0)
-    asking.buffer.add(message(10))
-    asking.start()
-    asking.until_it_waits()
-    asking.buffer.add(message(20))
-    assert asking.answered() == (10, 20)
+    """For a message of the new time."""
+    lookup = Lookup(filled(10**12), 15, timeout=1000.0)
+    lookup.buffer.add(message(10))
+    lookup.start()
+    lookup.until_it_waits()
+    lookup.buffer.add(message(20))
+    assert lookup.answered() == (10, 20)
 
 
 # -- nearest -------------------------------------------------------------------------------------
@@ -176,13 +177,13 @@ def test_around_waits_again_when_the_clock_is_set_back():
 @pytest.mark.parametrize(
     ('stamp', 'nearest'), [(0, 10), (10, 10), (14, 10), (15, 10), (16, 20), (20, 20), (99, 20)]
 )
-def test_nearest_is_the_one_with_the_least_distance(stamp: int, nearest: int):
-    """The earlier of two as near; the first and the last beyond the ends."""
+def test_nearest_returns_the_message_with_the_least_distance(stamp: int, nearest: int):
+    """The earlier of two equally near; beyond the ends the first or the last."""
     assert stamps_of(filled(20, 10).nearest(stamp)) == (nearest,)
 
 
-def test_nearest_takes_a_message_s_stamp_as_it_is():
-    """No conversion is needed in a stage."""
+def test_nearest_accepts_the_stamp_of_a_message():
+    """Without a conversion in the stage."""
     assert stamps_of(filled(10**9, 2 * 10**9).nearest(time(1_600_000_000))) == (2 * 10**9,)
 
 
@@ -190,7 +191,7 @@ def test_nearest_takes_a_message_s_stamp_as_it_is():
 def test_nearest_and_around_agree_with_a_plain_search(
     stamps: list[int], wanted: int, capacity: int
 ):
-    """Over any messages in any order: what a sorted list of the newest ones would say."""
+    """For any messages in any order, as in a sorted list of the newest ones."""
     buffer = filled(*stamps, capacity=capacity)
     kept: list[int] = []
     for stamp in stamps:
@@ -213,64 +214,66 @@ def test_nearest_and_around_agree_with_a_plain_search(
     ('stamp', 'around'),
     [(5, (None, 10)), (10, (10, 10)), (15, (10, 20)), (20, (20, 20)), (25, (20, None))],
 )
-def test_around_is_just_before_and_just_after(stamp: int, around: tuple[int | None, int | None]):
-    """One with exactly this stamp is both; what is not there is None."""
+def test_around_returns_the_messages_just_before_and_just_after(
+    stamp: int, around: tuple[int | None, int | None]
+):
+    """A message with exactly this stamp is both; a missing one is None."""
     assert stamps_of(*filled(10, 20).around(stamp)) == around
 
 
-def test_around_does_not_wait_when_it_has_what_it_needs():
-    """A message at or after the stamp is there: the timeout does not matter."""
-    asking = Asking(filled(10, 20), 15, timeout=1000.0)
-    asking.start()
-    assert asking.answered() == (10, 20)
-    assert not asking.waits.acquire(blocking=False)
+def test_around_does_not_wait_if_there_is_a_later_message():
+    """Whatever the timeout is."""
+    lookup = Lookup(filled(10, 20), 15, timeout=1000.0)
+    lookup.start()
+    assert lookup.answered() == (10, 20)
+    assert not lookup.waits.acquire(blocking=False)
 
 
 @pytest.mark.parametrize(('comes', 'around'), [(15, (15, 15)), (16, (10, 16))])
 def test_around_waits_for_a_message_at_or_after_the_stamp(
     comes: int, around: tuple[int | None, int | None]
 ):
-    """Odometry is often a little behind the image: the stage is woken when it comes."""
-    asking = Asking(filled(10), 15, timeout=1000.0)
-    asking.start()
-    asking.until_it_waits()
-    asking.buffer.add(message(comes))
-    assert asking.answered() == around
+    """Odometry is often a little behind the image."""
+    lookup = Lookup(filled(10), 15, timeout=1000.0)
+    lookup.start()
+    lookup.until_it_waits()
+    lookup.buffer.add(message(comes))
+    assert lookup.answered() == around
 
 
-def test_around_waits_on_when_an_earlier_message_comes():
-    """It is woken, looks, and waits again, for the rest of its time."""
-    asking = Asking(ContextBuffer(), 15, timeout=1000.0)
-    asking.start()
-    asking.until_it_waits()
-    asking.buffer.add(message(10))
-    asking.until_it_waits()
-    asking.buffer.add(message(20))
-    assert asking.answered() == (10, 20)
+def test_around_continues_to_wait_after_an_earlier_message():
+    """For the rest of its time."""
+    lookup = Lookup(ContextBuffer(), 15, timeout=1000.0)
+    lookup.start()
+    lookup.until_it_waits()
+    lookup.buffer.add(message(10))
+    lookup.until_it_waits()
+    lookup.buffer.add(message(20))
+    assert lookup.answered() == (10, 20)
 
 
-def test_around_gives_what_there_is_when_the_time_is_over():
-    """The wait is bounded; the missing side is None."""
-    asking = Asking(filled(10), 15, timeout=0.01)
-    asking.start()
-    assert asking.answered() == (10, None)
+def test_around_returns_what_there_is_after_the_timeout():
+    """The missing message is None."""
+    lookup = Lookup(filled(10), 15, timeout=0.01)
+    lookup.start()
+    assert lookup.answered() == (10, None)
 
 
 def test_several_waiting_threads_are_all_woken():
-    """One message is for everyone: nobody consumes it."""
+    """By one message: contexts are not consumed."""
     buffer = ContextBuffer()
-    asking = [Asking(buffer, stamp, timeout=1000.0) for stamp in (5, 10)]
-    for each in asking:
+    lookup = [Lookup(buffer, stamp, timeout=1000.0) for stamp in (5, 10)]
+    for each in lookup:
         each.start()
-    # The second one's announcement wraps the first one's: it is heard for either thread.
-    for _ in asking:
-        asking[-1].until_it_waits()
+    # The second announcement wraps the first: it is made for either thread.
+    for _ in lookup:
+        lookup[-1].until_it_waits()
     buffer.add(message(10))
-    assert [each.answered() for each in asking] == [(None, 10), (10, 10)]
+    assert [each.answered() for each in lookup] == [(None, 10), (10, 10)]
 
 
-def test_one_thread_fills_while_another_reads():
-    """The reader never sees half a message: what it is given has the stamp it was kept by."""
+def test_one_thread_may_fill_a_buffer_while_another_reads():
+    """The reader always gets messages with the stamps they were kept by."""
     buffer = ContextBuffer(8)
     problems: list[tuple[int | None, ...]] = []
 

@@ -1,4 +1,5 @@
-"""What the launch files make of their arguments."""
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of the launch files."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from worker_pipeline.launching.arguments import (
     worker_counts,
 )
 from worker_pipeline.parameter import check_parameters
-from worker_pipeline.runtime.plugins import load_stage_class
+from worker_pipeline.plugins.loader import load_stage_class
 
 CONFIG = Path(__file__).parents[2] / 'config'
 STAGES = ['detect_target', 'geolocation']
@@ -30,13 +31,13 @@ STAGES = ['detect_target', 'geolocation']
         ('  geolocation=1   detect_target=100 ', {'geolocation': 1, 'detect_target': 100}),
     ],
 )
-def test_counts_are_read(text, counts):
-    """One for each stage that is named with one."""
+def test_worker_counts_are_parsed(text, counts):
+    """One for each stage in the text."""
     assert worker_counts(text, STAGES) == counts
 
 
 @pytest.mark.parametrize(
-    ('text', 'told'),
+    ('text', 'message'),
     [
         ('3', "workers: found '3'; allowed: stage=count, as in detect_target=2 geolocation=2"),
         ('detect=3', "workers: found 'detect', which is no stage; did you mean 'detect_target'?"),
@@ -51,15 +52,15 @@ def test_counts_are_read(text, counts):
         ),
     ],
 )
-def test_what_is_no_count_is_told(text, told):
-    """The argument, what was found, what is allowed."""
+def test_an_invalid_worker_count_is_rejected(text, message):
+    """The error has the argument, the value, and the allowed values."""
     with pytest.raises(LaunchArgumentError) as raised:
         worker_counts(text, STAGES)
-    assert str(raised.value).startswith(told)
+    assert str(raised.value).startswith(message)
 
 
-def test_a_misspelt_argument_is_told():
-    """Launch itself would take it and change nothing."""
+def test_a_misspelt_argument_is_rejected():
+    """Launch itself would silently ignore it."""
     known = ['detect_target_workers', 'namespace']
     check_names(['detect_target_workers:=3', 'namespace:=', '--debug'], known)
     with pytest.raises(LaunchArgumentError) as raised:
@@ -72,7 +73,7 @@ def test_a_misspelt_argument_is_told():
 @pytest.mark.parametrize(
     'names', [['/**/manager'], ['airside', 'manager'], ['/airside/manager']], ids=str
 )
-def test_stages_are_found_however_the_node_is_named(tmp_path, names):
+def test_stages_are_found_under_any_name_of_the_node(tmp_path, names):
     """A parameter file may nest namespaces."""
     content: dict = {'ros__parameters': {'stages': ['one', 'two']}}
     for name in reversed(names):
@@ -85,8 +86,8 @@ def test_stages_are_found_however_the_node_is_named(tmp_path, names):
 @pytest.mark.parametrize(
     'text', ['', 'a: b', '[1, 2]', '/**/manager: {ros__parameters: {stages: 3}}', ': :', '\xff']
 )
-def test_a_file_without_stages_is_told(tmp_path, text):
-    """Also one that is no YAML."""
+def test_a_file_without_stages_is_rejected(tmp_path, text):
+    """Also one that is not YAML, and one that does not exist."""
     path = tmp_path / 'parameters.yaml'
     path.write_bytes(text.encode('latin-1'))
     with pytest.raises(LaunchArgumentError, match='params_file: found '):
@@ -95,8 +96,8 @@ def test_a_file_without_stages_is_told(tmp_path, text):
         stages_of(tmp_path / 'none.yaml')
 
 
-def test_the_file_for_a_drone_is_a_configuration():
-    """Its stages' own parameters as well, and without anything simulated."""
+def test_the_parameter_file_for_a_drone_is_valid():
+    """With its stages' own parameters; nothing in it is simulated."""
     path = CONFIG / 'airside_live.yaml'
     tree = yaml.safe_load(path.read_text())['/**/manager']['ros__parameters']
     config = load(flat(tree))
@@ -107,8 +108,8 @@ def test_the_file_for_a_drone_is_a_configuration():
 
 
 @pytest.mark.parametrize('path', sorted((CONFIG / 'hardware').glob('*.yaml')), ids=lambda p: p.stem)
-def test_an_overlay_for_a_hardware_changes_counts_and_nothing_else(path):
-    """Of stages that there are; and what comes of it is a configuration."""
+def test_an_overlay_for_a_hardware_changes_only_numbers_of_workers(path):
+    """The result is a valid configuration."""
 
     def parameters(file: Path) -> dict:
         return yaml.safe_load(file.read_text())['/**/manager']['ros__parameters']
@@ -121,8 +122,8 @@ def test_an_overlay_for_a_hardware_changes_counts_and_nothing_else(path):
     assert load(flat(base)).stages['detect_target'].workers == overlay['detect_target']['workers']
 
 
-def test_the_aggregator_has_a_branch_for_the_manager_and_each_stage():
-    """Which takes the statuses of its own and of no other."""
+def test_the_diagnostic_aggregator_has_a_branch_for_the_manager_and_each_stage():
+    """Each takes only the statuses of its own node."""
     table = yaml.safe_load((CONFIG / 'diagnostic_aggregator.yaml').read_text())
     analyzers = table['analyzers']['ros__parameters']
     assert analyzers.pop('path') == 'airside'

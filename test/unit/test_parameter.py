@@ -1,4 +1,5 @@
-"""A stage's own parameters."""
+# SPDX-License-Identifier: Apache-2.0
+"""The declaration and checking of parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_pipeline import Parameter, ParameterError
-from worker_pipeline.parameter import check_parameters, declared, nearest, type_name
+from worker_pipeline.parameter import as_parameters, check_parameters, did_you_mean, type_name
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,8 @@ from worker_pipeline.parameter import check_parameters, declared, nearest, type_
         ([], ['anything', 1], ['anything', 1]),
     ],
 )
-def test_a_value_of_the_declared_type_is_taken(default, value, result):
-    """In the type of the default: an int becomes a float where a float is declared."""
+def test_a_value_of_the_declared_type_is_accepted(default, value, result):
+    """An int is converted if a float is declared."""
     checked = Parameter(default).check(value)
     assert checked == result
     assert type(checked) is type(result)
@@ -57,8 +58,8 @@ def test_a_value_of_the_declared_type_is_taken(default, value, result):
         ([1], [1, True]),
     ],
 )
-def test_a_value_of_another_type_is_refused(default, value):
-    """A bool is no int, an int no bool, a string no list; nothing is guessed."""
+def test_a_value_of_another_type_is_rejected(default, value):
+    """A bool is not an int, a string not a list; nothing is guessed."""
     with pytest.raises(ValueError):  # noqa: PT011  the words are the caller's
         Parameter(default).check(value)
 
@@ -67,7 +68,7 @@ def test_a_value_of_another_type_is_refused(default, value):
     ('value', 'is_allowed'), [(-0.1, False), (0.0, True), (1.0, True), (1.1, False)]
 )
 def test_both_bounds_are_inclusive(value: float, is_allowed: bool):
-    """From minimum to maximum, both included, also for each element of a list."""
+    """Also for each element of a list."""
     single = Parameter(0.5, minimum=0.0, maximum=1.0)
     several = Parameter([0.5], minimum=0.0, maximum=1.0)
     if is_allowed:
@@ -80,15 +81,15 @@ def test_both_bounds_are_inclusive(value: float, is_allowed: bool):
             several.check([0.5, value])
 
 
-def test_not_a_number_is_within_no_bounds():
-    """NaN compares with nothing, and is refused wherever there is a bound."""
+def test_nan_is_not_within_any_bounds():
+    """It is rejected at each bound."""
     for bounds in ({'minimum': 0.0}, {'maximum': 1.0}):
         with pytest.raises(ValueError):  # noqa: PT011
             Parameter(0.5, **bounds).check(float('nan'))
 
 
-def test_only_a_choice_is_taken_where_there_are_choices():
-    """Each element of a list must be one, too."""
+def test_only_choices_are_accepted_if_there_are_any():
+    """Also for each element of a list."""
     parameter = Parameter('low', choices=('low', 'high'))
     assert parameter.check('high') == 'high'
     with pytest.raises(ValueError):  # noqa: PT011
@@ -112,8 +113,8 @@ def test_only_a_choice_is_taken_where_there_are_choices():
         (Parameter('low', choices=('low', 'high')), "one of 'low', 'high'"),
     ],
 )
-def test_what_is_allowed_is_said_in_words(parameter: Parameter, words: str):
-    """Type, range and unit; or the choices."""
+def test_the_allowed_values_are_described(parameter: Parameter, words: str):
+    """By type, range and unit, or by the choices."""
     assert parameter.allowed() == words
 
 
@@ -132,25 +133,25 @@ def test_what_is_allowed_is_said_in_words(parameter: Parameter, words: str):
         ({}, 'dict'),
     ],
 )
-def test_types_are_named_as_users_know_them(value, name: str):
-    """With an article, ready for a sentence; others by their Python name."""
+def test_types_have_the_names_that_users_know(value, name: str):
+    """With an article; unknown types have their Python names."""
     assert type_name(value) == name
 
 
 def test_a_plain_default_is_a_parameter_without_bounds():
-    """And a Parameter stays what it is."""
+    """A Parameter stays as it is."""
     bounded = Parameter(1, minimum=0)
-    assert declared({'a': 0.5, 'b': bounded}) == {'a': Parameter(0.5), 'b': bounded}
+    assert as_parameters({'a': 0.5, 'b': bounded}) == {'a': Parameter(0.5), 'b': bounded}
 
 
 def test_parameters_not_given_keep_their_defaults():
-    """The result names them all."""
+    """The result has all parameters."""
     parameters = {'gain': 1.0, 'name': Parameter('x'), 'count': 3}
     assert check_parameters(parameters, {'gain': 2}) == {'gain': 2.0, 'name': 'x', 'count': 3}
 
 
-def test_every_problem_is_told_at_once():
-    """What was found and what is allowed; for an unknown name the nearest known one."""
+def test_all_invalid_parameters_are_reported_at_once():
+    """The value and the allowed values; for an unknown name the most similar one."""
     parameters = {'gain': 1.0, 'count': Parameter(3, minimum=1)}
     with pytest.raises(ParameterError) as caught:
         check_parameters(parameters, {'gain': 'high', 'count': 0, 'gian': 1.0, 'zzz': 1})
@@ -163,16 +164,16 @@ def test_every_problem_is_told_at_once():
     assert str(caught.value) == '; '.join(caught.value.problems)
 
 
-def test_a_stage_without_parameters_knows_none():
-    """The hint says so."""
+def test_a_stage_without_parameters_accepts_none():
+    """The hint names it."""
     with pytest.raises(ParameterError, match='gain: unknown parameter; known: none'):
         check_parameters({}, {'gain': 1.0})
 
 
-def test_the_nearest_known_name_is_the_one_most_alike():
-    """Where none is alike, all are named."""
-    assert nearest('worker', ['workers', 'period']) == "did you mean 'workers'?"
-    assert nearest('xyz', ['workers', 'period']) == 'known: period, workers'
+def test_the_hint_is_the_most_similar_known_name():
+    """If none is similar, all are listed."""
+    assert did_you_mean('worker', ['workers', 'period']) == "did you mean 'workers'?"
+    assert did_you_mean('xyz', ['workers', 'period']) == 'known: period, workers'
 
 
 VALUES = st.one_of(
@@ -195,7 +196,7 @@ VALUES = st.one_of(
 def test_check_returns_the_declared_type_or_raises_a_parameter_error(
     default, minimum, maximum, value
 ):
-    """Whatever is given for whatever declaration: nothing else comes out."""
+    """For any declaration and any value."""
     spec = Parameter(default, minimum=minimum, maximum=maximum)
     problems: list[str] = []
     try:

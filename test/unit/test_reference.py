@@ -1,4 +1,5 @@
-"""The reference says what the code says."""
+# SPDX-License-Identifier: Apache-2.0
+"""docs/reference.md agrees with the code."""
 
 from __future__ import annotations
 
@@ -8,11 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.documents import REFERENCE, column, compare, section, tables
 
 from worker_pipeline.config import PIPELINE_KEYS
-from worker_pipeline.nodes import diagnostics, qos, standalone
-from worker_pipeline.runtime import answers
+from worker_pipeline.core import rollout
+from worker_pipeline.manager import (
+    diagnostics,
+    rolling_update,
+    stage_statistics,
+    stage_workers,
+)
+from worker_pipeline.protocol import answers
+from worker_pipeline.ros import qos
+from worker_pipeline.worker import standalone
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / 'worker_pipeline'
@@ -20,7 +30,7 @@ CONCURRENCY = 3
 
 
 def constants(path: Path) -> set[str]:
-    """The strings that a module's code has."""
+    """Return the strings in a module's code."""
     nodes = ast.walk(ast.parse(path.read_text()))
     return {
         each.value
@@ -29,15 +39,16 @@ def constants(path: Path) -> set[str]:
     }
 
 
-def test_the_tables_that_are_made_are_up_to_date():
-    """What differs is told, and the command that mends it."""
+@pytest.mark.slow
+def test_the_generated_tables_are_up_to_date():
+    """The failure shows the differences and the command that updates them."""
     command = [sys.executable, str(REPOSITORY / 'docs' / 'make_reference.py'), '--check']
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
     assert done.returncode == 0, f'{done.stdout}{done.stderr}'
 
 
 def read_from_the_environment(path: Path) -> set[str]:
-    """The names that a module's code looks up: those written there, and those that look so."""
+    """Return the environment variables in a module's code, by use or by the look of their name."""
     looks_so = re.compile(r'(ROS|RMW|FASTDDS|FASTRTPS|WORKER_PIPELINE)_[A-Z_]+')
     found = {each for each in constants(path) if looks_so.fullmatch(each)}
     for each in ast.walk(ast.parse(path.read_text())):
@@ -53,27 +64,28 @@ def read_from_the_environment(path: Path) -> set[str]:
     return found
 
 
-def test_every_environment_variable_is_told():
+@pytest.mark.slow
+def test_every_environment_variable_is_documented():
     found = set().union(*(read_from_the_environment(path) for path in PACKAGE.rglob('*.py')))
     documented = set(column(REFERENCE, 'Environment', 'variable'))
-    compare(found, documented, 'Environment', 'the variables that the package names')
+    compare(found, documented, 'Environment', 'the variables in the package')
 
 
-def test_every_parameter_of_a_worker_alone_is_told():
+def test_every_parameter_of_a_worker_alone_is_documented():
     read = {
         each.args[0].value
         for each in ast.walk(ast.parse(Path(standalone.__file__).read_text()))
         if isinstance(each, ast.Call)
         and isinstance(each.func, ast.Attribute)
-        and each.func.attr in ('_given', '_table')
+        and each.func.attr in ('_parameter', '_table')
         and isinstance(each.args[0], ast.Constant)
     }
     documented = set(column(REFERENCE, 'Of a worker alone', 'parameter'))
     compare(read, documented, 'Of a worker alone', 'the parameters that it reads')
 
 
-def test_the_quality_of_service_of_every_topic_is_told():
-    """Durability and depth; the graph does not tell the latter."""
+def test_the_quality_of_service_of_every_topic_is_documented():
+    """Durability and depth; the latter is not visible in the graph."""
     work = qos.work(CONCURRENCY)
     profiles = {
         '`/diagnostics`': qos.DIAGNOSTICS,
@@ -87,12 +99,12 @@ def test_the_quality_of_service_of_every_topic_is_told():
         '`<stage>/worker_<i>/outcome`': work,
     }
     (published, _) = tables(REFERENCE, 'Topics')
-    told = {
+    documented = {
         row['topic']: (row['durability'], depth_of(row))
         for row in published
         if not row['topic'].startswith('`<node>')
     }
-    assert told == {
+    assert documented == {
         topic: (each.durability.name.lower().replace('_', ' '), each.depth)
         for topic, each in profiles.items()
     }
@@ -104,21 +116,26 @@ def depth_of(row: dict[str, str]) -> int:
     return 2 * CONCURRENCY + 2 if row['depth'] == '2 `concurrency` + 2' else int(row['depth'])
 
 
-def test_the_messages_of_diagnostics_are_those_of_the_code():
-    """Those that are told word for word; a number is told as a capital letter."""
+def test_the_documented_messages_of_diagnostics_are_in_the_code():
+    """Quoted messages only; a capital letter stands for a number."""
     (levels, *_) = tables(REFERENCE, 'Diagnostics')
     quoted = [each for row in levels for each in re.findall(r'`([^`]+)`', row['message'])]
-    told = {part.strip() for each in quoted for part in re.split(r'\b[A-Z]\b', each)} - {''}
-    # What is no message is a key.
-    told -= {*PIPELINE_KEYS, *column(REFERENCE, 'Of a worker', 'key')}
-    assert len(told) > 5
-    assert told <= {each.strip() for each in constants(Path(diagnostics.__file__))}
+    documented = {part.strip() for each in quoted for part in re.split(r'\b[A-Z]\b', each)} - {''}
+    # The other quoted words are keys.
+    documented -= {*PIPELINE_KEYS, *column(REFERENCE, 'Of a worker', 'key')}
+    assert len(documented) > 5
+    said = {
+        each.strip()
+        for module in (diagnostics, stage_statistics, rolling_update, rollout, stage_workers)
+        for each in constants(Path(module.__file__))
+    }
+    assert documented <= said
     assert {row['level'] for row in levels} >= {'OK', 'WARN', 'ERROR', 'STALE'}
-    assert f'in the last {diagnostics.REMEMBERED:g} s' in section(REFERENCE, 'Diagnostics')
+    assert f'in the last {diagnostics.RECENT_WINDOW:g} s' in section(REFERENCE, 'Diagnostics')
 
 
-def test_every_message_of_diagnostics_is_told():
-    """What has words in it, that is, in the class that makes the statuses."""
+def test_every_message_of_diagnostics_is_documented():
+    """Strings of several words in the module that makes the statuses."""
     tree = ast.parse(Path(diagnostics.__file__).read_text())
     documented = section(REFERENCE, 'Diagnostics')
     docstrings = {
@@ -135,11 +152,13 @@ def test_every_message_of_diagnostics_is_told():
         if constant.value not in docstrings and re.search('[a-z] [a-z]', constant.value)
     }
     assert len(words) > 5
-    untold = sorted(each for each in words if each not in documented)
-    assert not untold, f"docs/reference.md, 'Diagnostics': write a row for the messages {untold}"
+    undocumented = sorted(each for each in words if each not in documented)
+    assert not undocumented, (
+        f"docs/reference.md, 'Diagnostics': write a row for the messages {undocumented}"
+    )
 
 
-def test_every_kind_of_outcome_is_told():
+def test_every_kind_of_outcome_is_documented():
     kinds = {
         each for name, each in vars(answers).items() if name.isupper() and isinstance(each, str)
     }

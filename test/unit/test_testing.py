@@ -1,4 +1,5 @@
-"""What ``worker_pipeline.testing`` offers, without a pipeline."""
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of ``worker_pipeline.testing`` that need no pipeline."""
 
 from __future__ import annotations
 
@@ -7,33 +8,35 @@ import sys
 
 import pytest
 
-from worker_pipeline.testing import NotSeenError, own_domain, wait_for
+from worker_pipeline import testing
+from worker_pipeline.testing import WaitTimeoutError, isolated_domain, wait_for
 
 HOLDER = """
-from worker_pipeline.testing import own_domain
+from worker_pipeline.testing import isolated_domain
 
-with own_domain() as domain:
+with isolated_domain() as domain:
     print(domain, flush=True)
     input()
 """
 
 
-def test_a_wait_returns_what_it_waited_for():
-    """As soon as it is true."""
-    told = iter(['', '', 'there'])
-    assert wait_for(lambda: next(told), 'a word') == 'there'
+def test_a_wait_returns_the_value_as_soon_as_it_is_true():
+    """Falsy values are waited through."""
+    values = iter(['', '', 'there'])
+    assert wait_for(lambda: next(values), 'a word') == 'there'
 
 
-def test_a_wait_in_vain_says_what_did_not_come_and_what_is_there_instead():
-    """It has an end."""
-    with pytest.raises(NotSeenError) as raised:
+def test_a_wait_that_times_out_names_the_fact_and_what_was_found_instead():
+    """It is bounded."""
+    with pytest.raises(WaitTimeoutError) as raised:
         wait_for(lambda: False, 'the answers', 0.01, lambda: [1, 2])
-    assert str(raised.value) == ('did not come within 0.01 s: the answers; seen instead: [1, 2]')
+    assert str(raised.value) == 'waited 0.01 s in vain for the answers; found instead: [1, 2]'
 
 
-def test_no_two_have_the_same_domain():
-    """Neither here nor in another process."""
-    with own_domain() as first, own_domain() as second:
+@pytest.mark.slow
+def test_domains_are_unique_on_the_machine():
+    """Within a process and across processes."""
+    with isolated_domain() as first, isolated_domain() as second:
         command = [sys.executable, '-c', HOLDER]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -44,14 +47,21 @@ def test_no_two_have_the_same_domain():
             holder.communicate('\n', timeout=20)
 
 
-def test_a_domain_is_kept_by_what_was_left_behind_in_it():
-    """However it came to be left."""
-    with own_domain() as domain:
+def test_a_domain_stays_reserved_while_a_process_started_in_it_lives():
+    """A test that is killed may leave processes behind."""
+    with isolated_domain() as domain:
         left = subprocess.Popen(
             [sys.executable, '-c', 'input()'], stdin=subprocess.PIPE, close_fds=False
         )
     try:
-        with own_domain() as other:
+        with isolated_domain() as other:
             assert other != domain
     finally:
         left.communicate(b'\n', timeout=20)
+
+
+def test_the_former_names_still_work():
+    """Tests outside this repository import them."""
+    assert testing.NotSeenError is testing.WaitTimeoutError
+    assert testing.own_domain is testing.isolated_domain
+    assert testing.PipelineProbe.ask is testing.PipelineProbe.call

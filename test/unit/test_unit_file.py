@@ -1,4 +1,5 @@
-"""The systemd unit says what is so: the manager's exit codes and times."""
+# SPDX-License-Identifier: Apache-2.0
+"""The systemd unit matches the code: the manager's exit codes and times."""
 
 from __future__ import annotations
 
@@ -6,15 +7,16 @@ import re
 from pathlib import Path
 
 from worker_pipeline.config import PIPELINE_KEYS, STAGE_KEYS
-from worker_pipeline.nodes import manager_process, ros_arguments
-from worker_pipeline.runtime.dds import RANGE
+from worker_pipeline.manager import process as manager_process
+from worker_pipeline.ros import arguments as ros_arguments
+from worker_pipeline.ros.dds import RANGE
 
 UNIT = Path(__file__).parents[2] / 'deploy' / 'worker_pipeline@.service'
 UNITS = {'': 1.0, 's': 1.0, 'ms': 1e-3, 'min': 60.0}
 
 
 def values(key: str) -> list[str]:
-    """What the unit sets a key to."""
+    """Return the value of a key in the unit."""
     text = UNIT.read_text().replace('\\\n', ' ')
     return re.findall(rf'^{key}=(.*)$', text, re.MULTILINE)
 
@@ -61,5 +63,5 @@ def test_the_next_manager_finds_the_workers():
 def test_the_arguments_are_those_that_workers_are_given_too():
     """Or each of them would write a log file."""
     (flag,) = [word for word in value('ExecStart').split() if word.endswith('-logs')]
-    assert flag in ros_arguments.OF_PROCESSES
+    assert flag in ros_arguments.PROCESS_FLAGS
     assert any(each == f'{RANGE}=LOCALHOST' for each in values('Environment'))

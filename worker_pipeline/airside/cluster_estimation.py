@@ -1,4 +1,5 @@
-"""The stage that gathers what was seen again and again into targets, one for each pad."""
+# SPDX-License-Identifier: Apache-2.0
+"""The stage that clusters repeated sightings into targets, one per pad."""
 
 from __future__ import annotations
 
@@ -7,43 +8,52 @@ from typing import Any, ClassVar
 
 from sensor_msgs.msg import PointCloud2
 
-from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.tracking.target_estimate import Rules, TargetEstimates
+from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.tracking.target_estimate import TargetEstimates, TrackingRules
 from worker_pipeline.airside.tracking.target_filter import TargetFilter
 from worker_pipeline.context import stamp_ns
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage
 
 
-class ClusterEstimation(Stage):
-    """Locations to targets: a cloud of ``records.TARGET``, all that are known, for every item.
+class ClusterEstimation(Stage[PointCloud2, PointCloud2]):
+    """Stage from locations to targets: every item is answered with all known targets.
 
-    So the last message is the result. What it knows is small, and goes to a replacement.
+    The output is a cloud of ``records.TARGET``, so the last message is the result. The state is
+    small and is handed to a replacement.
     """
 
     input_type = PointCloud2
     output_type = PointCloud2
     parameters: ClassVar[Mapping[str, Any]] = {
-        'min_sightings': Parameter(3, 'of a target, before it is told of', minimum=1),
-        'max_targets': Parameter(256, 'kept at once; past it the least seen goes', minimum=1),
-        'min_separation': Parameter(1.0, 'two targets are never closer', 'm', 0.0),
+        'min_sightings': Parameter(3, 'number of sightings before a target is reported', minimum=1),
+        'max_targets': Parameter(
+            256, 'number of targets kept; beyond it the least seen is dropped', minimum=1
+        ),
+        'min_separation': Parameter(1.0, 'smallest distance between two targets', 'm', 0.0),
         'gate': Parameter(
-            0.999, "share of a target's sightings that are taken for its own", '', 0.5, 0.999999
+            0.999,
+            "share of a target's own sightings that should be assigned to it",
+            '',
+            0.5,
+            0.999999,
         ),
         'correlated_share': Parameter(
-            0.6, "of a location's covariance: what wanders slowly, as GNSS does", '', 0.0, 0.99
+            0.6, "share of a location's covariance that drifts slowly, as with GNSS", '', 0.0, 0.99
         ),
-        'correlation_time': Parameter(100.0, 'in which that wanders off', 's', 0.001),
-        'deviation': Parameter(1.0, 'of a location that has no covariance', 'm', 0.001),
+        'correlation_time': Parameter(100.0, 'correlation time of that drift', 's', 0.001),
+        'deviation': Parameter(
+            1.0, 'standard deviation of a location without a covariance', 'm', 0.001
+        ),
         'min_deviation': Parameter(
-            0.05, 'added, as variance, to the covariance of a location', 'm', 0.001
+            0.05, 'standard deviation whose square is added to every covariance', 'm', 0.001
         ),
     }
 
     def configure(self) -> None:
-        """Begin with no target."""
+        """Start without targets."""
         params = self.params
-        rules = Rules(
+        rules = TrackingRules(
             gate=params['gate'],
             min_separation=params['min_separation'],
             min_sightings=params['min_sightings'],
@@ -54,30 +64,30 @@ class ClusterEstimation(Stage):
         target_filter = TargetFilter(params['correlated_share'], params['correlation_time'])
         self.estimates = TargetEstimates(rules, target_filter)
 
-    def process(self, item: Any) -> Any:
-        """Take in the locations of one image; tell of every target."""
+    def process(self, item: PointCloud2) -> PointCloud2:
+        """Add the locations of one image and return all targets."""
         locations = point_cloud.from_message(item)
         if len(locations):
             refused = self.estimates.add(locations, stamp_ns(item.header.stamp))
-            self._tell(refused.sightings, len(locations))
+            self._report_status(refused.sightings, len(locations))
             if refused.covariances:
                 self.status.count('without_covariance', refused.covariances)
         return point_cloud.to_message(self.estimates.records(), item.header.frame_id)
 
-    def _tell(self, refused: int, total: int) -> None:
+    def _report_status(self, refused: int, total: int) -> None:
         if refused:
             self.status.count('refused', refused)
             self.status.warn(
-                f'locations: {refused} of {total} left out: no numbers, or no place on earth'
+                f'locations: {refused} of {total} left out: not finite, or not on earth'
             )
         else:
             self.status.ok()
 
     def save_state(self) -> bytes:
-        """What is known of the targets."""
-        return self.estimates.dump()
+        """Return the state of all targets."""
+        return self.estimates.snapshot()
 
     def restore_state(self, state: bytes) -> None:
-        """Know what a worker before this one knew; nothing, if that left no state."""
+        """Restore the targets of a previous worker; without a state, start empty."""
         if state:
-            self.estimates.load(state)
+            self.estimates.restore(state)

@@ -1,4 +1,5 @@
-"""The stage that tells where the vehicle was when an image was taken."""
+# SPDX-License-Identifier: Apache-2.0
+"""The stage that adds the pose of the vehicle to the detections of an image."""
 
 from __future__ import annotations
 
@@ -11,71 +12,78 @@ import numpy as np
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import PointCloud2
 
-from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.drop_outs import DropOuts
-from worker_pipeline.airside.geometry import Vector
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.pose import (
-    Pose,
+from worker_pipeline.airside.common.rejection_counter import RejectionCounter
+from worker_pipeline.airside.geometry.pose import Pose
+from worker_pipeline.airside.geometry.rotations import Vector
+from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.messages.odometry_pose import (
     PoseUnavailableError,
+    fraction_between,
     pose_at,
     pose_of,
-    share_between,
 )
-from worker_pipeline.airside.pose_covariance import pose_variances
-from worker_pipeline.airside.records import DETECTION, OBSERVATION, POSE, POSE_VARIANCES
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.pose_covariance import pose_variances
+from worker_pipeline.airside.messages.records import DETECTION, OBSERVATION, POSE, POSE_VARIANCES
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage
 
-# Told from None, which is the newest odometry before there is any.
-_NOTHING = object()
+# Differs from None, which stands for the newest odometry before any has arrived.
+_NO_TIMEOUT = object()
 
 
-class DataMerge(Stage):
-    """Detections to observations: a cloud of ``records.OBSERVATION``, each with the pose.
+class DataMerge(Stage[PointCloud2, PointCloud2]):
+    """Stage from detections to observations (``records.OBSERVATION``): detections with a pose.
 
-    The pose is that of the image's stamp, interpolated. Where there is none the answer is an empty
-    cloud; the status counts the detections by reason, and the log tells it now and then.
+    The pose is interpolated at the stamp of the image. Without a pose the answer is an empty cloud;
+    the status counts the detections by reason, and the log reports them at a limited rate.
     """
 
     input_type = PointCloud2
     output_type = PointCloud2
     contexts: ClassVar[Mapping[str, Any]] = {'odometry': Odometry}
     parameters: ClassVar[Mapping[str, Any]] = {
-        'max_gap': Parameter(0.5, 'between the odometry an image lies between', 's', minimum=0.0),
-        'max_wait': Parameter(0.5, 'for odometry that is still to come', 's', minimum=0.0),
+        'max_gap': Parameter(
+            0.5, 'largest gap between the odometry before and after an image', 's', minimum=0.0
+        ),
+        'max_wait': Parameter(
+            0.5, 'longest wait for odometry newer than the image', 's', minimum=0.0
+        ),
         'first_wait': Parameter(
-            3.0, 'the same for a worker that has heard none: it may have to find it', 's', 0.0
+            3.0, 'the same before the first odometry, which may still be in discovery', 's', 0.0
         ),
         'default_position_deviation': Parameter(
-            1.0, 'where the odometry knows none: of east, north, up each', 'm', minimum=0.0
+            1.0,
+            'standard deviation of east, north and up if the odometry has none',
+            'm',
+            minimum=0.0,
         ),
         'default_attitude_deviation': Parameter(
-            0.02, 'where the odometry knows none: about each axis', 'rad', minimum=0.0
+            0.02, 'standard deviation about each axis if the odometry has none', 'rad', minimum=0.0
         ),
     }
 
     def configure(self) -> None:
-        """Begin with no odometry waited for in vain."""
-        self._drop_outs = DropOuts('unmerged', self.status, self.logger)
-        self._in_vain: Any = _NOTHING
+        """Start without a timed-out wait."""
+        self._rejections = RejectionCounter('unmerged', self.status, self.logger)
+        self._timed_out_at: Any = _NO_TIMEOUT
 
-    def process(self, item: Any) -> Any:
-        """The detections of one image, with the pose it was taken from."""
+    def process(self, item: PointCloud2) -> PointCloud2:
+        """Return the detections of one image with the pose from which it was taken."""
         detections = point_cloud.as_type(point_cloud.from_message(item), DETECTION)
         observations = np.zeros(0, OBSERVATION)
         if len(detections):
             unmerged: Counter[str] = Counter()
             detail = ''
             try:
-                observations = self._merged(detections, item.header.stamp)
+                observations = self._merge(detections, item.header.stamp)
             except PoseUnavailableError as error:
                 unmerged[error.reason], detail = len(detections), str(error)
-            self._drop_outs.tell(unmerged, len(detections), detail, time.monotonic())
+            self._rejections.record(unmerged, len(detections), detail, time.monotonic())
         return point_cloud.to_message(observations, item.header.frame_id)
 
-    def _merged(self, detections: Records, stamp: Any) -> Records:
-        early, late = self._around(stamp)
+    def _merge(self, detections: Records, stamp: Any) -> Records:
+        early, late = self._odometry_around(stamp)
         pose = pose_at(early, late, stamp, self.params['max_gap'])
         if early is None or late is None:
             self.status.count('extrapolated', len(detections))
@@ -88,17 +96,17 @@ class DataMerge(Stage):
             observations[name] = number
         return observations
 
-    def _around(self, stamp: Any) -> tuple[Any, Any]:
-        """The odometry before and after; None for what is missing, or no pose beside one that is.
+    def _odometry_around(self, stamp: Any) -> tuple[Any, Any]:
+        """Return the odometry before and after ``stamp``; None for one missing or without a pose.
 
-        After a wait in vain it waits for none until some has come: where the odometry is silent the
-        images go on at the rate they come.
+        After a wait has timed out, the next ones do not wait until new odometry has arrived: if the
+        odometry stops, images still pass at their own rate.
         """
         odometry = self.context['odometry']
         newest = odometry.latest()
         wait = self.params['first_wait' if newest is None else 'max_wait']
-        early, late = odometry.around(stamp, 0.0 if newest is self._in_vain else wait)
-        self._in_vain = newest if late is None and odometry.latest() is newest else _NOTHING
+        early, late = odometry.around(stamp, 0.0 if newest is self._timed_out_at else wait)
+        self._timed_out_at = newest if late is None and odometry.latest() is newest else _NO_TIMEOUT
         if early is None or late is None:
             return early, late
         whole = [each if _is_pose(each) else None for each in (early, late)]
@@ -116,7 +124,7 @@ class DataMerge(Stage):
         )
         if early is None or late is None:
             return first
-        share = share_between(early, late, stamp)
+        share = fraction_between(early, late, stamp)
         return np.asarray(first + share * (last - first))
 
 

@@ -1,4 +1,5 @@
-"""The stage that places on the ground what was seen in an image."""
+# SPDX-License-Identifier: Apache-2.0
+"""The stage that locates on the ground the detections in an image."""
 
 from __future__ import annotations
 
@@ -9,30 +10,30 @@ from typing import Any, ClassVar
 
 import attrs
 import numpy as np
-import pymap3d
 from sensor_msgs.msg import PointCloud2
 
-from worker_pipeline.airside import point_cloud
-from worker_pipeline.airside.drop_outs import DropOuts
-from worker_pipeline.airside.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
-from worker_pipeline.airside.placing.elevation_file import LOCAL, WGS84, Origin, load_elevation
-from worker_pipeline.airside.placing.ground import FlatGround, Ground
-from worker_pipeline.airside.placing.location_covariance import Deviations
-from worker_pipeline.airside.placing.locator import Locator, NoPlaceError, Place
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.pose import Pose
-from worker_pipeline.airside.records import LOCATION, OBSERVATION, POSE, POSE_VARIANCES
+from worker_pipeline.airside.common.geodesy import pymap3d
+from worker_pipeline.airside.common.rejection_counter import RejectionCounter
+from worker_pipeline.airside.geometry.pinhole import INTRINSICS, MOUNTING, Mounting, PinholeCamera
+from worker_pipeline.airside.geometry.pose import Pose
+from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.records import LOCATION, OBSERVATION, POSE, POSE_VARIANCES
+from worker_pipeline.airside.projection.elevation_file import LOCAL, WGS84, Origin, load_elevation
+from worker_pipeline.airside.projection.ground import FlatGround, Ground
+from worker_pipeline.airside.projection.location_covariance import Deviations
+from worker_pipeline.airside.projection.locator import GroundLocation, Locator, NotLocatableError
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage
 
 DROP, GROUND_HEIGHT = 'drop', 'ground_height'
 
 
-class Geolocation(Stage):
-    """Observations to a cloud of ``records.LOCATION``: on the ground, ENU and WGS 84.
+class Geolocation(Stage[PointCloud2, PointCloud2]):
+    """Stage from observations to a cloud of ``records.LOCATION``: on the ground, ENU and WGS 84.
 
-    An observation that cannot be placed drops out alone: the status counts it by reason, and the
-    log tells it now and then.
+    An observation that cannot be located is left out without affecting the others: the status
+    counts it by reason, and the log reports it at a limited rate.
     """
 
     input_type = PointCloud2
@@ -40,45 +41,53 @@ class Geolocation(Stage):
     parameters: ClassVar[Mapping[str, Any]] = {
         **INTRINSICS,
         **MOUNTING,
-        'frame_id': Parameter('map', 'the local frame: east, north, up of the origin'),
-        'origin_latitude': Parameter(44.95936602, 'WGS 84', 'degree', -90.0, 90.0),
-        'origin_longitude': Parameter(-110.63865039, 'WGS 84', 'degree', -180.0, 180.0),
-        'origin_altitude': Parameter(2000.0, 'above the ellipsoid', 'm'),
-        'ground_height': Parameter(0.0, 'of the flat ground, z in the local frame', 'm'),
-        'elevation_file': Parameter('', 'heights of the ground, an ESRI ASCII grid; empty: flat'),
+        'frame_id': Parameter('map', 'local frame: east, north, up of the origin'),
+        'origin_latitude': Parameter(
+            44.95936602, 'latitude of the origin, WGS 84', 'degree', -90.0, 90.0
+        ),
+        'origin_longitude': Parameter(
+            -110.63865039, 'longitude of the origin, WGS 84', 'degree', -180.0, 180.0
+        ),
+        'origin_altitude': Parameter(2000.0, 'altitude of the origin above the ellipsoid', 'm'),
+        'ground_height': Parameter(0.0, 'height of flat ground, z in the local frame', 'm'),
+        'elevation_file': Parameter('', 'terrain, an ESRI ASCII grid; empty: flat ground'),
         'elevation_frame': Parameter(
             LOCAL,
-            "the file's: metres from the origin, or degrees and m above the ellipsoid",
+            'frame of the file: metres from the origin, or degrees and m above the ellipsoid',
             choices=(LOCAL, WGS84),
         ),
         'beyond_elevation': Parameter(
             DROP,
-            "what lies where the file has no height: nothing, or ground_height's flat ground",
+            'where the file has no height: drop the observation, or use flat ground',
             choices=(DROP, GROUND_HEIGHT),
         ),
         'min_descent': Parameter(
             0.1,
-            'rays that meet the ground at a smaller angle are not used',
+            'smallest angle at which a ray may meet the ground',
             'rad',
             minimum=0.0,
             maximum=1.57,
         ),
-        'pixel_deviation': Parameter(1.0, 'of where a target is seen, u and v each', 'pixel', 0.0),
-        'mounting_attitude_deviation': Parameter(
-            0.005, 'of how the camera is mounted, about each axis', 'rad', minimum=0.0
+        'pixel_deviation': Parameter(
+            1.0, 'standard deviation of a detection, in u and in v', 'pixel', 0.0
         ),
-        'ground_height_deviation': Parameter(0.2, "of the ground's height", 'm', minimum=0.0),
+        'mounting_attitude_deviation': Parameter(
+            0.005, 'standard deviation of the mounting about each axis', 'rad', minimum=0.0
+        ),
+        'ground_height_deviation': Parameter(
+            0.2, 'standard deviation of the height of the ground', 'm', minimum=0.0
+        ),
     }
 
     def configure(self) -> None:
-        """Read camera, mounting and ground. ValueError or OSError tells what is wrong with them."""
+        """Read camera, mounting and ground. ValueError or OSError names the problem."""
         params = self.params
         self._origin = Origin(
             params['origin_latitude'], params['origin_longitude'], params['origin_altitude']
         )
         self._locator = Locator(
-            camera=PinholeCamera.of(params),
-            mounting=Mounting.of(params),
+            camera=PinholeCamera.from_params(params),
+            mounting=Mounting.from_params(params),
             ground=self._ground(),
             min_descent=params['min_descent'],
             deviations=Deviations(
@@ -87,19 +96,19 @@ class Geolocation(Stage):
                 ground=params['ground_height_deviation'],
             ),
         )
-        self._drop_outs = DropOuts('unplaced', self.status, self.logger)
+        self._rejections = RejectionCounter('unplaced', self.status, self.logger)
 
-    def process(self, item: Any) -> Any:
-        """Where on the ground the observations of one image lie."""
+    def process(self, item: PointCloud2) -> PointCloud2:
+        """Return the locations of the observations of one image."""
         observations = point_cloud.as_type(point_cloud.from_message(item), OBSERVATION)
         placed, unplaced = [], Counter[str]()
         for observation in observations:
             try:
-                placed.append((observation, self._place(observation)))
-            except NoPlaceError as error:
+                placed.append((observation, self._locate(observation)))
+            except NotLocatableError as error:
                 unplaced[error.reason] += 1
         if len(observations):
-            self._drop_outs.tell(unplaced, len(observations), '', time.monotonic())
+            self._rejections.record(unplaced, len(observations), '', time.monotonic())
         return point_cloud.to_message(self._located(placed), self.params['frame_id'])
 
     def _ground(self) -> FlatGround | Ground:
@@ -113,16 +122,16 @@ class Geolocation(Stage):
             raise ValueError(f'elevation_file: {error}') from error
         return Ground(grid, flat if params['beyond_elevation'] == GROUND_HEIGHT else None)
 
-    def _place(self, observation: Any) -> Place:
+    def _locate(self, observation: Any) -> GroundLocation:
         pose = Pose(
             np.array([observation[name] for name in POSE[:3]]),
             np.array([observation[name] for name in POSE[3:]]),
         )
         pixel = np.array([observation['u'], observation['v']], dtype=float)
         variances = np.array([observation[name] for name in POSE_VARIANCES], dtype=float)
-        return self._locator.place(pixel, pose, variances)
+        return self._locator.locate(pixel, pose, variances)
 
-    def _located(self, placed: list[tuple[Any, Place]]) -> Records:
+    def _located(self, placed: list[tuple[Any, GroundLocation]]) -> Records:
         located = np.zeros(len(placed), LOCATION)
         if not placed:
             return located

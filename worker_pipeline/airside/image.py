@@ -1,48 +1,8 @@
-"""``sensor_msgs/Image`` (bgr8) and numpy arrays, which look at the same bytes both ways."""
+# SPDX-License-Identifier: Apache-2.0
+"""Convert between ``sensor_msgs/Image`` and numpy arrays: the import path for stages."""
 
 from __future__ import annotations
 
-from typing import Any
+from worker_pipeline.airside.messages.image import BGR8, Pixels, from_message, to_message
 
-import numpy as np
-import numpy.typing as npt
-from sensor_msgs.msg import Image
-
-Pixels = npt.NDArray[np.uint8]
-
-BGR8 = 'bgr8'
-_CHANNELS = 3
-
-
-def to_message(pixels: Pixels, frame_id: str) -> Any:
-    """Pixels (H, W, 3), BGR, to an Image with an empty stamp.
-
-    Its data are the pixels themselves where they are contiguous, otherwise a copy: what is drawn
-    before the message is sent is in it. ValueError for another shape or type.
-    """
-    if pixels.ndim != 3 or pixels.shape[2] != _CHANNELS or pixels.dtype != np.uint8:
-        raise ValueError(f'found {pixels.dtype} of {pixels.shape}; allowed: uint8 of (H, W, 3)')
-    height, width, _ = pixels.shape
-    message = Image(height=height, width=width, encoding=BGR8, step=width * _CHANNELS)
-    message.header.frame_id = frame_id
-    # The message's setter would copy it, and a memoryview byte by byte.
-    message._data = np.ascontiguousarray(pixels).data.cast('B')
-    return message
-
-
-def from_message(message: Any) -> Pixels:
-    """The pixels (H, W, 3), BGR, of an Image: a view on the message's own data.
-
-    ValueError if the encoding is not bgr8, or if there are fewer bytes than the size says.
-    """
-    if message.encoding != BGR8:
-        raise ValueError(f'encoding: found {message.encoding!r}; allowed: {BGR8!r}')
-    height, width, step = message.height, message.width, message.step
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    if not height or not width or step < width * _CHANNELS or len(data) < height * step:
-        raise ValueError(
-            f'image: found {len(data)} bytes for {width}x{height} pixels in rows of {step};'
-            f' allowed: at least {height} rows of at least {width * _CHANNELS}, and not none'
-        )
-    rows = data[: height * step].reshape(height, step)
-    return rows[:, : width * _CHANNELS].reshape(height, width, _CHANNELS)
+__all__ = ['BGR8', 'Pixels', 'from_message', 'to_message']

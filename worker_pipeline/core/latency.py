@@ -1,4 +1,5 @@
-"""Latency and rate of a stage, over a bounded number of its last items."""
+# SPDX-License-Identifier: Apache-2.0
+"""The latency and rate of a stage, from a bounded number of its last items."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections import deque
 
 
 class LatencyWindow:
-    """The last items' times from acceptance to delivery, in seconds."""
+    """The times from acceptance to delivery of the last items, s."""
 
     def __init__(self, items: int = 1000) -> None:
         self._seconds: deque[float] = deque(maxlen=items)
@@ -14,12 +15,12 @@ class LatencyWindow:
         self._rate_from: tuple[float, int] | None = None
 
     def add(self, seconds: float) -> None:
-        """Book one delivery."""
+        """Add the latency of one delivery, s."""
         self._seconds.append(seconds)
         self._total += 1
 
     def percentile(self, percent: float) -> float:
-        """The given percentile in seconds, by the nearest-rank method; 0.0 when there is none."""
+        """Return a percentile by the nearest-rank method, s; 0.0 before the first delivery."""
         if not self._seconds:
             return 0.0
         ordered = sorted(self._seconds)
@@ -27,7 +28,7 @@ class LatencyWindow:
         return ordered[max(0, int(rank) - 1)]
 
     def rate(self, now: float) -> float:
-        """Deliveries per second since the last call; 0.0 at the first."""
+        """Return the deliveries per second since the last call; 0.0 at the first."""
         since, before = self._rate_from or (now, self._total)
         self._rate_from = (now, self._total)
         elapsed = now - since

@@ -1,18 +1,19 @@
-"""Restoring order: results come in any order and leave in the order of their places."""
+# SPDX-License-Identifier: Apache-2.0
+"""Restores order: results arrive in any order and leave in the order of their sequence numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
 
 
 class Resequencer(Generic[T]):
-    """Hands out places and releases what was finished, place by place.
+    """Assigns sequence numbers, called places here, and releases results in their order.
 
-    Every place that was taken must be finished once; a place with nothing to release is finished
-    with an empty list. What it holds back is bounded by whoever limits the places open at a time.
+    Every place must be finished once, with an empty list if there is no result. The results held
+    back are bounded by the number of places that the caller has open at a time.
     """
 
     def __init__(self) -> None:
@@ -22,17 +23,22 @@ class Resequencer(Generic[T]):
 
     @property
     def held(self) -> int:
-        """How many finished places wait for an earlier one."""
+        """Return how many finished places wait for an earlier one."""
         return len(self._held)
 
+    @property
+    def results(self) -> Iterator[T]:
+        """Yield the results that are held back."""
+        return (each for results in self._held.values() for each in results)
+
     def take_place(self) -> int:
-        """The next place in the order."""
+        """Return the next place in the order."""
         place = self._next_place
         self._next_place += 1
         return place
 
     def finish(self, place: int, results: list[T]) -> list[T]:
-        """Finish a place; return all that may leave now, in order.
+        """Finish a place, and return the results that may leave now, in order.
 
         Raises ValueError for a place that was never taken or is finished already.
         """
@@ -52,12 +58,12 @@ class Resequencer(Generic[T]):
         return released
 
     def discard(self, unwanted: Callable[[T], bool]) -> None:
-        """Let go of some of the results that are held back; their places stay finished."""
+        """Discard some of the results held back; their places stay finished."""
         for place, results in self._held.items():
             self._held[place] = [each for each in results if not unwanted(each)]
 
     def snapshot(self, plain: Callable[[T], Any]) -> dict[str, Any]:
-        """All of it as plain values; ``plain`` makes a result one."""
+        """Return the state as plain values; ``plain`` converts a result."""
         return {
             'next_place': self._next_place,
             'next_release': self._next_release,
@@ -65,7 +71,7 @@ class Resequencer(Generic[T]):
         }
 
     def restore(self, state: Mapping[str, Any], result: Callable[[Any], T]) -> None:
-        """Take over what ``snapshot`` gave; ``result`` makes a result of plain values again."""
+        """Restore the state that ``snapshot`` returned; ``result`` converts a result back."""
         self._next_place = state['next_place']
         self._next_release = state['next_release']
         self._held = {

@@ -1,4 +1,5 @@
-"""How soon a worker that ended is started again."""
+# SPDX-License-Identifier: Apache-2.0
+"""The delay before a slot's next restart."""
 
 from __future__ import annotations
 
@@ -7,16 +8,21 @@ from collections import deque
 
 
 class RestartPolicy:
-    """The first restart is immediate; further ones within a window wait longer and longer.
+    """Exponential backoff with jitter, over a window of healthy time.
 
-    With n restarts in the last ``window`` seconds the next one waits ``base * 2 ** (n - 1)``
-    seconds, at most ``backoff_max``, times a random factor from 0.5 to 1 so that workers that fell
-    together do not rise together. More than ``limit`` restarts within the window make the slot
-    *failing*: it keeps trying at the longest backoff.
+    The first restart is immediate. With n restarts in the last ``window`` seconds the next one is
+    delayed by ``BASE * 2 ** (n - 1)`` seconds, at most ``backoff_max``, times a random factor from
+    0.5 to 1, so that workers that died together do not restart together. With more than ``limit``
+    restarts within the window the slot is *failing*: it keeps trying at the longest delay.
 
-    The window counts health only, from :meth:`went_up` to :meth:`went_down`. By wall time a slot's
-    own long waits and long start-ups would make it forget what it waits for. So a restart is
-    forgotten after ``window`` seconds of health in all, and while the slot is down nothing is.
+    The window counts healthy time only, from :meth:`went_up` to :meth:`went_down`. By wall time,
+    a slot's own long delays and start-ups would outlast the window and reset its backoff.
+
+    Args:
+        backoff_max: the longest delay, s.
+        limit: how many restarts within the window are not failing yet.
+        window: s.
+        random_source: of the random factors; a new one if not given.
     """
 
     BASE = 0.1
@@ -33,25 +39,25 @@ class RestartPolicy:
         self.limit = limit
         self.window = window
         self._random = random_source or random.Random()
-        self._health = 0.0  # seconds of it in all, without the present one
+        self._healthy = 0.0  # s, without the present period
         self._up_since: float | None = None
-        self._restarts: deque[float] = deque()  # how much health there had been at each
+        self._restarts: deque[float] = deque()  # the healthy time at each
 
     def went_up(self, now: float) -> None:
-        """The worker became ready; said again, it changes nothing."""
+        """Start a healthy period, unless there is one: the worker has become ready."""
         if self._up_since is None:
             self._up_since = now
 
     def went_down(self, now: float) -> None:
-        """The worker is ready no longer; said again, it changes nothing."""
-        self._health = self._health_at(now)
+        """End the healthy period, if there is one: the worker is not ready any more."""
+        self._healthy = self._healthy_at(now)
         self._up_since = None
 
     def delay(self, now: float) -> float:
-        """Book a restart that is due now; return how many seconds it should wait."""
+        """Count a restart, and return its delay, s."""
         self._forget(now)
         recent = len(self._restarts)
-        self._restarts.append(self._health_at(now))
+        self._restarts.append(self._healthy_at(now))
         if recent == 0:
             return 0.0
         if self.failing(now):
@@ -61,21 +67,21 @@ class RestartPolicy:
             longest = min(self.backoff_max, self.BASE * 2.0 ** min(recent - 1, 60))
         return longest * self._random.uniform(0.5, 1.0)
 
-    def pardon(self, now: float) -> None:
-        """Take the restart booked last back: it was not the slot's fault."""
+    def refund(self, now: float) -> None:
+        """Refund the last restart: its cause was not the worker."""
         self._forget(now)
         if self._restarts:
             self._restarts.pop()
 
     def failing(self, now: float) -> bool:
-        """Whether there were more restarts within the window than the limit allows."""
+        """Return whether there were more restarts within the window than ``limit``."""
         self._forget(now)
         return len(self._restarts) > self.limit
 
-    def _health_at(self, now: float) -> float:
-        return self._health + (0.0 if self._up_since is None else now - self._up_since)
+    def _healthy_at(self, now: float) -> float:
+        return self._healthy + (0.0 if self._up_since is None else now - self._up_since)
 
     def _forget(self, now: float) -> None:
-        health = self._health_at(now)
-        while self._restarts and health - self._restarts[0] > self.window:
+        healthy = self._healthy_at(now)
+        while self._restarts and healthy - self._restarts[0] > self.window:
             self._restarts.popleft()

@@ -1,4 +1,5 @@
-"""Who of a stage's workers is on duty, and who stands by to take over at once."""
+# SPDX-License-Identifier: Apache-2.0
+"""Which workers of a stage are active, and which are standbys."""
 
 from __future__ import annotations
 
@@ -6,61 +7,63 @@ from collections.abc import Iterable
 
 
 class Roster:
-    """Places on duty, and the names that fill them; all others stand by.
+    """The workers of a stage by name: ``active_target`` of them active, the others standbys.
 
-    A name that is lost to duty gives its place to one that stands by and is ready. Where there is
-    none it keeps its place, and takes it up again as soon as it can.
+    When an active worker fails, a standby that is ready is promoted in its place. Without one, the
+    worker stays active and returns to work as soon as it can.
+
+    Raises ValueError if ``active_target`` is below 1.
     """
 
-    def __init__(self, places: int) -> None:
-        if places < 1:
-            raise ValueError(f'places: found {places}; allowed: 1 or more')
-        self.places = places
+    def __init__(self, active_target: int) -> None:
+        if active_target < 1:
+            raise ValueError(f'active_target: found {active_target}; allowed: 1 or more')
+        self.active_target = active_target
         self._names: list[str] = []
-        self._on_duty: set[str] = set()
+        self._active: set[str] = set()
 
-    def enlist(self, name: str) -> None:
-        """Add a name: on duty while there is a place, else standing by."""
+    def add(self, name: str) -> None:
+        """Add a worker: active while there are fewer than ``active_target``, else a standby."""
         if name in self._names:
-            raise ValueError(f'{name}: is on the roster already')
+            raise ValueError(f'found {name!r} twice; allowed: each worker once')
         self._names.append(name)
-        if len(self._on_duty) < self.places:
-            self._on_duty.add(name)
+        if len(self._active) < self.active_target:
+            self._active.add(name)
 
-    def strike_off(self, name: str) -> None:
-        """Take a name away; its place, if it had one, is free for whoever comes next."""
+    def remove(self, name: str) -> None:
+        """Remove a worker; if it was active, the next one to be added becomes active."""
         self._names.remove(name)
-        self._on_duty.discard(name)
+        self._active.discard(name)
 
-    def balance(self) -> tuple[list[str], list[str]]:
-        """After a change of ``places``: the first that stand by fill those that are free.
+    def rebalance(self) -> tuple[list[str], list[str]]:
+        """Apply a change of ``active_target``: promote the first standbys, demote the last active.
 
-        Where there are too many on duty, the last of them stand by. Returns those that came on
-        duty, and those that went off it.
+        Returns:
+            The promoted and the demoted workers.
         """
-        on_duty = [name for name in self._names if name in self._on_duty]
-        standing_by = [name for name in self._names if name not in self._on_duty]
-        on = standing_by[: max(0, self.places - len(on_duty))]
-        off = on_duty[self.places :]
-        self._on_duty = (self._on_duty | {*on}) - {*off}
-        return on, off
+        active = [name for name in self._names if name in self._active]
+        standbys = [name for name in self._names if name not in self._active]
+        promoted = standbys[: max(0, self.active_target - len(active))]
+        demoted = active[self.active_target :]
+        self._active = (self._active | {*promoted}) - {*demoted}
+        return promoted, demoted
 
-    def is_on_duty(self, name: str) -> bool:
-        """Whether a name has a place. One that is not on the roster has none."""
-        return name in self._on_duty
+    def is_active(self, name: str) -> bool:
+        """Return whether a worker is active; False for one that is not on the roster."""
+        return name in self._active
 
-    def relieve(self, name: str, ready: Iterable[str]) -> str | None:
-        """Have one of those that are ready take the place of one that is lost.
+    def promote(self, name: str, ready: Iterable[str]) -> str | None:
+        """Make a ready standby active in place of ``name``, and return it.
 
-        Returns who does, the first on the roster of them; None where nobody can, or ``name`` had no
-        place to give.
+        It is the first of them on the roster; None if no standby is ready or ``name`` is not
+        active.
         """
-        if name not in self._on_duty:
+        if name not in self._active:
             return None
-        able = {each for each in ready if each not in self._on_duty}
+        ready_standbys = {each for each in ready if each not in self._active}
         for each in self._names:
-            if each in able:
-                self._on_duty.remove(name)
-                self._on_duty.add(each)
+            if each in ready_standbys:
+                self._active.remove(name)
+                self._active.add(each)
                 return each
         return None

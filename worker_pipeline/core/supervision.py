@@ -1,447 +1,317 @@
-"""The supervision of one slot: from what is seen of its worker to what is done about it.
-
-A table of phases, events in the past tense, actions in the imperative:
-
-    EMPTY --goal set, adopted--> STARTING --link verified, at its goal--> READY
-      ^                            |  ^                                   |  ^
-      |          exits, is late,   |  | the wait is over   deactivated    |  | activated
-      |          reports an error  v  |                    by hand        v  | again
-    STOPPING                   ENDING / BACKOFF <--exits, silent, hangs-- CORDONED
-
-READY ends as CORDONED does; each of STARTING, READY and CORDONED goes to STOPPING when its worker
-is wanted no more or is retired. A slot is filled anew only when its former process has exited.
-"""
+# SPDX-License-Identifier: Apache-2.0
+"""The supervision of one slot: decides, from its worker's events, which action to take."""
 
 from __future__ import annotations
 
-import enum
-from typing import NamedTuple
-
+from worker_pipeline.core.activity import Activity
+from worker_pipeline.core.admission import Admission, Unrestricted
+from worker_pipeline.core.deadlines import Deadlines
 from worker_pipeline.core.restart_policy import RestartPolicy
-
-
-class Phase(enum.Enum):
-    """Where the slot stands."""
-
-    EMPTY = 'empty'  # no process, and none wanted
-    STARTING = 'starting'  # a process was asked for; it is not yet known to do its work
-    READY = 'ready'  # heard, answering, and in the lifecycle state that is wanted
-    CORDONED = 'cordoned'  # somebody took it out by hand; it is left alone until activated
-    ENDING = 'ending'  # killed; its exit is awaited before the slot is filled anew
-    BACKOFF = 'backoff'  # its process is gone; the next start waits
-    STOPPING = 'stopping'  # asked to shut down: for good, or so that another takes its place
-
-
-class Goal(enum.Enum):
-    """What the slot's worker should be."""
-
-    GONE = 'gone'
-    INACTIVE = 'inactive'
-    ACTIVE = 'active'
-
-
-MOVES: dict[Phase, frozenset[Phase]] = {
-    Phase.EMPTY: frozenset({Phase.STARTING}),
-    Phase.STARTING: frozenset({Phase.READY, Phase.ENDING, Phase.BACKOFF, Phase.STOPPING}),
-    Phase.READY: frozenset({Phase.CORDONED, Phase.ENDING, Phase.BACKOFF, Phase.STOPPING}),
-    Phase.CORDONED: frozenset({Phase.READY, Phase.ENDING, Phase.BACKOFF, Phase.STOPPING}),
-    Phase.ENDING: frozenset({Phase.BACKOFF, Phase.STOPPING}),
-    Phase.BACKOFF: frozenset({Phase.STARTING, Phase.EMPTY}),
-    Phase.STOPPING: frozenset({Phase.EMPTY}),
-}
-
-
-HEALTHY = frozenset({Phase.READY, Phase.CORDONED})
-
-
-class IllegalMoveError(RuntimeError):
-    """A move that is not in the table: an error in this module, never in a user's stage."""
-
-
-# -- events ------------------------------------------------------------------------------------
-
-
-class ProcessStarted(NamedTuple):
-    """A process was forked for the slot."""
-
-    pid: int
-
-
-class ProcessExited(NamedTuple):
-    """The slot's process is gone for certain; ``pid`` is None when it could not be started."""
-
-    pid: int | None
-    reason: str
-
-
-class StateReported(NamedTuple):
-    """A heartbeat told the worker's lifecycle state."""
-
-    pid: int
-    state: str
-
-
-class Alive(NamedTuple):
-    """A sign of life that came by another way than the worker's line: it tells no state."""
-
-    pid: int
-
-
-class LinkVerified(NamedTuple):
-    """The worker has called: the line between it and its stage is there."""
-
-    pid: int
-
-
-class LimitExceeded(NamedTuple):
-    """The worker took more than it may: time for an item, or memory."""
-
-    pid: int
-    reason: str
-
-
-Event = ProcessStarted | ProcessExited | StateReported | Alive | LinkVerified | LimitExceeded
-
-# -- actions -----------------------------------------------------------------------------------
-
-
-class StartProcess(NamedTuple):
-    """Fork a worker and have it drive itself to this lifecycle state."""
-
-    target: str
-
-
-class RequestTransition(NamedTuple):
-    """Ask the worker, through its lifecycle service, for a transition."""
-
-    label: str
-
-
-class TerminateProcess(NamedTuple):
-    """SIGTERM."""
-
-    pid: int
-
-
-class KillProcess(NamedTuple):
-    """SIGKILL: also ends a stopped process."""
-
-    pid: int
-    reason: str
-
-
-class JoinPool(NamedTuple):
-    """The worker may be given work from now on."""
-
-
-class LeavePool(NamedTuple):
-    """The worker may be given no more work; what it holds it will still answer."""
-
-
-class ReleaseItems(NamedTuple):
-    """The worker is gone: what it held goes to others."""
-
-    reason: str
-    suspect: bool  # whether the item in work may have been the cause
-
-
-Action = (
-    StartProcess
-    | RequestTransition
-    | TerminateProcess
-    | KillProcess
-    | JoinPool
-    | LeavePool
-    | ReleaseItems
+from worker_pipeline.core.supervision_table import (
+    HEALTHY,
+    NEXT_TRANSITION,
+    TRANSITIONS,
+    UNRECOVERABLE,
+    Action,
+    DesiredState,
+    Event,
+    HeartbeatSeen,
+    IllegalTransitionError,
+    JoinPool,
+    KillProcess,
+    LeavePool,
+    LimitExceeded,
+    Phase,
+    ProcessExited,
+    ProcessStarted,
+    ReleaseItems,
+    RequestTransition,
+    StartProcess,
+    TerminateProcess,
+    Timing,
+    WorkerConnected,
 )
-
-# The transition that leads from a lifecycle state towards a goal.
-TOWARDS: dict[tuple[str, Goal], str] = {
-    ('unconfigured', Goal.INACTIVE): 'configure',
-    ('unconfigured', Goal.ACTIVE): 'configure',
-    ('inactive', Goal.ACTIVE): 'activate',
-    ('active', Goal.INACTIVE): 'deactivate',
-}
-PRIMARY = frozenset({'unconfigured', 'inactive', 'active', 'finalized'})  # no hook is running
-BEYOND_HELP = frozenset({'finalized', 'errorprocessing'})
-
-
-class Timing(NamedTuple):
-    """The times, in seconds, that supervision goes by."""
-
-    heartbeat_timeout: float = 1.0
-    startup_timeout: float = 30.0
-    request_retry: float = 0.5
-    terminate_grace: float = 0.5
-    adoption_grace: float = 5.0  # a worker takes its time to find a new manager
-    link_grace: float = 5.0  # and to be heard again, while it lives for certain
 
 
 class Supervision:
-    """Supervises one slot. Takes events and the time, returns what to do, does nothing itself."""
+    """The state machine of one slot: takes events and the time, and returns actions.
 
-    def __init__(self, policy: RestartPolicy, timing: Timing) -> None:
+    All times are in s of a monotonic clock. Until ``admission`` admits the slot, it stays empty, or
+    inactive.
+    """
+
+    def __init__(
+        self, policy: RestartPolicy, timing: Timing, admission: Admission | None = None
+    ) -> None:
         self.policy = policy
         self.timing = timing
+        self._admission = admission or Unrestricted()
+        self.activity = Activity(timing.request_retry)
+        self.failed_starts = 0  # processes in a row that could not become what they should
         self.phase = Phase.EMPTY
-        self.goal = Goal.GONE
+        self.desired = DesiredState.GONE
         self.pid: int | None = None
-        self.state = ''  # the lifecycle state last reported, '' before the first report
+        self.state = ''  # the last reported lifecycle state, '' before the first report
         self.restarts = 0
         self.started_at = 0.0
         self.last_exit = ''
-        self._linked = False
+        self._connected = False
         self._pooled = False
-        self._adopted = False  # its process was there before the slot's supervision
-        self._lived_at = 0.0  # the last sign of life
-        self._reported_at = 0.0  # the last report of a state
-        self._state_at = 0.0  # since when it reports the same state
+        self._adopted = False  # its process was started by an earlier manager
+        self._deadlines = Deadlines(timing)
+        self._blames_item = True  # whether an item may have caused the end of the process
         self._requested_at = float('-inf')
-        self._deactivating = False  # asked for, and not yet seen to have happened
-        self._heading: Goal | None = None  # where a starting process goes by itself
-        self._due_at = 0.0  # STARTING, STOPPING: escalation; BACKOFF: the next start
+        self._deactivating = False  # requested, and not reported yet
+        self._self_target: DesiredState | None = None  # where a starting process brings itself
+        self._due_at = 0.0  # of the escalation in STARTING and STOPPING, of the start in BACKOFF
         self._terminated = False
 
-    # -- what people are told ------------------------------------------------------------------
-
-    def reported_state(self, now: float) -> str:
-        """The state for diagnostics: the lifecycle state, or a word for what stands in for it."""
-        if self.phase is Phase.STOPPING:
-            return self.state or 'starting'
-        if self.phase is Phase.EMPTY:
-            return 'finalized'
-        if self.phase in (Phase.READY, Phase.CORDONED):
-            return self.state
-        if self.policy.failing(now):
-            return 'failed'
-        return 'replacing' if self.restarts or self.phase is not Phase.STARTING else 'starting'
+    # -- state -----------------------------------------------------------------------------------
 
     @property
-    def at_goal(self) -> bool:
-        """Whether the slot is as it should be."""
-        if self.goal is Goal.GONE:
+    def converged(self) -> bool:
+        """Return whether the slot is in its desired state."""
+        if self.desired is DesiredState.GONE:
             return self.phase is Phase.EMPTY
-        return self.phase in HEALTHY and self.state == self.goal.value
+        return self.phase in HEALTHY and self.state == self.desired.value
 
-    # -- what is wanted ------------------------------------------------------------------------
+    @property
+    def has_process(self) -> bool:
+        """Return whether there is a process, or may be one that is being started or killed."""
+        return self.phase not in (Phase.EMPTY, Phase.BACKOFF)
 
-    def set_goal(self, goal: Goal, now: float, *, grace: float = 1.0) -> list[Action]:
-        """Say what the worker should be. ``grace``: seconds a shutdown may take before SIGTERM."""
-        self.goal = goal
-        if goal is not Goal.GONE:
-            if self.phase is Phase.EMPTY:
-                return self._start(now)
-            return self._reconcile(now)
-        if self.phase is Phase.EMPTY:
-            return []
+    # -- commands --------------------------------------------------------------------------------
+
+    def set_desired(self, desired: DesiredState, now: float, *, grace: float = 1.0) -> list[Action]:
+        """Set the desired state.
+
+        Args:
+            desired: the state.
+            now: s.
+            grace: s that a shutdown may take before SIGTERM.
+        """
+        self.desired = desired
+        if desired is not DesiredState.GONE:
+            return self._start(now) if self.phase is Phase.EMPTY else self.reconcile(now)
         if self.phase is Phase.BACKOFF:
             self._move(Phase.EMPTY, now)
-            return []
-        if self.phase is Phase.STOPPING:
+        elif self.phase is Phase.STOPPING:
             if not self._terminated:
-                # Being retired it may have been given longer than there is now.
+                # Replaced gracefully, it may have been given more time than there is now.
                 self._due_at = min(self._due_at, now + grace)
-            return []
-        return self._stop(now, grace)
-
-    def adopt(self, pid: int, goal: Goal, now: float) -> list[Action]:
-        """Fill the empty slot with a process that lives already, left by a manager that died."""
-        if self.phase is not Phase.EMPTY:
-            raise IllegalMoveError(f'{self.phase.name}: only an empty slot can adopt a process')
-        self._begin(now)
-        self.pid = pid
-        self._adopted = True
-        return self.set_goal(goal, now)
-
-    def retire(self, now: float, grace: float) -> list[Action]:
-        """Replace a worker that is well but no longer as it should be.
-
-        It may finish what it holds, for ``grace`` seconds. That is no restart: nothing is counted,
-        and its place is filled as soon as it is gone. Where there is no worker to replace, or it is
-        on its way out already, there is nothing to do.
-        """
-        if self.phase is Phase.STARTING or self.phase in HEALTHY:
+        elif self.phase is not Phase.EMPTY:
             return self._stop(now, grace)
         return []
 
-    def pardon(self, now: float) -> list[Action]:
-        """Take the last restart back: the worker died of an item, not of itself."""
-        self.policy.pardon(now)
-        if self.phase is Phase.BACKOFF:
-            return self._start(now)
-        return []
+    def adopt(self, pid: int, desired: DesiredState, now: float) -> list[Action]:
+        """Put a process that an earlier manager started into the empty slot.
 
-    # -- what happens --------------------------------------------------------------------------
+        Args:
+            pid: the process.
+            desired: the state in which it should be.
+            now: the time.
+        """
+        if self.phase is not Phase.EMPTY:
+            raise IllegalTransitionError(f'{self.phase.name}: only an empty slot can adopt')
+        self._begin(now)
+        self.pid = pid
+        self._adopted = True
+        self.activity.started(now, becomes_active=True)
+        return self.set_desired(desired, now)
+
+    def replace_gracefully(self, now: float, grace: float) -> list[Action]:
+        """Replace a worker, unless there is none, or it is stopping: no restart is counted.
+
+        It may finish the items it holds for ``grace`` s; the next one starts when it has exited.
+        """
+        return self._stop(now, grace) if self._is_supervised else []
+
+    def refund_restart(self, now: float) -> list[Action]:
+        """Refund the last restart: the cause was an item, not the worker."""
+        self.policy.refund(now)
+        return self._start(now) if self.phase is Phase.BACKOFF else []
+
+    def forgive(self, now: float) -> None:
+        """Start anew soon: it was the configuration that failed, and it has been changed."""
+        for _ in range(self.failed_starts):
+            self.policy.refund(now)
+        self.failed_starts = 0
+        if self.phase is Phase.BACKOFF:
+            self._due_at = now
+
+    # -- events ----------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> list[Action]:
-        """Take one event; return what to do. A process's start is told before its exit."""
+        """Handle one event; of each process, ``ProcessStarted`` has to come first."""
         if isinstance(event, ProcessStarted):
             return self._started(event.pid, now)
         if event.pid != self.pid:
-            return []  # about a process that this slot has left behind
+            return []  # about a former process of this slot
         if isinstance(event, ProcessExited):
             return self._exited(event.reason, now)
         if isinstance(event, LimitExceeded):
-            if self.phase is Phase.STARTING or self.phase in HEALTHY:
-                return self._kill(event.reason, now)
+            if not self._is_supervised:
+                return []
+            return self._kill(event.reason, now, blames_item=event.blames_item)
+        self._deadlines.heartbeat_at = now
+        if isinstance(event, HeartbeatSeen):
             return []
-        self._lived_at = now
-        if isinstance(event, Alive):
-            return []
-        if isinstance(event, LinkVerified):
-            self._linked = True
-            return self._reconcile(now)
-        self._reported_at = now
-        if event.state != self.state:
-            self._state_at = now
-            if self._heading is self.goal:
-                # It is on its way by itself: it is asked only if it gets no further.
+        if isinstance(event, WorkerConnected):
+            self._connected = True
+        else:
+            self._state_reported(event.state, now)
+        return self.reconcile(now)
+
+    def _state_reported(self, state: str, now: float) -> None:
+        self._deadlines.reported_at = now
+        self.activity.reported(state, now)
+        self.failed_starts = 0 if state == 'active' else self.failed_starts
+        if state != self.state:
+            self._deadlines.state_at = now
+            # The way to inactive is the first part of the way to active.
+            if self._self_target is self.desired or (self._self_target and state == 'unconfigured'):
+                # It changes its state by itself; a request follows only if it gets stuck.
                 self._requested_at = now
         if self._adopted and not self.state and self.phase is Phase.STARTING:
-            # Its own time begins when it is found: finding it may have taken longer than that.
+            # Its start-up time runs from its first report: until then it was being discovered.
             self._due_at = now + self.timing.startup_timeout
-        self.state = event.state
-        return self._reconcile(now)
+        self.state = state
 
     def tick(self, now: float) -> list[Action]:
-        """Let time pass: what is late, silent or due."""
-        if self.phase is Phase.STARTING or self.phase in HEALTHY:
-            fault = self._fault(now)
-            if not fault:
-                return self._reconcile(now)
+        """Let time pass, and act on deadlines."""
+        if self._is_supervised:
+            reason = self._missed_deadline(now)
+            if not reason:
+                return self.reconcile(now)
             if self.pid is None:
-                return self._exited(fault, now)  # as if it could not be started
-            return self._kill(fault, now)
-        if self.phase is Phase.BACKOFF and now >= self._due_at:
+                return self._exited(reason, now)  # like a process that could not be started
+            return self._kill(reason, now)
+        waits = self.phase is Phase.EMPTY and self.desired is not DesiredState.GONE
+        if waits or (self.phase is Phase.BACKOFF and now >= self._due_at):
             return self._start(now)
         if self.phase is Phase.STOPPING:
-            return self._press(now)
+            return self._escalate(now)
         return []
 
-    def excuse(self, seconds: float) -> None:
-        """For so long nobody could listen: the worker's silence meanwhile is not its own."""
-        self._lived_at += seconds
-        self._reported_at += seconds
-        self._state_at += seconds
+    def extend_deadlines(self, seconds: float) -> None:
+        """Shift the deadlines by the time for which the manager itself was held up."""
+        self._deadlines.extend(seconds)
 
-    def shown_no_life_for(self, now: float) -> float:
-        """The time since the last sign of life of the worker, or since its start, s."""
-        return now - self._lived_at
+    def time_since_heartbeat(self, now: float) -> float:
+        """Return the time since the worker's last heartbeat, or since its start."""
+        return now - self._deadlines.heartbeat_at
 
-    # -- within ----------------------------------------------------------------------------------
+    # -- internals -------------------------------------------------------------------------------
+
+    @property
+    def _is_supervised(self) -> bool:
+        return self.phase is Phase.STARTING or self.phase in HEALTHY
 
     def _move(self, phase: Phase, now: float) -> None:
-        if phase not in MOVES[self.phase]:
-            raise IllegalMoveError(f'{self.phase.name} -> {phase.name}')
+        if phase not in TRANSITIONS[self.phase]:
+            raise IllegalTransitionError(f'{self.phase.name} -> {phase.name}')
         self.phase = phase
-        if phase in HEALTHY:
-            self.policy.went_up(now)
-        else:
-            self.policy.went_down(now)
+        (self.policy.went_up if phase in HEALTHY else self.policy.went_down)(now)
 
     def _begin(self, now: float) -> None:
-        # EMPTY -> STARTING, BACKOFF -> STARTING: nothing of the former process is left.
+        # EMPTY -> STARTING, BACKOFF -> STARTING. Everything about the former process is reset.
         self._move(Phase.STARTING, now)
         self.pid = None
         self.state = ''
-        self._linked = False
+        self._connected = False
         self._adopted = False
         self.started_at = now
-        self._lived_at = self._reported_at = self._state_at = now
+        self._deadlines.reset(now)
         self._requested_at = float('-inf')
         self._deactivating = False
-        self._heading = None
+        self._self_target = None
         self._due_at = now + self.timing.startup_timeout
+        self._blames_item = True
+        self.activity.started(now, becomes_active=False)
 
     def _start(self, now: float) -> list[Action]:
+        if not self._admission.may_start():
+            return []  # it stays EMPTY or in BACKOFF, and the next tick tries again
+        target = self.desired
+        if target is DesiredState.ACTIVE and not self._admission.may_activate(now):
+            target = DesiredState.INACTIVE
         self._begin(now)
-        self._heading = self.goal
-        return [StartProcess(self.goal.value)]
+        self._self_target = target
+        self.activity.started(now, becomes_active=target is DesiredState.ACTIVE)
+        return [StartProcess(target.value)]
 
     def _started(self, pid: int, now: float) -> list[Action]:
         if self.phase in (Phase.EMPTY, Phase.BACKOFF):
-            # Told so late that it was given up. It has the slot's name: nobody else may start
-            # while it lives.
+            # Its start was reported after the timeout. It has the slot's name, so no other process
+            # may be started while it lives.
             self._begin(now)
+            self.activity.started(now, becomes_active=True)
             self.pid = pid
-            return self.set_goal(self.goal, now)
+            return self.set_desired(self.desired, now)
         if self.pid not in (None, pid):
-            return [KillProcess(pid, 'its start was told too late')]
+            return [KillProcess(pid, 'its start was reported too late')]
         self.pid = pid
         return []
 
-    def _fault(self, now: float) -> str:
-        """What time has shown to be wrong with the process, '' where nothing is."""
-        timing = self.timing
-        if self.phase is Phase.STARTING:
-            if self._adopted and not self.state:
-                # It shows whether it lives without being discovered first.
-                if self.shown_no_life_for(now) > timing.heartbeat_timeout:
-                    return self._silence(now)
-                patience = timing.heartbeat_timeout + timing.adoption_grace
-                late = now - self._reported_at > patience
-                return f'not heard within {patience:g} s of its adoption' if late else ''
-            if now >= self._due_at:
-                if self.pid is None:
-                    return f'its start was not told within {timing.startup_timeout:g} s'
-                return f'not ready within {timing.startup_timeout:g} s'
-            # A process of our own may be silent while it starts: an import may hold the GIL.
-            return self._silence(now) if self._adopted else ''
-        silence = self._silence(now)
-        if not silence and self.state not in PRIMARY:
-            hanging = now - self._state_at
-            if hanging > timing.startup_timeout:
-                return f'{self.state} for {hanging:.2f} s'
-        return silence
+    def _missed_deadline(self, now: float) -> str:
+        """Return which deadline the process has missed, '' if none."""
+        if self.phase is not Phase.STARTING:
+            return self._deadlines.missed(self.state, now)
+        if self._adopted and not self.state:
+            return self._deadlines.missed_after_adoption(now)
+        if now >= self._due_at:
+            return self._deadlines.late_start(has_process=self.pid is not None)
+        # While it starts, a process may miss heartbeats: an import may hold the GIL.
+        return self._deadlines.missing_messages(now) if self._adopted else ''
 
-    def _silence(self, now: float) -> str:
-        """The silence that has lasted too long, '' where none has."""
-        silence = self.shown_no_life_for(now)
-        if silence > self.timing.heartbeat_timeout:
-            return f'no heartbeat for {silence:.2f} s'
-        silence = now - self._reported_at
-        if silence > self.timing.heartbeat_timeout + self.timing.link_grace:
-            return f'lives, but was not heard for {silence:.2f} s'
-        return ''
-
-    def _reconcile(self, now: float) -> list[Action]:
-        """Compare what is with what should be."""
-        supervised = self.phase is Phase.STARTING or self.phase in HEALTHY
-        if not supervised or not self.state:
+    def reconcile(self, now: float) -> list[Action]:
+        """Compare the reported state with the desired one, and request the next transition."""
+        if not self._is_supervised or not self.state:
             return []
-        if self.state in BEYOND_HELP:
+        if self.state in UNRECOVERABLE:
             return self._kill(f'lifecycle state is {self.state}', now)
-        asked_to = self._deactivating
+        requested = self._deactivating
         if self.state != 'active':
             self._deactivating = False
         if self.phase is Phase.STARTING:
-            if self.state == self.goal.value and self._linked:
-                self._heading, self._requested_at = None, float('-inf')
-                self._move(Phase.READY, now)  # STARTING -> READY
-                return self._join_pool()
-            return self._request(now)
+            return self._reconcile_starting(now)
         if self.phase is Phase.CORDONED:
-            if self.state == 'active' and self.goal is Goal.ACTIVE:
-                self._move(Phase.READY, now)  # CORDONED -> READY
-                return self._join_pool()
-            return []
+            if self.state != 'active':
+                return []
+            self._move(Phase.READY, now)  # CORDONED -> READY
+        return self._reconcile_ready(now, requested)
+
+    def _reconcile_starting(self, now: float) -> list[Action]:
+        if self.state != self.desired.value or not self._connected:
+            return self._request(now)
+        self._self_target, self._requested_at = None, float('-inf')
+        self._move(Phase.READY, now)  # STARTING -> READY
+        return self._join_pool()
+
+    def _reconcile_ready(self, now: float, requested: bool) -> list[Action]:
+        """Reconcile a ready worker. ``requested``: whether its deactivation was requested."""
         if self._pooled and self.state != 'active':
-            if asked_to:
-                # We asked, and changed our mind before it happened: nobody took it out by hand.
+            if requested:
+                # Deactivated at our own request, which has been revoked since: not cordoned.
                 return [*self._leave_pool(), *self._request(now)]
-            # READY -> CORDONED: in the pool and no longer active, and it was not we who asked.
+            # READY -> CORDONED: in the pool, no longer active, and not at our request.
             self._move(Phase.CORDONED, now)
             return self._leave_pool()
-        if self.goal is Goal.INACTIVE:
+        if self.desired is DesiredState.INACTIVE:
             return [*self._leave_pool(), *self._request(now)]
         if self.state == 'active':
             return self._join_pool()
         return self._request(now)
 
     def _request(self, now: float) -> list[Action]:
-        label = TOWARDS.get((self.state, self.goal))
+        label = NEXT_TRANSITION.get((self.state, self.desired))
         if label is None or now - self._requested_at < self.timing.request_retry:
             return []
+        if label == 'activate':
+            if not self._admission.may_activate(now):
+                self._due_at = max(self._due_at, now + self.timing.startup_timeout)
+                return []  # it is not late: it waits for another worker
+            self.activity.activation_requested(now)
         self._requested_at = now
         self._deactivating = label == 'deactivate'
         return [RequestTransition(label)]
@@ -449,16 +319,18 @@ class Supervision:
     def _exited(self, reason: str, now: float) -> list[Action]:
         was = self.phase
         if was in (Phase.EMPTY, Phase.BACKOFF):
-            return []  # told twice of a process that could not be started
+            return []  # reported twice for a process that could not be started
+        self.failed_starts += was is Phase.STARTING or (was in HEALTHY and self.activity.has_failed)
         self.pid = None
+        self.activity.exited()
         self.last_exit = reason
-        actions = self._leave_pool()
-        # An idle worker's death suspects nobody: the ledger knows what was in work.
-        actions.append(ReleaseItems(reason, suspect=was is not Phase.STOPPING))
-        if self.goal is Goal.GONE:
+        # The ledger knows whether an item was being processed; an idle worker has no suspect.
+        suspect = was is not Phase.STOPPING and self._blames_item
+        actions = [*self._leave_pool(), ReleaseItems(reason, suspect)]
+        if self.desired is DesiredState.GONE:
             self._move(Phase.EMPTY, now)  # STOPPING -> EMPTY
             return actions
-        # STARTING, READY, CORDONED, ENDING -> BACKOFF, and on to STARTING where no wait is due
+        # STARTING, READY, CORDONED, ENDING -> BACKOFF, and on to STARTING if no delay is due
         if was is Phase.STOPPING:
             self._move(Phase.EMPTY, now)
         else:
@@ -469,41 +341,45 @@ class Supervision:
                 return actions
         return actions + self._start(now)
 
-    def _kill(self, reason: str, now: float) -> list[Action]:
+    def _kill(self, reason: str, now: float, *, blames_item: bool = True) -> list[Action]:
         assert self.pid is not None, 'only a slot with a process can be killed'
+        has_failed = self.phase in HEALTHY and self.activity.has_failed
+        self.failed_starts += has_failed or self.phase is Phase.STARTING
         self._move(Phase.ENDING, now)
+        self._blames_item = blames_item
+        self.activity.killed(now)
         return [*self._leave_pool(), KillProcess(self.pid, reason)]
 
     def _stop(self, now: float, grace: float) -> list[Action]:
-        """STARTING, READY, CORDONED, ENDING -> STOPPING."""
-        # A process that was killed already needs no second signal, only its exit.
+        """Enter STOPPING, from STARTING, READY, CORDONED or ENDING."""
+        # A process that was killed already needs no further signal.
         self._terminated = self.phase is Phase.ENDING
         self._move(Phase.STOPPING, now)
         self._due_at = now + grace
-        return [*self._leave_pool(), *self._ask_to_shut_down(now)]
+        return [*self._leave_pool(), *self._request_shutdown(now)]
 
-    def _ask_to_shut_down(self, now: float) -> list[Action]:
+    def _request_shutdown(self, now: float) -> list[Action]:
         if self.state not in ('unconfigured', 'inactive', 'active'):
             return []
         self._requested_at = now
         return [RequestTransition('shutdown')]
 
-    def _press(self, now: float) -> list[Action]:
-        """STOPPING: ask again, then SIGTERM, then SIGKILL."""
+    def _escalate(self, now: float) -> list[Action]:
+        """Repeat the request while STOPPING, then send SIGTERM, then SIGKILL."""
         if self.pid is None:
             timeout = self.timing.startup_timeout
             if now < self.started_at + timeout:
-                return []  # it may still be told of; then it is pressed
-            return self._exited(f'its start was not told within {timeout:g} s', now)
+                return []  # its start may still be reported
+            return self._exited(f'no process within {timeout:g} s', now)
         if now < self._due_at:
             if now - self._requested_at >= self.timing.request_retry:
-                return self._ask_to_shut_down(now)
+                return self._request_shutdown(now)
             return []
         self._due_at = now + self.timing.terminate_grace
         if not self._terminated:
             self._terminated = True
             return [TerminateProcess(self.pid)]
-        return [KillProcess(self.pid, 'did not end in time')]
+        return [KillProcess(self.pid, 'did not exit in time')]
 
     def _join_pool(self) -> list[Action]:
         if self._pooled or self.state != 'active':

@@ -1,4 +1,5 @@
-"""What the launch files share: arguments, and the manager's process. Needs ``launch_ros``."""
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments and the manager's process, shared by the launch files. Needs ``launch_ros``."""
 
 from __future__ import annotations
 
@@ -20,17 +21,17 @@ from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION
 from worker_pipeline.launching.arguments import check_names, read_parameter_file
 
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
-STOPPED_IN_ORDER = 0
+EXIT_CLEAN = 0
 RESPAWN_DELAY = 0.2  # s
 
 
 def common_arguments() -> list[DeclareLaunchArgument]:
-    """The arguments of every launch file."""
+    """Return the arguments that every launch file has."""
     return [
         DeclareLaunchArgument(
             'overlay',
             default_value='',
-            description='One more YAML file, whose parameters hold where several files have them.',
+            description='Another YAML file; its parameters override those of the other files.',
         ),
         DeclareLaunchArgument(
             'namespace',
@@ -40,8 +41,8 @@ def common_arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             'name',
             default_value='manager',
-            description="Name of the manager's node, whose parameters the files have. Managers of "
-            'one namespace on several machines need names of their own.',
+            description="Name of the manager's node, as in the files. Managers of one namespace on "
+            'several machines need different names.',
         ),
         DeclareLaunchArgument(
             'log_level',
@@ -53,15 +54,15 @@ def common_arguments() -> list[DeclareLaunchArgument]:
             'journal',
             default_value='',
             choices=['', 'true', 'false'],
-            description='Whether accepted items survive a crash of the manager; empty for what '
-            'the files say.',
+            description='Whether accepted items survive a crash of the manager; empty: as in the '
+            'files.',
         ),
         DeclareLaunchArgument(
             'respawn',
             default_value='false',
             choices=['true', 'false'],
-            description='Start the manager again when it has crashed; its workers live on, and it '
-            'goes on with them.',
+            description='Restart the manager after a crash; it adopts its workers, which keep '
+            'running.',
         ),
     ]
 
@@ -69,9 +70,14 @@ def common_arguments() -> list[DeclareLaunchArgument]:
 def check_command_line(
     context: LaunchContext, launch_file: str, arguments: Sequence[DeclareLaunchArgument]
 ) -> None:
-    """Raises LaunchArgumentError for an argument that this launch file does not have.
+    """Raise LaunchArgumentError if the command line has an argument that the file does not declare.
 
-    Only where it is the one that was launched: who includes it has arguments of his own.
+    Only for the launch file on the command line: one that is included does not see its own.
+
+    Args:
+        context: of the launch.
+        launch_file: the path of the launch file.
+        arguments: those that it declares.
     """
     if any(Path(each).name == Path(launch_file).name for each in sys.argv):
         check_names(context.argv, [each.name for each in arguments])
@@ -80,9 +86,15 @@ def check_command_line(
 def manager(
     context: LaunchContext, params_files: Sequence[Path], workers: Mapping[str, int]
 ) -> list[Action]:
-    """The manager, with the arguments as they are now. Raises LaunchArgumentError.
+    """Return the actions that run a manager with the launch arguments.
 
-    ``params_files``: later ones hold where several have a parameter. ``workers``: by stage.
+    Args:
+        context: of the launch.
+        params_files: its parameter files; later ones override earlier ones.
+        workers: the number of workers by stage; overrides the files.
+
+    Raises:
+        LaunchArgumentError: if the overlay cannot be read.
     """
     given = {
         name: LaunchConfiguration(name).perform(context)
@@ -105,7 +117,7 @@ def manager(
         output='screen',
         respawn=LaunchConfiguration('respawn'),
         respawn_delay=RESPAWN_DELAY,
-        # On SIGINT the manager drains, then stops its workers: more than launch's 5 s.
+        # On SIGINT the manager drains and stops its workers, which may take more than launch's 5 s.
         sigterm_timeout='30',
         sigkill_timeout='15',
     )
@@ -113,10 +125,10 @@ def manager(
 
 
 def _after_exit(event: ProcessExited, _: LaunchContext) -> list[Action]:
-    """End the launch where it would not help to start the manager again."""
+    """Shut the launch down if the manager ended for good."""
     if event.returncode == EXIT_BAD_CONFIGURATION:
-        # A launch that is shut down succeeds. This one has not.
+        # A launch that is shut down succeeds; an exception makes it fail.
         raise RuntimeError('the manager cannot run with this configuration; nothing was started')
-    if event.returncode == STOPPED_IN_ORDER:
-        return [EmitEvent(event=Shutdown(reason='the manager has ended'))]
+    if event.returncode == EXIT_CLEAN:
+        return [EmitEvent(event=Shutdown(reason='the manager has exited'))]
     return []

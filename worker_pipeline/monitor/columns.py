@@ -1,7 +1,8 @@
-"""The columns of the view: what stands in them, and which of them a width has room for.
+# SPDX-License-Identifier: Apache-2.0
+"""The columns of the view: their contents, and which of them fit into a width.
 
-The lines of stages and those of processes share their columns, so that a column has two headings,
-and both have figures that stand below each other.
+Stages and processes share the columns, so each column has two headings, and all numbers in it are
+aligned.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from worker_pipeline.monitor.model import Manager, Process, Stage, Worker
 
 UNKNOWN = '-'
 GAP = 2  # between columns
-BAR = 8  # a queue's, where there is room for it
+BAR = 8  # the width of a queue's bar, if there is room for it
 
 
 @attrs.frozen
 class Cell:
-    """What stands in a column. ``style`` is one of rich."""
+    """The text in a column. ``style`` is a style of rich."""
 
     text: str = ''
     style: str = ''
@@ -27,29 +28,29 @@ class Cell:
 
 @attrs.frozen
 class Column:
-    """A column of figures, right-aligned. ``rank``: the higher, the sooner it is left out."""
+    """A right-aligned column. The columns with the highest ``rank`` are left out first."""
 
-    of_stage: str  # its headings
-    of_process: str
+    stage_heading: str
+    process_heading: str
     width: int
     rank: int
     stage: Callable[[Stage], Cell]
     process: Callable[[Process], Cell]
 
 
-def fitting(width: int) -> list[Column]:
-    """The columns that a width has room for, in their order; those that matter most first."""
+def columns_for(width: int) -> list[Column]:
+    """Return the columns that fit into a width, in their order."""
     kept: set[str] = set()
     for column in sorted(COLUMNS, key=lambda each: each.rank):
         if column.width + GAP > width:
             break
         width -= column.width + GAP
-        kept.add(column.of_stage)
-    return [column for column in COLUMNS if column.of_stage in kept]
+        kept.add(column.stage_heading)
+    return [column for column in COLUMNS if column.stage_heading in kept]
 
 
-def count(value: int | None, style: str = '') -> Cell:
-    """A count. ``style``: if it is not 0."""
+def format_count(value: int | None, style: str = '') -> Cell:
+    """Return the cell of a count, in ``style`` if it is not 0."""
     if value is None:
         return Cell(UNKNOWN, 'dim')
     if value == 0:
@@ -58,8 +59,8 @@ def count(value: int | None, style: str = '') -> Cell:
     return Cell(text, style)
 
 
-def figure(value: float | None) -> Cell:
-    """A measured value, with one decimal as long as it is small."""
+def format_number(value: float | None) -> Cell:
+    """Return the cell of a measured value, with one decimal if it is small enough."""
     if value is None:
         return Cell(UNKNOWN, 'dim')
     decimals = 1 if abs(value) < 9999.95 else 0
@@ -67,8 +68,8 @@ def figure(value: float | None) -> Cell:
     return Cell(text if len(text) <= 7 else f'{value:.0e}')
 
 
-def duration(seconds: float | None) -> str:
-    """A time that has passed: 0:07, 12:34, 1:02:03, 5d 04h."""
+def format_duration(seconds: float | None) -> str:
+    """Return a duration as text: 0:07, 12:34, 1:02:03, 5d 04h."""
     if seconds is None or seconds < 0:
         return UNKNOWN
     minutes, rest = divmod(int(min(seconds, 1e9)), 60)
@@ -78,8 +79,8 @@ def duration(seconds: float | None) -> str:
     return f'{hours}:{minutes:02d}:{rest:02d}' if hours else f'{minutes}:{rest:02d}'
 
 
-def queue(stage: Stage) -> Cell:
-    """How many items wait, of how many that may."""
+def format_queue(stage: Stage) -> Cell:
+    """Return the cell of a queue: its length and its size."""
     if stage.queued is None:
         return Cell(UNKNOWN, 'dim')
     size = UNKNOWN if stage.queue_size is None else _short(stage.queue_size)
@@ -89,14 +90,14 @@ def queue(stage: Stage) -> Cell:
 
 
 def _short(value: int) -> str:
-    """At most four signs, as long as it is one that may be configured."""
+    """Return a number in at most four characters, if it is one that may be configured."""
     if value < 1_000:
         return str(value)
     return f'{value // 1_000}k' if value < 1_000_000 else f'{value // 1_000_000}M'
 
 
-def filled(stage: Stage) -> int:
-    """How much of its bar is full. Whoever has something waiting shows some of it."""
+def bar_length(stage: Stage) -> int:
+    """Return how much of the queue's bar is filled: at least 1 if any item waits."""
     if not stage.queued or not stage.queue_size:
         return 0
     return max(1, int(BAR * min(1.0, stage.queued / stage.queue_size)))
@@ -115,55 +116,62 @@ def _pid(process: Process) -> Cell:
 
 
 def _restarts(process: Process) -> Cell:
-    # A manager's is the sum of its workers', told in the title.
-    return Cell() if isinstance(process, Manager) else count(process.restarts, 'yellow')
+    # A manager's restarts are the sum of its workers', shown in the title.
+    return Cell() if isinstance(process, Manager) else format_count(process.restarts, 'yellow')
 
 
 COLUMNS: Sequence[Column] = (
-    Column('queue', 'pid', 7, 0, queue, _pid),
+    Column('queue', 'pid', 7, 0, format_queue, _pid),
     Column(
-        'held', 'held', 4, 5, lambda each: count(each.held), _of_worker(lambda w: count(w.held))
+        'held',
+        'held',
+        4,
+        5,
+        lambda each: format_count(each.in_flight),
+        _of_worker(lambda w: format_count(w.in_flight)),
     ),
     Column(
         'rate Hz',
         'busy %',
         7,
         1,
-        lambda each: figure(each.rate),
-        _of_worker(lambda w: figure(w.busy)),
+        lambda each: format_number(each.rate),
+        _of_worker(lambda w: format_number(w.busy)),
     ),
     Column(
         'p50 ms',
         'cpu %',
         7,
         3,
-        lambda each: figure(each.latency_p50),
-        lambda each: figure(each.processor),
+        lambda each: format_number(each.latency_p50),
+        lambda each: format_number(each.cpu_percent),
     ),
     Column(
         'p99 ms',
         'MB',
         7,
         2,
-        lambda each: figure(each.latency_p99),
-        lambda each: figure(each.memory),
+        lambda each: format_number(each.latency_p99),
+        lambda each: format_number(each.memory),
     ),
     Column(
         'done',
         'done',
         8,
         7,
-        lambda each: count(each.completed),
-        _of_worker(lambda w: count(w.processed)),
+        lambda each: format_count(each.completed),
+        _of_worker(lambda w: format_count(w.processed)),
     ),
-    Column('dropped', 'restarts', 8, 4, lambda each: count(each.dropped, 'yellow'), _restarts),
     Column(
-        'given up',
+        'dropped', 'restarts', 8, 4, lambda each: format_count(each.dropped, 'yellow'), _restarts
+    ),
+    Column(
+        'quarant.',
         'age',
         8,
         6,
-        lambda each: count(each.quarantined, 'red'),
-        lambda each: Cell(duration(each.age)),
+        lambda each: format_count(each.quarantined, 'red'),
+        lambda each: Cell(format_duration(each.age)),
     ),
-    Column('redelivered', '', 11, 8, lambda each: count(each.redelivered), _nothing),
+    Column('redelivered', '', 11, 8, lambda each: format_count(each.redelivered), _nothing),
 )

@@ -1,4 +1,5 @@
-"""What can be asked of the nodes of a pipeline, and what came of it."""
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that the monitor can send to the nodes of a pipeline, and their results."""
 
 from __future__ import annotations
 
@@ -7,45 +8,45 @@ import attrs
 
 @attrs.frozen
 class Command:
-    """Something asked of a node by one of its services. ``what`` it is, in the user's words."""
+    """A call of one of a node's services. ``description`` is for the user."""
 
-    what: str
+    description: str
     service: str  # its full name
-    timeout: float = 5.0  # s, for the answer
+    timeout: float = 5.0  # s, for the response
 
 
 @attrs.frozen
-class ChangeState(Command):
-    """A transition of a lifecycle node, to ``activate`` or to ``deactivate``."""
+class TransitionCommand(Command):
+    """A lifecycle transition of a node: ``activate`` or ``deactivate``."""
 
     node: str = attrs.field(kw_only=True)
     label: str = attrs.field(kw_only=True)
-    # A node that is paused finishes first what it holds.
+    # A node that is deactivated finishes the items it holds first.
     timeout: float = 30.0
 
     @property
-    def goal(self) -> str:
-        """The state it leads to."""
+    def target_state(self) -> str:
+        """Return the state after the transition."""
         return 'active' if self.label == 'activate' else 'inactive'
 
 
 @attrs.frozen
-class SetWorkers(Command):
-    """Another number of workers, by the parameter of its manager."""
+class ScaleCommand(Command):
+    """A change of a stage's number of workers, which is a parameter of its manager."""
 
-    stage: str = attrs.field(kw_only=True)  # the node
+    stage: str = attrs.field(kw_only=True)  # its node
     parameter: str = attrs.field(kw_only=True)
     count: int = attrs.field(kw_only=True)
 
 
 @attrs.frozen
-class Trigger(Command):
-    """A service without arguments, flush or drain."""
+class TriggerCommand(Command):
+    """A call of a service without arguments: ``flush`` or ``drain``."""
 
 
 @attrs.frozen
-class Outcome:
-    """What came of a command, in words."""
+class CommandResult:
+    """The result of a command. ``text`` is for the user."""
 
     command: Command
     done: bool

@@ -1,24 +1,26 @@
-"""The keys that were pressed, by what the terminal sends."""
+# SPDX-License-Identifier: Apache-2.0
+"""Decodes the bytes that a terminal sends into keys."""
 
 from __future__ import annotations
 
 import codecs
 import re
 
-# What terminals send: ESC [ or ESC O, numbers, one letter or a tilde.
+# An escape sequence: ESC [ or ESC O, numbers, one letter or a tilde.
 SEQUENCE = re.compile(r'\x1b(?:\[([0-9;:<=>?]*)[ -/]*([@-~])|O([0-9;]*)([@-~]))')
-# The beginning of one of which the rest is still to come.
+# The beginning of one.
 BEGINNING = re.compile(r'\x1b(?:\[[0-9;:<=>?]*[ -/]*|O[0-9;]*)?')
 BY_LETTER = {'A': 'up', 'B': 'down', 'H': 'home', 'F': 'end'}
 BY_NUMBER = {'1': 'home', '4': 'end', '5': 'page up', '6': 'page down', '7': 'home', '8': 'end'}
-BY_SIGN = {'\r': 'enter', '\n': 'enter', '\x03': 'interrupt'}
+BY_CHARACTER = {'\r': 'enter', '\n': 'enter', '\x03': 'interrupt'}
 
 
 class KeyDecoder:
-    """Makes keys of bytes, however these are cut: letters as they are, others by name.
+    """An incremental decoder from bytes to keys.
 
-    ``up``, ``down``, ``home``, ``end``, ``page up``, ``page down``, ``enter``, ``escape`` and
-    ``interrupt`` (Ctrl-C, where it is no signal). What is none of these is left out.
+    Printable characters are keys by themselves; ``up``, ``down``, ``home``, ``end``, ``page up``,
+    ``page down``, ``enter``, ``escape`` and ``interrupt`` (Ctrl-C, if it is not a signal) have
+    names. All others are ignored.
     """
 
     def __init__(self) -> None:
@@ -27,11 +29,11 @@ class KeyDecoder:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an escape sequence has begun; alone it is the key of that name."""
+        """Return whether an escape sequence is incomplete; it may also be the escape key."""
         return bool(self._waiting)
 
     def feed(self, data: bytes) -> list[str]:
-        """The keys that are complete with this."""
+        """Decode bytes, and return the keys that are complete."""
         self._waiting += self._decode(data)
         keys = []
         while self._waiting:
@@ -43,15 +45,15 @@ class KeyDecoder:
         return keys
 
     def flush(self) -> list[str]:
-        """Nothing has followed for a while: an escape that has begun was the key alone."""
+        """Return the escape key if an escape was the last byte; drop an incomplete sequence."""
         rest, self._waiting = self._waiting, ''
         return ['escape'] if rest == '\x1b' else []
 
 
 def _first(text: str) -> tuple[list[str], int]:
-    """The first key, or none, and how many signs it takes; 0 where more are to come."""
+    """Return the first key, if any, and its length; 0 if it is incomplete."""
     if text[0] != '\x1b':
-        key = BY_SIGN.get(text[0], text[0])
+        key = BY_CHARACTER.get(text[0], text[0])
         return ([key] if len(key) > 1 or key.isprintable() else []), 1
     sequence = SEQUENCE.match(text)
     if sequence:
@@ -60,5 +62,5 @@ def _first(text: str) -> tuple[list[str], int]:
         return ([name] if name else []), sequence.end()
     if BEGINNING.fullmatch(text):
         return [], 0
-    # An escape that begins nothing, as the key with Alt or two escapes.
+    # An escape that begins no sequence, as of Alt and a key, or of two escapes.
     return ['escape'], 1

@@ -1,7 +1,8 @@
-"""What the diagnostics say of a pipeline: its managers, their stages, their workers.
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a pipeline as its diagnostics report it: managers, stages and workers.
 
-Parsed from what managers publish on ``/diagnostics``; no ROS in here, and no clock. What a status
-does not say, or says in a way that cannot be read, is None.
+Parsed from ``/diagnostics``; no ROS in here, and no clock. A value that is missing or cannot be
+parsed is None.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from typing import Any
 
 import attrs
 
-# Diagnostics come every second. Who has said nothing for so long, s, is silent.
-SILENCE = 3.0
-# The states of a manager that is about to end. One that has said nothing more for so long, s, has.
-ENDING, ENDED = frozenset({'shuttingdown', 'finalized'}), 2.0
+# s without diagnostics, which come every second, after which a manager is silent.
+SILENT_AFTER = 3.0
+# The states of a manager that is shutting down, and the s without diagnostics after which it has.
+ENDING_STATES, ENDED_AFTER = frozenset({'shuttingdown', 'finalized'}), 2.0
 WORKER = re.compile(r'worker_\d+')
 ROS_NAMES = re.compile(r'(/\w+)+', re.ASCII)
-# What a stage's status says, and no other's.
-OF_A_STAGE = frozenset({'queued', 'queue_size', 'accepted', 'completed', 'workers_active'})
-# And a manager's.
-OF_A_MANAGER = frozenset({'stages', 'spares'})
+# Keys that only a stage's status has.
+STAGE_KEYS = frozenset({'queued', 'queue_size', 'accepted', 'completed', 'workers_active'})
+# Keys that only a manager's status has.
+MANAGER_KEYS = frozenset({'stages', 'spares'})
 
 
 class Level(enum.IntEnum):
-    """How a node is, by its diagnostics."""
+    """The level of a diagnostic status."""
 
     OK = 0
     WARN = 1
@@ -37,7 +38,7 @@ class Level(enum.IntEnum):
 
 @attrs.frozen
 class Process:
-    """What is known of a node that has a process of its own: a manager or a worker."""
+    """A node with a process of its own: a manager or a worker."""
 
     node: str  # its full name, /airside/detect_target/worker_0
     level: Level
@@ -46,7 +47,7 @@ class Process:
     pid: int | None
     age: float | None  # s
     restarts: int | None
-    processor: float | None  # %, of one processor
+    cpu_percent: float | None  # %, of one processor
     memory: float | None  # MB
 
 
@@ -54,14 +55,14 @@ class Process:
 class Worker(Process):
     """A worker of a stage."""
 
-    held: int | None
+    in_flight: int | None
     busy: float | None  # %
     processed: int | None
 
 
 @attrs.frozen
 class Stage:
-    """A stage, and its workers."""
+    """A stage and its workers."""
 
     node: str
     level: Level
@@ -69,7 +70,7 @@ class Stage:
     state: str
     queued: int | None
     queue_size: int | None
-    held: int | None
+    in_flight: int | None
     rate: float | None  # Hz
     latency_p50: float | None  # ms
     latency_p99: float | None  # ms
@@ -77,67 +78,71 @@ class Stage:
     dropped: int | None
     quarantined: int | None
     redelivered: int | None
-    wanted: int | None  # workers, by its configuration
-    at_work: int | None  # workers in its pool
+    configured_workers: int | None
+    active_workers: int | None
     workers: tuple[Worker, ...] = ()
 
 
 @attrs.frozen
 class Manager(Process):
-    """A manager, and its stages in their order."""
+    """A manager and its stages, in their order."""
 
     host: str
     spares: int | None
     stages: tuple[Stage, ...]
-    heard: float  # when, s
+    received_at: float  # when, s
 
     @property
     def key(self) -> str:
-        """What tells it from any other, of the same name on another machine."""
+        """Return its identity, unique also among managers of the same name on other machines."""
         return f'{self.node}@{self.host}:{self.pid}'
 
     def succeeds(self, other: Manager) -> bool:
-        """Whether it has come in place of another one, which is not heard any more."""
+        """Return whether it has replaced another one, which is silent."""
         is_of_that_name = (self.node, self.host) == (other.node, other.host)
-        return is_of_that_name and self.pid != other.pid and other.silence(self.heard) > SILENCE
+        return (
+            is_of_that_name
+            and self.pid != other.pid
+            and other.silence(self.received_at) > SILENT_AFTER
+        )
 
     def silence(self, now: float) -> float:
-        """For how long nothing has come of it, s."""
-        return max(0.0, now - self.heard)
+        """Return the time since its last diagnostics, s."""
+        return max(0.0, now - self.received_at)
 
     def is_silent(self, now: float) -> bool:
-        """Whether that is too long. One that has ended in order has nothing more to say."""
-        return self.silence(now) > SILENCE and self.state not in ENDING
+        """Return whether it is silent without having shut down cleanly."""
+        return self.silence(now) > SILENT_AFTER and self.state not in ENDING_STATES
 
     def has_ended(self, now: float) -> bool:
-        """Whether it has, as it said that it would."""
-        return self.silence(now) > ENDED and self.state in ENDING
+        """Return whether it has shut down cleanly."""
+        return self.silence(now) > ENDED_AFTER and self.state in ENDING_STATES
 
 
 class Pipeline:
-    """What is known now of the pipeline in a namespace."""
+    """The pipeline in a namespace, from the diagnostics received so far."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.elsewhere: set[str] = set()  # the other namespaces with a pipeline that was heard of
+        self.other_namespaces: set[str] = set()  # of other pipelines
         self._prefix = namespace.rstrip('/') + '/'
         self._reports: dict[str, Manager] = {}
 
-    def hear(self, statuses: Iterable[Any], now: float) -> bool:
-        """Take in the statuses of one ``DiagnosticArray``; whether they are a manager's of ours."""
-        told = [(status, _values(status)) for status in statuses]
-        manager = next((each for each in told if self._is_manager(*each)), None)
+    def update(self, statuses: Iterable[Any], now: float) -> bool:
+        """Take in one ``DiagnosticArray``; return whether it is from a manager of this pipeline."""
+        parsed = [(status, _values(status)) for status in statuses]
+        manager = next((each for each in parsed if self._is_manager(*each)), None)
         if manager is None:
-            self.elsewhere |= {
+            self.other_namespaces |= {
                 status.name.rpartition('/')[0] or '/'
-                for status, values in told
+                for status, values in parsed
                 if is_of_a_manager(values) and ROS_NAMES.fullmatch(status.name)
             }
             return False
         stages: dict[str, Stage] = {}
-        for status, values in told:
+        for status, values in parsed:
             parts = self._path(status.name)
-            if len(parts) == 1 and not values.keys().isdisjoint(OF_A_STAGE):
+            if len(parts) == 1 and not values.keys().isdisjoint(STAGE_KEYS):
                 stages[parts[0]] = _stage(status, values)
             elif len(parts) == 2 and parts[0] in stages and WORKER.fullmatch(parts[1]):
                 stage = stages[parts[0]]
@@ -154,21 +159,21 @@ class Pipeline:
         return len(self._path(status.name)) == 1 and is_of_a_manager(values)
 
     def _path(self, name: str) -> list[str]:
-        """A name below the namespace, in its parts; empty for any other name."""
+        """Return the parts of a name below the namespace; empty for any other name."""
         if not name.startswith(self._prefix) or not ROS_NAMES.fullmatch(name):
             return []
         return name[len(self._prefix) :].split('/')
 
     def managers(self) -> list[Manager]:
-        """Those that were heard, in order of their names; each stage at who told of it last.
+        """Return the managers by name, each stage under the manager that reported it last.
 
-        Whoever has no stage left, as another manager took them all over, is of the past.
+        A manager without stages, since all moved to others, is left out.
         """
         newest: dict[str, Manager] = {}
         for report in self._reports.values():
             for stage in report.stages:
                 other = newest.get(stage.node)
-                if other is None or other.heard < report.heard:
+                if other is None or other.received_at < report.received_at:
                     newest[stage.node] = report
         result = []
         for key in sorted(self._reports):
@@ -180,8 +185,8 @@ class Pipeline:
 
 
 def is_of_a_manager(values: Mapping[str, str]) -> bool:
-    """Whether the values of a status are a manager's."""
-    return not values.keys().isdisjoint(OF_A_MANAGER)
+    """Return whether the values of a status are a manager's."""
+    return not values.keys().isdisjoint(MANAGER_KEYS)
 
 
 def _values(status: Any) -> dict[str, str]:
@@ -204,7 +209,7 @@ def _process(status: Any, values: Mapping[str, str]) -> dict[str, Any]:
         'pid': _count(values.get('pid')),
         'age': _number(values.get('age_s')),
         'restarts': _count(values.get('restarts')),
-        'processor': _number(values.get('cpu_percent')),
+        'cpu_percent': _number(values.get('cpu_percent')),
         'memory': _number(values.get('memory_mb')),
     }
 
@@ -212,7 +217,7 @@ def _process(status: Any, values: Mapping[str, str]) -> dict[str, Any]:
 def _worker(status: Any, values: Mapping[str, str]) -> Worker:
     return Worker(
         **_process(status, values),
-        held=_count(values.get('in_flight')),
+        in_flight=_count(values.get('in_flight')),
         busy=_number(values.get('busy_percent')),
         processed=_count(values.get('processed')),
     )
@@ -223,7 +228,7 @@ def _stage(status: Any, values: Mapping[str, str]) -> Stage:
         **_common(status, values),
         queued=_count(values.get('queued')),
         queue_size=_count(values.get('queue_size')),
-        held=_count(values.get('in_flight')),
+        in_flight=_count(values.get('in_flight')),
         rate=_number(values.get('rate_hz')),
         latency_p50=_number(values.get('latency_p50_ms')),
         latency_p99=_number(values.get('latency_p99_ms')),
@@ -231,8 +236,8 @@ def _stage(status: Any, values: Mapping[str, str]) -> Stage:
         dropped=_count(values.get('dropped')),
         quarantined=_count(values.get('quarantined')),
         redelivered=_count(values.get('redelivered')),
-        wanted=_count(values.get('workers')),
-        at_work=_count(values.get('workers_active')),
+        configured_workers=_count(values.get('workers')),
+        active_workers=_count(values.get('workers_active')),
     )
 
 
@@ -244,7 +249,7 @@ def _manager(
         host=printable(status.hardware_id),
         spares=_count(values.get('spares')),
         stages=stages,
-        heard=now,
+        received_at=now,
     )
 
 
@@ -261,6 +266,6 @@ def _number(text: str | None) -> float | None:
 
 
 def printable(text: str) -> str:
-    """One line without what would steer a terminal; of a traceback, what was raised."""
+    """Return text as one line without control characters; of a traceback, only the error."""
     last = (text.strip().splitlines() or [''])[-1].strip()
-    return ''.join(sign if sign.isprintable() else '?' for sign in last)
+    return ''.join(each if each.isprintable() else '?' for each in last)

@@ -1,4 +1,5 @@
-"""The lines of the view: one for a manager, and below it one for each stage and each worker."""
+# SPDX-License-Identifier: Apache-2.0
+"""The lines of the view: one for each manager, and below it one for each stage and worker."""
 
 from __future__ import annotations
 
@@ -8,54 +9,68 @@ import attrs
 from rich.text import Text
 
 from worker_pipeline.monitor import columns
-from worker_pipeline.monitor.columns import GAP, Cell, Column, duration
+from worker_pipeline.monitor.columns import GAP, Cell, Column, format_duration
 from worker_pipeline.monitor.controls import Row
+from worker_pipeline.monitor.glyphs import MARKS, STYLES, Glyphs
 from worker_pipeline.monitor.model import Level
-from worker_pipeline.monitor.signs import MARKS, STYLES, Signs
 
-POINTER = 2  # the width of what points at the selected line
-STATE = 11  # of most states, with their mark
-LEAST_NAME = 9  # the least width of names; the greatest is a quarter of the screen's
-INDENT = 2  # of workers, and of what is wrong with them
-MESSAGE = 36  # less room than that, and a message has a line of its own
+POINTER = 2  # the width of the pointer at the selected line
+STATE = 11  # the width of most states with their marks
+MIN_NAME = 9  # the least width of names; the greatest is a quarter of the screen
+INDENT = 2  # of workers, and of their messages
+MESSAGE = 36  # with less room than this a message gets a line of its own
 
 
 @attrs.frozen
 class Table:
-    """Headings and lines. How wide everything is depends on the names and on the screen."""
+    """The headings and lines, with widths that depend on the names and on the screen."""
 
     width: int
     name: int
     columns: Sequence[Column]
-    bar: int  # the width of the bars of queues; 0 without
-    message: int  # what is left for messages; 0: they have lines of their own
-    signs: Signs
+    bar: int  # the width of queues' bars; 0: no bars
+    message: int  # the width left for messages; 0: they have lines of their own
+    glyphs: Glyphs
 
     @classmethod
-    def of(cls, rows: Sequence[Row], width: int, signs: Signs) -> Table:
-        """For these rows."""
+    def of(cls, rows: Sequence[Row], width: int, glyphs: Glyphs) -> Table:
+        """Return a table for these rows on a screen of ``width`` columns.
+
+        Args:
+            rows: The rows, in order.
+            width: Columns of the screen.
+            glyphs: The characters to draw with.
+        """
         longest = max((len(_name(row, rows)) for row in rows), default=0)
-        name = max(LEAST_NAME, min(longest, width // 4))
+        name = max(MIN_NAME, min(longest, width // 4))
         left = width - POINTER - name - GAP - STATE
-        fitting = columns.fitting(left)
+        fitting = columns.columns_for(left)
         left -= sum(GAP + each.width for each in fitting)
         bar = columns.BAR if left >= GAP + columns.BAR + GAP + MESSAGE else 0
         left -= bar and bar + GAP
         message = left - GAP if left >= GAP + MESSAGE else 0
-        return cls(width, name, fitting, bar, message, signs)
+        return cls(width, name, fitting, bar, message, glyphs)
 
     def headings(self) -> list[Text]:
-        """Two lines: of what stands in the lines of stages, and in those of processes."""
-        stage = self._line('', 'stage', Text('  state'), [each.of_stage for each in self.columns])
+        """Return two lines of headings: of stages, and of processes."""
+        stage = self._line(
+            '', 'stage', Text('  state'), [each.stage_heading for each in self.columns]
+        )
         process = self._line(
-            '', ' ' * INDENT + 'process', Text(), [each.of_process for each in self.columns]
+            '', ' ' * INDENT + 'process', Text(), [each.process_heading for each in self.columns]
         )
         stage.stylize('bold')
         process.stylize('dim')
         return [stage, process]
 
     def body(self, rows: Sequence[Row], now: float, selected: int) -> Iterator[tuple[Text, int]]:
-        """All lines, each with the index of its row; a message may have a line of its own."""
+        """Yield all lines, each with the index of its row; messages may have lines of their own.
+
+        Args:
+            rows: The rows, in order.
+            now: The time, s.
+            selected: The index of the selected row.
+        """
         for index, row in enumerate(rows):
             level, state, message = _condition(row, now)
             line = self._row(row, _name(row, rows), level, state, is_selected=index == selected)
@@ -68,28 +83,28 @@ class Table:
                 line.pad_right(max(0, self.width - line.cell_len))
                 line = Text(line.plain, 'reverse')
             yield line, index
-            if message and not self.message and not _is_told_below(row):
+            if message and not self.message and not _is_explained_by_workers(row):
                 indent = ' ' * (POINTER + INDENT * (2 if row.worker else 1))
                 yield Text.assemble(indent, (message, STYLES[level])), index
 
     def _row(self, row: Row, name: str, level: Level, state: str, *, is_selected: bool) -> Text:
         process = row.worker or (None if row.stage else row.manager)
-        told = Text(f'{MARKS[level]} {state}', STYLES[level])
+        marked = Text(f'{MARKS[level]} {state}', STYLES[level])
         cells: list[Cell] = []
         for column in self.columns:
             if process is not None:
                 cells.append(column.process(process))
             elif row.stage is not None:
                 cells.append(column.stage(row.stage))
-        pointer = self.signs.pointer if is_selected else ''
-        return self._line(pointer, name, told, cells, self._bar(row), is_bold=row.worker is None)
+        pointer = self.glyphs.pointer if is_selected else ''
+        return self._line(pointer, name, marked, cells, self._bar(row), is_bold=row.worker is None)
 
     def _bar(self, row: Row) -> Text:
         bar = Text()
         if row.stage is not None and row.worker is None:
-            filled = columns.filled(row.stage)
-            bar.append(self.signs.full * filled, columns.queue(row.stage).style)
-            bar.append(self.signs.empty * (columns.BAR - filled), 'dim')
+            filled = columns.bar_length(row.stage)
+            bar.append(self.glyphs.full * filled, columns.format_queue(row.stage).style)
+            bar.append(self.glyphs.empty * (columns.BAR - filled), 'dim')
         return bar
 
     def _line(
@@ -117,7 +132,7 @@ class Table:
     def _cell(self, text: Text, width: int) -> Text:
         if text.cell_len > width:
             text.right_crop(len(text) - max(0, width - 1))
-            text.append(self.signs.dots)
+            text.append(self.glyphs.dots)
         text.pad_right(width - text.cell_len)
         return text
 
@@ -132,20 +147,22 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
 
 
 def _condition(row: Row, now: float) -> tuple[Level, str, str]:
-    """How it is, in what state, and what is wrong with it, where something is."""
+    """Return the level and state of a row, and a message about its problem, if any."""
     node = row.worker or row.stage or row.manager
     manager = row.manager
     if node is manager and manager.is_silent(now):
-        silence = f'nothing heard for {duration(manager.silence(now))}; this is how it was then'
+        silence = (
+            f'no diagnostics for {format_duration(manager.silence(now))}; showing the last ones'
+        )
         return Level.STALE, 'silent', silence
     message = '' if node.level is Level.OK else node.message
     if node is manager and any(stage.level is not Level.OK for stage in manager.stages):
-        message = ''  # it is the sum of theirs
+        message = ''  # it only repeats theirs
     return node.level, node.state, '' if message == node.state else message
 
 
-def _is_told_below(row: Row) -> bool:
-    """Whether the workers of a stage say more exactly what is wrong with it."""
+def _is_explained_by_workers(row: Row) -> bool:
+    """Return whether messages of a stage's workers name its problem more exactly."""
     if row.stage is None or row.worker:
         return False
     return any(worker.level is not Level.OK for worker in row.stage.workers)

@@ -1,4 +1,5 @@
-"""The terminal, while keys are read from it one by one and a view fills its screen."""
+# SPDX-License-Identifier: Apache-2.0
+"""The terminal: keys are read one by one, and a view fills the screen."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-LOCAL_FLAGS, CONTROL_CHARACTERS = 3, 6  # where they stand in what tcgetattr gives
+LOCAL_FLAGS, CONTROL_CHARACTERS = 3, 6  # indices in the result of tcgetattr
 
 
 @contextlib.contextmanager
-def keys_one_by_one(terminal: int) -> Iterator[None]:
-    r"""Have a terminal give each key at once and show none. It is restored, whatever happens.
+def cbreak_mode(terminal: int) -> Iterator[None]:
+    r"""Put a terminal into cbreak mode without echo, and restore it afterwards.
 
-    Ctrl-C stays a signal. Ctrl-Z and Ctrl-\ are none meanwhile: they would leave it as it is.
+    Ctrl-C stays a signal. Ctrl-Z and Ctrl-\ do not, as they would leave the terminal in this mode.
     """
     before = termios.tcgetattr(terminal)
     changed = termios.tcgetattr(terminal)
@@ -35,15 +36,15 @@ def keys_one_by_one(terminal: int) -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSANOW, changed)
         yield
     finally:
-        with contextlib.suppress(termios.error):  # it has gone
+        with contextlib.suppress(termios.error):  # it was closed
             termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 @contextlib.contextmanager
-def errors_kept_back() -> Iterator[None]:
-    """Keep what is written to stderr, by native code too, and write it at the end.
+def stderr_held_back() -> Iterator[None]:
+    """Hold back the text written to stderr, also by native code, and write it at the end.
 
-    On the screen it would stand in the middle of the view. Does nothing where stderr is a file.
+    It would appear in the middle of the view. Does nothing if stderr is a file.
     """
     if not os.isatty(2):
         yield
@@ -57,15 +58,15 @@ def errors_kept_back() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(terminal.fileno(), 2)
             kept.seek(0)
-            with contextlib.suppress(OSError):  # it has gone
+            with contextlib.suppress(OSError):  # the terminal was closed
                 shutil.copyfileobj(kept, terminal)
                 terminal.flush()
 
 
 class Painter:
-    """Fills the terminal's screen, and gives back what was there before.
+    """Draws on the terminal's alternate screen, and restores the former screen at the end.
 
-    Writes only the lines that have changed: nothing flickers, and little goes by a slow link.
+    Only lines that have changed are written, so nothing flickers and slow links suffice.
     """
 
     def __init__(self, console: Console) -> None:
@@ -81,13 +82,13 @@ class Painter:
         self._console.show_cursor(True)
         self._console.set_alt_screen(False)
 
-    def forget(self) -> None:
-        """Whatever the screen shows now, as after another size: it is to be painted anew."""
+    def invalidate(self) -> None:
+        """Have the next ``paint`` write every line, as is needed after a resize."""
         self._shown = []
 
     def paint(self, lines: Sequence[Text], width: int) -> None:
-        """Show these lines, none of them wider than ``width``."""
-        with self._console as console:  # all of it is written at once
+        """Draw lines, none of them wider than ``width``."""
+        with self._console as console:  # writes everything at once
             for index, line in enumerate(lines):
                 if index < len(self._shown) and self._shown[index] == line:
                     continue

@@ -1,4 +1,5 @@
-"""What a loop waits for: a signal, a key, or something that another thread has."""
+# SPDX-License-Identifier: Apache-2.0
+"""Wakes the main loop on a signal, a key, or an event of another thread."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Wakeup:
-    """Handles the signals of this process from now on. To be made on its main thread."""
+    """Waits for events, and handles the process's signals. Create it on the main thread."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -33,18 +34,19 @@ class Wakeup:
         self.resized = True
 
     def watch(self, keyboard: int) -> None:
-        """Wait for what is typed, too."""
+        """Wait for input on this descriptor too."""
         self._selector.register(keyboard, selectors.EVENT_READ)
 
     def wake(self) -> None:
-        """Something is there. From any thread."""
-        with contextlib.suppress(BlockingIOError):  # it is awake already
+        """Wake the loop; may be called by any thread."""
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: it will wake
             os.write(self._write, b'\0')
 
     def wait(self, seconds: float) -> set[int]:
-        """Wait until something is there, at most so long.
+        """Wait for an event, for ``seconds`` at most.
 
-        Returns what is: descriptors, among them the keyboard's if something was typed.
+        Returns:
+            The descriptors that are ready, among them the keyboard's if there is input.
         """
         ready = {key.fd for key, _ in self._selector.select(seconds)}
         with contextlib.suppress(BlockingIOError):

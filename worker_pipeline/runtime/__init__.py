@@ -1,1 +1,2 @@
-"""What touches the operating system and the wire: processes, plugins, serialised bytes, DDS."""
+# SPDX-License-Identifier: Apache-2.0
+"""Old import paths that are documented; new code imports from the rooms themselves."""

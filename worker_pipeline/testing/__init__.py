@@ -1,6 +1,7 @@
-"""What tests of a pipeline need, their own and ours: with launch_testing, with pytest, by hand.
+# SPDX-License-Identifier: Apache-2.0
+"""Tools for tests of pipelines, with pytest or launch_testing.
 
-A test stands beside the pipeline, a node of its own, and sees what anybody can see::
+A test runs beside the pipeline, as a node that sees the same as any other node::
 
     from worker_pipeline.testing import PipelineProbe, wait_for
 
@@ -12,11 +13,25 @@ A test stands beside the pipeline, a node of its own, and sees what anybody can 
         wait_for(lambda: len(answers) == len(images), 'an answer to each image')
         probe.wait_until_replaced('detect_target/worker_0', victim)
 
-Every wait has an end, and says what did not come.
+If no launch file has started the pipeline, ``with run_pipeline('detect.yaml') as probe`` does.
+Every wait is bounded, and its error names the missing fact.
 """
 
-from worker_pipeline.testing.domains import own_domain
+from worker_pipeline.testing.domains import isolated_domain
 from worker_pipeline.testing.probe import PipelineProbe
-from worker_pipeline.testing.waiting import NotSeenError, wait_for
+from worker_pipeline.testing.running import run_pipeline
+from worker_pipeline.testing.waiting import WaitTimeoutError, wait_for
 
-__all__ = ['NotSeenError', 'PipelineProbe', 'own_domain', 'wait_for']
+# The former names, kept for tests that use them.
+NotSeenError = WaitTimeoutError
+own_domain = isolated_domain
+
+__all__ = [
+    'NotSeenError',
+    'PipelineProbe',
+    'WaitTimeoutError',
+    'isolated_domain',
+    'own_domain',
+    'run_pipeline',
+    'wait_for',
+]

@@ -1,4 +1,5 @@
-"""A ROS domain for each test, so that none hears another, nor another run of them."""
+# SPDX-License-Identifier: Apache-2.0
+"""A ROS domain for each test, so that tests do not receive each other's messages."""
 
 from __future__ import annotations
 
@@ -9,19 +10,20 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# Domains from 0 to 101 use ports below the range that the kernel gives out by itself (Linux). Those
-# below 20 are left to who chooses one by hand, and to the mission.
+# Domains from 0 to 101 use ports below the range from which Linux assigns ports. Those below 20 are
+# left to people, and to the mission.
 DOMAINS = range(20, 100)
 
 
 @contextlib.contextmanager
-def own_domain(domains: Iterable[int] = DOMAINS) -> Iterator[int]:
-    """One of ``domains`` that no other test on this machine uses, for as long as the context lasts.
+def isolated_domain(domains: Iterable[int] = DOMAINS) -> Iterator[int]:
+    """Reserve one of ``domains`` on this machine, and return it.
 
-    And for as long as any process lives that was started within it with ``close_fds=False``: what
-    a test has left behind, as it was killed itself, keeps the domain that it talks in.
+    The reservation ends with the context, or with the last process that was started in it with
+    ``close_fds=False``: processes that a killed test has left behind keep their domain to
+    themselves.
 
-    Raises RuntimeError when all of them are in use.
+    Raises RuntimeError if all of them are reserved.
     """
     for domain in domains:
         lock = Path(tempfile.gettempdir()) / f'worker_pipeline_test_domain_{domain}'
@@ -33,4 +35,4 @@ def own_domain(domains: Iterable[int] = DOMAINS) -> Iterator[int]:
             os.set_inheritable(file.fileno(), True)
             yield domain
             return
-    raise RuntimeError('every test domain is in use')
+    raise RuntimeError('every test domain is reserved')

@@ -1,4 +1,5 @@
-"""Waiting for facts: bounded, and saying what did not come."""
+# SPDX-License-Identifier: Apache-2.0
+"""Bounded waits for facts, which name the fact that did not become true."""
 
 from __future__ import annotations
 
@@ -8,21 +9,31 @@ from typing import TypeVar
 
 T = TypeVar('T')
 
+POLL_PERIOD = 0.005  # s
+# s. Only a test that fails waits that long, and a busy machine may take long.
+TIMEOUT = 60.0
 
-class NotSeenError(AssertionError):
-    """What was waited for did not come in time."""
+
+class WaitTimeoutError(AssertionError):
+    """A fact did not become true in time."""
 
 
 def wait_for(
     fact: Callable[[], T | None],
     what: str,
-    timeout: float = 20.0,
+    timeout: float = TIMEOUT,
     seen: Callable[[], object] | None = None,
 ) -> T:
-    """Wait until ``fact()`` is true, for ``timeout`` seconds at most, and return its value.
+    """Wait until ``fact()`` is true, and return its value.
 
-    Raises NotSeenError, which names ``what`` and, where it was given, shows what ``seen()`` is
-    instead.
+    Args:
+        fact: called again and again, about every 5 ms.
+        what: the fact in words, for the error.
+        timeout: the longest wait, s.
+        seen: returns the facts instead, for the error.
+
+    Raises:
+        WaitTimeoutError: if ``fact()`` is still false after ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -30,7 +41,7 @@ def wait_for(
         if value:
             return value
         if time.monotonic() >= deadline:
-            instead = f'; seen instead: {seen()}' if seen else ''
-            raise NotSeenError(f'did not come within {timeout:g} s: {what}{instead}')
-        # Not a synchronisation: only the pace at which the fact is looked at.
-        time.sleep(0.005)
+            instead = f'; found instead: {seen()}' if seen else ''
+            raise WaitTimeoutError(f'waited {timeout:g} s in vain for {what}{instead}')
+        # This sets the pace of polling; no test relies on its length.
+        time.sleep(POLL_PERIOD)

@@ -1,1 +1,2 @@
-"""Plugins that no manager can use; what each does while it is imported is in its name."""
+# SPDX-License-Identifier: Apache-2.0
+"""Plugins that no manager can use; the name of each is its effect on import."""

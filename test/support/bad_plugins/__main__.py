@@ -1,3 +1,4 @@
-"""What ``python -m`` of the package would run."""
+# SPDX-License-Identifier: Apache-2.0
+"""The module that ``python -m`` of the package would run."""
 
 raise SystemExit(5)

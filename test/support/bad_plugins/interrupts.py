@@ -1,3 +1,4 @@
-"""Raises what is no Exception."""
+# SPDX-License-Identifier: Apache-2.0
+"""Raises a BaseException."""
 
 raise KeyboardInterrupt

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Talks much, and fails in many lines."""
 
 print('manager: all is well')

@@ -1,6 +1,7 @@
-"""What comes in bad costs itself alone: the stage goes on, says so, and counts it.
+# SPDX-License-Identifier: Apache-2.0
+"""Invalid input affects only itself: the stage continues, reports it, and counts it.
 
-Here is what holds for several stages alike; what is one stage's own is in its own test.
+These are the properties that several stages share; others are in the tests of each stage.
 """
 
 from __future__ import annotations
@@ -11,21 +12,27 @@ import math
 
 import numpy as np
 import pytest
-from flown import flown_odometry, ready, seen, stamp_at
+from flown import configured, detections_at, flown_odometry, stamp_at
 from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import PointCloud2, PointField
 from targets import cloud
 
-from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.cluster_estimation import ClusterEstimation
 from worker_pipeline.airside.communications import Communications
 from worker_pipeline.airside.data_merge import DataMerge
 from worker_pipeline.airside.geolocation import Geolocation
-from worker_pipeline.airside.records import DETECTION, LOCATION, OBSERVATION, POSE_VARIANCES, TARGET
+from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.messages.records import (
+    DETECTION,
+    LOCATION,
+    OBSERVATION,
+    POSE_VARIANCES,
+    TARGET,
+)
 
 NAN, INF = math.nan, math.inf
-# Each that takes a cloud, of what records, with the parameters that let one item tell.
+# The stages that take a cloud, their records, and parameters that let one item report.
 STAGES = {
     'data_merge': (DataMerge, DETECTION, {}),
     'geolocation': (Geolocation, OBSERVATION, {}),
@@ -38,14 +45,14 @@ ODOMETRY = flown_odometry()
 def made(name):
     kind, _, params = STAGES[name]
     context = {'odometry': ODOMETRY} if name == 'data_merge' else None
-    return ready(kind(), params, context)
+    return configured(kind(), params, context)
 
 
 def good(name, label=1):
-    """One record that is as it should be; each label has a place of its own."""
+    """Return a valid record; each label has a position of its own."""
     if name == 'data_merge':
         return point_cloud.from_message(
-            seen([[960.0 + 400.0 * (label - 1), 600.0]], 5.0, label)
+            detections_at([[960.0 + 400.0 * (label - 1), 600.0]], 5.0, label)
         ).copy()
     record = np.zeros(1, STAGES[name][1])
     if name == 'geolocation':
@@ -72,24 +79,24 @@ def answered(stage, records, time=5.0):
 
 
 @pytest.mark.parametrize('name', STAGES)
-def test_no_points_are_no_points_with_fields_or_without(name):
-    """And complain of nothing."""
+def test_an_empty_cloud_is_accepted_with_or_without_fields(name):
+    """Without a warning."""
     stage = made(name)
     bare = PointCloud2()
     bare.header.stamp = stamp_at(5.0)
     for empty in (bare, item(np.zeros(0, STAGES[name][1]))):
         assert stage.process(empty).width == 0
-    assert stage.status.told() == ('ok', '', {})
+    assert stage.status.snapshot() == ('ok', '', {})
     assert len(answered(stage, good(name))) == 1
 
 
 @pytest.mark.parametrize('name', STAGES)
-def test_a_cloud_without_its_fields_is_an_error_of_its_own(name):
-    """It names them; the next cloud is none the worse for it."""
+def test_a_cloud_with_missing_fields_is_an_error(name):
+    """The error names them; the next cloud is unaffected."""
     stage = made(name)
     for field in STAGES[name][1].names:
         if name == 'cluster_estimation' and field not in ('x', 'label', 'confidence'):
-            continue  # it can do without a covariance
+            continue  # works without a covariance
         if name == 'communications' and field == 'variance':
             continue
         record = good(name)
@@ -100,15 +107,15 @@ def test_a_cloud_without_its_fields_is_an_error_of_its_own(name):
 
 
 @pytest.mark.parametrize('name', STAGES)
-def test_a_whole_number_that_is_none(name):
-    """Somebody else's cloud has its labels as floats."""
+def test_a_non_finite_integer_field_is_an_error(name):
+    """A foreign cloud may have its labels as floats."""
     stage = made(name)
     record = good(name)
     floats = record.astype([(each, 'f8') for each in record.dtype.names])
     assert len(answered(made(name), floats)) == 1
     floats['label'] = NAN
     if name in ('data_merge', 'geolocation'):
-        with pytest.raises(ValueError, match='label: found what is no number'):
+        with pytest.raises(ValueError, match='label: found a value that is not finite'):
             stage.process(item(floats))
     else:
         stage.process(item(floats))
@@ -116,7 +123,7 @@ def test_a_whole_number_that_is_none(name):
     assert len(answered(stage, record, 6.0)) == 1
 
 
-# Of which stages a float counts that is none, how often and under which key.
+# Stages that count non-finite values: the fields, how often, and under which key.
 NO_NUMBERS = [
     ('geolocation', {'u': NAN}, 'unplaced_no_number'),
     ('geolocation', {'px': 1e30}, 'unplaced_too_far'),
@@ -135,17 +142,17 @@ NO_NUMBERS = [
 
 
 @pytest.mark.parametrize(('name', 'fields', 'key'), NO_NUMBERS)
-def test_what_cannot_be_is_left_out_alone_told_and_counted(name, fields, key, caplog):
+def test_only_an_invalid_record_is_left_out_reported_and_counted(name, fields, key, caplog):
     stage = made(name)
     bad = good(name, label=2)
     for field, value in fields.items():
         bad[field] = value
-    told = answered(stage, np.concatenate([bad, good(name)]))
+    output = answered(stage, np.concatenate([bad, good(name)]))
     if name == 'communications':
-        assert [each.label for each in stage._book.reports] == [1]
+        assert [each.label for each in stage._store.reports] == [1]
         assert 'targets: 1 of 2 left out' in caplog.text
     else:
-        assert told['label'].tolist() == [1]
+        assert output['label'].tolist() == [1]
         assert stage.status.level == 'warn'
         assert '1 of 2' in stage.status.message
     assert stage.status.values == {key: '1'}
@@ -154,8 +161,8 @@ def test_what_cannot_be_is_left_out_alone_told_and_counted(name, fields, key, ca
     assert stage.status.values == {key: '1'}
 
 
-def test_a_detection_that_is_no_number_goes_as_far_as_it_is_missed():
-    """A box that is none is nobody's loss; a centre that is none has no place."""
+def test_a_non_finite_detection_passes_until_a_stage_needs_its_values():
+    """An invalid box is harmless; an invalid centre has no location."""
     for field in ('x1', 'y1', 'x2', 'y2', 'u', 'v', 'confidence'):
         bad = good('data_merge', label=2)
         bad[field] = NAN
@@ -174,7 +181,7 @@ SPECIAL = (NAN, INF, -INF, 0.0, -1.0, 1e-40, 91.0, 1e5, 1e10, 1e20, 1e38, -1e38)
 
 
 @given(st.data())
-def test_whatever_the_numbers_what_is_good_beside_them_is_answered_in_numbers(data):
+def test_valid_records_beside_any_values_give_finite_output(data):
     name = data.draw(st.sampled_from(list(STAGES)))
     bad = good(name, label=2)
     floats = [each for each in bad.dtype.names if bad.dtype[each].kind == 'f']
@@ -183,13 +190,13 @@ def test_whatever_the_numbers_what_is_good_beside_them_is_answered_in_numbers(da
     stage = made(name)
     both = np.concatenate([bad, good(name)])
     for time in (5.0, 5.1):
-        told = answered(stage, both, time)
-        assert 1 in told['label'].tolist()
-        alike = told[told['label'] == 1]
+        output = answered(stage, both, time)
+        assert 1 in output['label'].tolist()
+        alike = output[output['label'] == 1]
         assert all(np.isfinite(alike[each]).all() for each in alike.dtype.names)
-        if name in ('geolocation', 'cluster_estimation'):  # which make what they tell
-            own = [each for each in told.dtype.names if each != 'confidence']
-            assert all(np.isfinite(told[each]).all() for each in own)
+        if name in ('geolocation', 'cluster_estimation'):  # these two compute their output
+            own = [each for each in output.dtype.names if each != 'confidence']
+            assert all(np.isfinite(output[each]).all() for each in own)
     stage.save_state()
 
 
@@ -209,7 +216,7 @@ def test_whatever_the_numbers_what_is_good_beside_them_is_answered_in_numbers(da
     st.sampled_from([0, 1, 2**32 - 1]),
     st.integers(0, 40),
 )
-def test_a_cloud_that_makes_no_sense_is_a_valueerror_or_none(fields, step, width, height, size):
+def test_an_inconsistent_cloud_is_a_valueerror_or_harmless(fields, step, width, height, size):
     message = PointCloud2(width=width, height=height, point_step=step, fields=fields)
     message.data = array.array('B', bytes(size))
     try:
@@ -224,10 +231,10 @@ HOLE = {'a hole': 2, 'nothing but holes': 5}
 
 @pytest.mark.parametrize('size', HOLE.values(), ids=HOLE)
 @pytest.mark.parametrize('beyond', ['drop', 'ground_height'])
-def test_where_the_elevation_has_no_data(tmp_path, size, beyond):
-    """Below the camera nothing is known: only what is seen there drops out, or is on flat ground.
+def test_missing_elevation_drops_the_observation_or_uses_flat_ground(tmp_path, size, beyond):
+    """The height below the camera is unknown: only detections there are affected.
 
-    A grid of 5 x 5 nodes, 10 m apart about the origin; the camera sees 23 m to the east.
+    A grid of 5 x 5 nodes, 10 m apart around the origin; the camera sees 23 m to the east.
     """
     heights = np.full((5, 5), 5.0)
     margin = (5 - size) // 2
@@ -236,9 +243,9 @@ def test_where_the_elevation_has_no_data(tmp_path, size, beyond):
     header = 'ncols 5\nnrows 5\nxllcenter -20\nyllcenter -20\ncellsize 10\nNODATA_value -9999\n'
     path.write_text(header + '\n'.join(' '.join(map(str, row)) for row in heights))
     params = {'elevation_file': str(path), 'beyond_elevation': beyond, 'ground_height': 1.0}
-    stage = ready(Geolocation(), params)
+    stage = configured(Geolocation(), params)
     observed = np.repeat(good('geolocation'), 2)
-    observed['px'][1], observed['label'] = 18.0, [1, 2]  # above the last nodes but one
+    observed['px'][1], observed['label'] = 18.0, [1, 2]  # above the second last nodes
     located = answered(stage, observed)
     expected = {1: 1.0} if beyond == 'ground_height' else {}
     if size == 2:
@@ -251,24 +258,24 @@ def test_where_the_elevation_has_no_data(tmp_path, size, beyond):
     assert stage.status.values == counted
 
 
-def test_images_whose_clock_is_set_back_are_answered_all_the_same():
-    """By every stage; and no estimate becomes surer by it."""
+def test_images_whose_clock_is_set_back_are_still_answered():
+    """By every stage; and no estimate becomes more certain by it."""
     for name in STAGES:
         stage = made(name)
         sure = []
         for time in (5.0, 5.1, 1.0, 1.1):
-            told = answered(stage, good(name), time)
-            assert len(told) == 1
+            output = answered(stage, good(name), time)
+            assert len(output) == 1
             if name == 'cluster_estimation':
-                sure.append(float(told['var_east'][0]))
+                sure.append(float(output['var_east'][0]))
         assert stage.status.level == 'ok'
         assert sure == sorted(sure, reverse=True)
         if sure:
-            assert sure[-1] > sure[0] / 4  # four sightings that share their error
+            assert sure[-1] > sure[0] / 4  # four sightings with the same error
 
 
-def test_odometry_that_is_no_number_costs_no_more_than_its_moment():
-    """NaN in pose or covariance of one message, between others that are good."""
+def test_non_finite_odometry_affects_only_its_own_time():
+    """NaN in pose or covariance of one message, between valid ones."""
     around = [ODOMETRY.nearest(stamp_at(time)) for time in (4.95, 5.0, 5.05)]
     for part, field in (('position', 'y'), ('orientation', 'z')):
         bad = copy.deepcopy(around[1])

@@ -1,4 +1,5 @@
-"""What the ground is told, by a real link on loopback."""
+# SPDX-License-Identifier: Apache-2.0
+"""Communication with the ground over real links on loopback."""
 
 from __future__ import annotations
 
@@ -10,11 +11,11 @@ import socket
 import time
 
 import pytest
-from flown import ready, stamp_at
+from flown import configured, stamp_at
 from support.vehicles import deaf_listener
 from targets import cloud, message
 
-from worker_pipeline.mission.ports import free_port
+from worker_pipeline.airside.mission.ports import free_port
 
 pytest.importorskip('pymavlink')
 
@@ -23,8 +24,8 @@ from pymavlink.dialects.v20 import common
 from worker_pipeline.airside import communications
 from worker_pipeline.airside.communications import Communications
 from worker_pipeline.airside.mavlink.link import Link
-from worker_pipeline.airside.records import NO_LABEL
-from worker_pipeline.simulation.ground_station import GROUND, GroundStation
+from worker_pipeline.airside.messages.records import NO_LABEL
+from worker_pipeline.airside.simulation.ground_station import GROUND, GroundStation
 from worker_pipeline.testing import wait_for
 
 FAST = {
@@ -41,9 +42,9 @@ THREE = cloud((3, 0.0, 0.0), (7, 50.0, 0.0), (NO_LABEL, 80.0, 0.0))
 
 
 @contextlib.contextmanager
-def at_work(state=b'', **params):
-    """The stage, active as a worker has it."""
-    stage = ready(Communications(), FAST | params)
+def active_stage(state=b'', **params):
+    """Yield the stage, active as in a worker."""
+    stage = configured(Communications(), FAST | params)
     stage.restore_state(state)
     stage.activate()
     try:
@@ -68,18 +69,18 @@ def wait_until_delivered(stage):
     wait_for(
         lambda: undelivered(stage) == '0' and stage.status.values.get('sent'),
         'that all is delivered',
-        seen=stage.status.told,
+        seen=stage.status.snapshot,
     )
 
 
-def test_the_cloud_goes_on_as_it_came():
-    with at_work() as stage:
+def test_the_cloud_is_passed_on_unchanged():
+    with active_stage() as stage:
         item = message(THREE, stamp_at(1.0))
         assert stage.process(item) is item
 
 
-def test_each_target_is_told_once_by_number_place_and_text(ground):
-    with at_work(connection=ground.connection) as stage:
+def test_each_target_is_sent_once_as_a_command_and_a_text(ground):
+    with active_stage(connection=ground.connection) as stage:
         for step in range(5):
             stage.process(message(THREE, stamp_at(step)))
         wait_until_delivered(stage)
@@ -94,21 +95,23 @@ def test_each_target_is_told_once_by_number_place_and_text(ground):
     assert ground.texts[1].startswith('marker 7: 44.96')
 
 
-def test_what_is_lost_is_sent_again(ground):
+@pytest.mark.slow
+def test_a_lost_command_is_sent_again(ground):
     ground.keep = lambda number: number % 3 == 2
-    with at_work(connection=ground.connection) as stage:
+    with active_stage(connection=ground.connection) as stage:
         stage.process(message(THREE, stamp_at(1.0)))
         wait_until_delivered(stage)
     assert sorted(ground.targets) == [1, 2, 3]
     assert len(ground.commands) > 3
 
 
-def test_a_ground_that_goes_away_and_comes_back_is_told(ground):
-    with at_work(connection=ground.connection, link_timeout=0.5) as stage:
+@pytest.mark.slow
+def test_a_ground_that_reconnects_receives_the_targets(ground):
+    with active_stage(connection=ground.connection, link_timeout=0.5) as stage:
         stage.process(message(THREE[:1], stamp_at(1.0)))
         wait_until_delivered(stage)
         ground.close()
-        wait_for(lambda: 'silent' in stage.status.message, 'that it is told')
+        wait_for(lambda: 'silent' in stage.status.message, 'the status message')
         stage.process(message(THREE, stamp_at(2.0)))
         wait_for(lambda: int(undelivered(stage)) == 2, 'that they are due')
         back = GroundStation(ground.port)
@@ -119,8 +122,9 @@ def test_a_ground_that_goes_away_and_comes_back_is_told(ground):
     assert sorted(back.targets) == [2, 3]
 
 
-def test_garbage_is_passed_over(ground):
-    with at_work(connection=ground.connection) as stage:
+@pytest.mark.slow
+def test_garbage_is_ignored(ground):
+    with active_stage(connection=ground.connection) as stage:
         wait_for(lambda: ground.heartbeats, 'that the link is there')
         for _ in range(20):
             ground.send_garbage()
@@ -129,38 +133,40 @@ def test_garbage_is_passed_over(ground):
     assert sorted(ground.targets) == [1, 2, 3]
 
 
-def test_a_ground_that_has_no_use_for_it_is_not_pestered(ground):
+def test_a_rejected_target_is_not_sent_again(ground):
     ground.result = common.MAV_RESULT_UNSUPPORTED
-    with at_work(connection=ground.connection) as stage:
+    with active_stage(connection=ground.connection) as stage:
         stage.process(message(THREE, stamp_at(1.0)))
         wait_until_delivered(stage)
-        wait_for(lambda: 'no use for 3' in stage.status.message, 'that it is told')
+        wait_for(lambda: 'has rejected 3' in stage.status.message, 'the status message')
     assert len(ground.commands) == 3
 
 
-def test_a_replacement_neither_repeats_nor_forgets(ground):
-    with at_work(connection=ground.connection) as stage:
+@pytest.mark.slow
+def test_a_replacement_neither_repeats_nor_loses_reports(ground):
+    with active_stage(connection=ground.connection) as stage:
         stage.process(message(THREE[:2], stamp_at(1.0)))
         wait_until_delivered(stage)
         state = stage.save_state()
-    with at_work(state, connection=ground.connection) as stage:
+    with active_stage(state, connection=ground.connection) as stage:
         stage.process(message(THREE, stamp_at(2.0)))
         wait_until_delivered(stage)
     assert [round(each.param1) for each in ground.commands] == [1, 2, 3]
 
 
-def test_at_the_end_there_is_time_for_the_last_ones(ground):
+@pytest.mark.slow
+def test_deactivation_waits_for_the_last_acknowledgements(ground):
     ground.keep = lambda number: number not in (1, 2, 3)
-    with at_work(connection=ground.connection, linger=10.0) as stage:
+    with active_stage(connection=ground.connection, linger=10.0) as stage:
         stage.process(message(THREE[:1], stamp_at(0.5)))
-        wait_until_delivered(stage)  # so it is heard
+        wait_until_delivered(stage)  # so it is in contact
         stage.process(message(THREE, stamp_at(1.0)))
     assert sorted(ground.targets) == [1, 2, 3]
 
 
 @contextlib.contextmanager
 def ground_by(kind, port):
-    """A ground station that is reached otherwise, and the connection to it."""
+    """Yield a ground station on another kind of link, and the connection to it."""
     with contextlib.ExitStack() as stack:
         if kind == 'serial':
             master, device = os.openpty()
@@ -172,7 +178,7 @@ def ground_by(kind, port):
             connection = f'{kind}:127.0.0.1:{port}'
         station = GroundStation(link=link)
         stack.callback(station.close)
-        if kind == 'udpin':  # who listens says nothing before it has heard somebody
+        if kind == 'udpin':  # a server sends nothing before it has received something
             link.write(HEARTBEAT)
         yield station, connection
 
@@ -185,7 +191,7 @@ def linked(address):
 
 
 class Pty:
-    """The other side of a serial device."""
+    """The other end of a serial device."""
 
     def __init__(self, master):
         self._file = master
@@ -202,10 +208,11 @@ class Pty:
         os.close(self._file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['tcp', 'serial'])
-def test_the_ground_is_told_by_other_links_too(kind):
+def test_other_kinds_of_links_work_too(kind):
     with ground_by(kind, free_port(socket.SOCK_STREAM)) as (ground, connection):  # noqa: SIM117
-        with at_work(connection=connection) as stage:
+        with active_stage(connection=connection) as stage:
             stage.process(message(THREE, stamp_at(1.0)))
             wait_until_delivered(stage)
             wait_for(lambda: len(ground.texts) == 3, 'the texts', seen=lambda: ground.texts)
@@ -213,55 +220,61 @@ def test_the_ground_is_told_by_other_links_too(kind):
     assert sorted(ground.targets) == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['tcpin', 'udpin'])
-def test_the_ground_may_be_the_one_who_calls(kind):
-    """And who calls again, after he was away."""
+def test_the_ground_may_be_the_tcp_client(kind):
+    """Which may disconnect and connect again."""
     port = free_port(socket.SOCK_DGRAM if kind == 'udpin' else socket.SOCK_STREAM)
-    with at_work(connection=f'{kind}:127.0.0.1:{port}', link_timeout=0.5) as stage:
-        wait_for(lambda: 'not heard yet' in stage.status.message, 'that it listens')
+    with active_stage(connection=f'{kind}:127.0.0.1:{port}', link_timeout=0.5) as stage:
+        wait_for(
+            lambda: 'nothing received from the ground yet' in stage.status.message,
+            'that it listens',
+        )
         for number in (1, 2, 3):
             with ground_by(kind, port) as (ground, _):
                 stage.process(message(THREE[:number], stamp_at(number)))
-                wait_for(lambda: ground.targets, 'that it is told')
+                wait_for(lambda: ground.targets, 'targets on the ground')
                 wait_until_delivered(stage)
-            wait_for(lambda: stage.status.level == 'warn', 'that its absence is told')
+            wait_for(lambda: stage.status.level == 'warn', 'a warning about the silent ground')
         assert sorted(ground.targets) == [3]
 
 
-def test_a_ground_by_tcp_that_goes_away_and_comes_back_is_told():
+def test_a_tcp_ground_that_reconnects_receives_the_targets():
     port = free_port(socket.SOCK_STREAM)
-    with at_work(connection=f'tcp:127.0.0.1:{port}') as stage:
+    with active_stage(connection=f'tcp:127.0.0.1:{port}') as stage:
         stage.process(message(THREE[:1], stamp_at(1.0)))
         wait_for(lambda: 'refused' in stage.status.message, 'that nobody is there')
         with ground_by('tcp', port):
             wait_until_delivered(stage)
-        wait_for(lambda: 'no link to the ground' in stage.status.message, 'that it is told')
+        wait_for(lambda: 'no link to the ground' in stage.status.message, 'the status message')
         stage.process(message(THREE, stamp_at(2.0)))
         with ground_by('tcp', port) as (back, _):
             wait_for(lambda: sorted(back.targets) == [2, 3], 'the others')
 
 
-def test_a_tcp_link_that_died_without_a_word_is_opened_again(monkeypatch):
+def test_a_silently_dead_tcp_link_is_reopened(monkeypatch):
     monkeypatch.setattr(communications, '_REOPEN_TCP', 0.2)
     with socket.create_server(('127.0.0.1', 0)) as listener:
         listener.settimeout(10.0)
         connection = f'tcp:127.0.0.1:{listener.getsockname()[1]}'
-        with at_work(connection=connection, link_timeout=0.2), listener.accept()[0]:
+        with active_stage(connection=connection, link_timeout=0.2), listener.accept()[0]:
             listener.accept()[0].close()
 
 
-def test_a_connection_that_does_not_come_about_holds_up_neither_files_nor_the_end(tmp_path):
+@pytest.mark.slow
+def test_a_pending_connection_delays_neither_files_nor_deactivation(tmp_path):
     with deaf_listener() as port:
         begun = time.monotonic()
-        with at_work(connection=f'tcp:127.0.0.1:{port}', directory=str(tmp_path)) as stage:
+        with active_stage(connection=f'tcp:127.0.0.1:{port}', directory=str(tmp_path)) as stage:
             stage.process(message(THREE, stamp_at(1.0)))
             wait_for((tmp_path / 'targets.kml').exists, 'the file')
-        assert time.monotonic() - begun < 4.5  # less than it is tried for
+        assert time.monotonic() - begun < 4.5  # less than the connection timeout
 
 
-def test_a_worker_that_is_paused_lets_go_of_the_link():
+@pytest.mark.slow
+def test_a_paused_worker_closes_the_link():
     port = free_port(socket.SOCK_STREAM)
-    with at_work(connection=f'tcpin:127.0.0.1:{port}') as stage:
+    with active_stage(connection=f'tcpin:127.0.0.1:{port}') as stage:
         stage.deactivate()
         with pytest.raises(OSError, match='refused'):
             socket.create_connection(('127.0.0.1', port))
@@ -271,14 +284,14 @@ def test_a_worker_that_is_paused_lets_go_of_the_link():
 
 
 def test_garbage_is_counted(ground):
-    with at_work(connection=ground.connection) as stage:
+    with active_stage(connection=ground.connection) as stage:
         wait_for(lambda: ground.heartbeats, 'that the link is there')
         ground.send_garbage()
         wait_for(lambda: int(stage.status.values.get('bad_bytes', 0)) > 0, 'the count')
 
 
-def test_files_follow_and_the_last_change_is_in_them(tmp_path):
-    with at_work(directory=str(tmp_path / 'out'), period=30.0) as stage:
+def test_the_files_are_updated_including_the_last_change(tmp_path):
+    with active_stage(directory=str(tmp_path / 'out'), period=30.0) as stage:
         path = tmp_path / 'out' / 'targets.geojson'
         stage.process(message(THREE[:1], stamp_at(1.0)))
         wait_for(path.exists, 'the file')
@@ -293,16 +306,16 @@ def test_files_follow_and_the_last_change_is_in_them(tmp_path):
     ]
 
 
-def test_a_replacement_writes_what_the_dead_one_had_not(tmp_path):
-    with at_work() as stage:
+def test_a_replacement_writes_the_reports_its_predecessor_had_not_written(tmp_path):
+    with active_stage() as stage:
         stage.process(message(THREE, stamp_at(1.0)))
         state = stage.save_state()
-    with at_work(state, directory=str(tmp_path)):
+    with active_stage(state, directory=str(tmp_path)):
         wait_for((tmp_path / 'targets.kml').exists, 'the file')
 
 
 @pytest.mark.parametrize(
-    ('params', 'told'),
+    ('params', 'expected'),
     [
         ({'connection': 'udp:1'}, "connection: found 'udp:1'; allowed: udpin:HOST:PORT"),
         ({'connection': 'udpin:h:70000'}, 'connection: found'),
@@ -310,12 +323,12 @@ def test_a_replacement_writes_what_the_dead_one_had_not(tmp_path):
         ({'directory': '/proc/nowhere'}, "directory: found '/proc/nowhere', "),
     ],
 )
-def test_what_cannot_be_is_told_by_name(params, told):
-    with pytest.raises(ValueError, match=told):
-        ready(Communications(), params)
+def test_invalid_parameters_are_named(params, expected):
+    with pytest.raises(ValueError, match=expected):
+        configured(Communications(), params)
 
 
-def test_a_broken_state_is_refused():
+def test_an_invalid_state_is_rejected():
     for broken in (b'{}', b'[]', b'no json', b'{"book": 1, "delivery": 2}'):
         with pytest.raises(ValueError, match=r'.'):
-            ready(Communications()).restore_state(broken)
+            configured(Communications()).restore_state(broken)

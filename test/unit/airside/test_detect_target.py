@@ -1,4 +1,5 @@
-"""What is seen in an image."""
+# SPDX-License-Identifier: Apache-2.0
+"""Detection of targets in an image."""
 
 from __future__ import annotations
 
@@ -7,23 +8,23 @@ import sys
 
 import numpy as np
 import pytest
-from flown import CAMERA, MOUNTED, ready, reference_renderer
+from flown import CAMERA, MOUNTED, configured, reference_renderer
 
 from worker_pipeline import ParameterError
-from worker_pipeline.airside import image, point_cloud
 from worker_pipeline.airside.detect_target import DetectTarget
-from worker_pipeline.airside.pinhole import CameraPose
-from worker_pipeline.airside.records import NO_LABEL
-from worker_pipeline.simulation.flight import SimulatedFlight
-from worker_pipeline.simulation.pads import REFERENCE_PADS
+from worker_pipeline.airside.geometry.pinhole import CameraPose
+from worker_pipeline.airside.messages import image, point_cloud
+from worker_pipeline.airside.messages.records import NO_LABEL
+from worker_pipeline.airside.simulation.flight import SimulatedFlight
+from worker_pipeline.airside.simulation.pads import REFERENCE_PADS
 
-EDGE = 40  # pixels: nearer to the edge a pad may be cut off
+EDGE = 40  # pixels: nearer to the edge a pad may be clipped
 
 
 def in_view(time):
-    """The image at a time of the flight, and where which pads are in it for certain."""
-    pose = CameraPose.of(SimulatedFlight().state(time).pose, MOUNTED)
-    places = pose.pixels_of(CAMERA, [[pad.east, pad.north, 0.0] for pad in REFERENCE_PADS])
+    """Return the image at a time of the flight, and the positions of the pads surely in view."""
+    pose = CameraPose.from_body(SimulatedFlight().state(time).pose, MOUNTED)
+    places = pose.project_points(CAMERA, [[pad.east, pad.north, 0.0] for pad in REFERENCE_PADS])
     inside = (places > EDGE) & (places < [CAMERA.width - EDGE, CAMERA.height - EDGE])
     seen = [
         (pad.label, place)
@@ -37,8 +38,9 @@ def detections(stage, message):
     return point_cloud.from_message(stage.process(message))
 
 
-def test_every_pad_is_seen_where_it_is_and_nothing_else_is():
-    stage = ready(DetectTarget())
+@pytest.mark.slow
+def test_every_pad_is_detected_at_its_position_and_nothing_else():
+    stage = configured(DetectTarget())
     times = np.arange(0.5, 60.0, 1.5)
     sightings = 0
     for time in times:
@@ -56,9 +58,10 @@ def test_every_pad_is_seen_where_it_is_and_nothing_else_is():
     assert sightings >= 12
 
 
-def test_a_box_holds_its_pad():
+@pytest.mark.slow
+def test_a_box_contains_its_pad():
     message, expected = in_view(next(t for t in np.arange(0, 60, 0.5) if in_view(t)[1]))
-    found = detections(ready(DetectTarget()), message)
+    found = detections(configured(DetectTarget()), message)
     label, place = expected[0]
     box = next(each for each in found if each['label'] == label)
     assert box['x1'] < place[0] < box['x2']
@@ -69,15 +72,16 @@ def test_a_box_holds_its_pad():
 @pytest.mark.parametrize('detector', ['aruco', 'contour', 'brightspot'])
 def test_an_image_without_a_pad_gives_an_empty_cloud(detector):
     blank = image.to_message(np.full((120, 160, 3), 90, np.uint8), 'camera')
-    answer = ready(DetectTarget(), {'detector': [detector]}).process(blank)
+    answer = configured(DetectTarget(), {'detector': [detector]}).process(blank)
     assert answer.width == 0
     assert answer.header.frame_id == 'camera'
 
 
-def test_each_detector_sees_its_own_kind():
+@pytest.mark.slow
+def test_each_detector_detects_its_own_kind():
     kinds = {'aruco': set(), 'contour': set()}
     for detector, labels in kinds.items():
-        stage = ready(DetectTarget(), {'detector': [detector]})
+        stage = configured(DetectTarget(), {'detector': [detector]})
         for time in np.arange(0.5, 60.0, 1.5):
             labels.update(int(label) for label in detections(stage, in_view(time)[0])['label'])
     assert kinds['contour'] == {NO_LABEL}
@@ -93,8 +97,8 @@ def disc(radius, colour=(20, 105, 245), squeeze=1.0):
     return image.to_message(pixels, '')
 
 
-def test_a_disc_is_placed_to_a_fraction_of_a_pixel():
-    (found,) = detections(ready(DetectTarget(), {'detector': ['contour']}), disc(24))
+def test_a_disc_is_located_to_a_fraction_of_a_pixel():
+    (found,) = detections(configured(DetectTarget(), {'detector': ['contour']}), disc(24))
     assert found['u'] == pytest.approx(150.25, abs=0.3)
     assert found['v'] == pytest.approx(99.75, abs=0.3)
     assert found['x2'] - found['x1'] == pytest.approx(48, abs=3)
@@ -106,38 +110,39 @@ def test_a_disc_is_placed_to_a_fraction_of_a_pixel():
     [disc(5), disc(24, squeeze=3.0), disc(24, colour=(85, 135, 105))],
     ids=['too small', 'not round', 'hardly another colour'],
 )
-def test_what_is_no_disc_is_not_taken_for_one(message):
-    assert len(detections(ready(DetectTarget(), {'detector': ['contour']}), message)) == 0
+def test_other_shapes_are_not_detected_as_discs(message):
+    assert len(detections(configured(DetectTarget(), {'detector': ['contour']}), message)) == 0
 
 
-def test_what_is_not_confident_enough_is_left_out():
-    picky = ready(DetectTarget(), {'detector': ['contour'], 'confidence': 1.0})
+def test_detections_below_the_confidence_are_left_out():
+    picky = configured(DetectTarget(), {'detector': ['contour'], 'confidence': 1.0})
     assert len(detections(picky, disc(24, squeeze=1.2))) == 0
 
 
 def test_an_unknown_detector_is_named():
     with pytest.raises(ValueError, match=r"found \['arucoo'\].*did you mean 'aruco'"):
-        ready(DetectTarget(), {'detector': ['arucoo']})
+        configured(DetectTarget(), {'detector': ['arucoo']})
 
 
-def test_a_parameter_that_cannot_be_is_named():
+def test_an_invalid_parameter_is_named():
     with pytest.raises(ParameterError, match='confidence'):
         DetectTarget().bind({'confidence': 1.5})
     with pytest.raises(ValueError, match=r'aruco_dictionary: found .*DICT_9X9.*DICT_4X4_50'):
-        ready(DetectTarget(), {'aruco_dictionary': 'DICT_9X9'})
+        configured(DetectTarget(), {'aruco_dictionary': 'DICT_9X9'})
     with pytest.raises(ValueError, match='contour_max_diameter'):
-        ready(DetectTarget(), {'contour_max_diameter': 10.0})
+        configured(DetectTarget(), {'contour_max_diameter': 10.0})
 
 
-def test_the_image_is_left_as_it_was():
+@pytest.mark.slow
+def test_the_image_is_not_changed():
     message, _ = in_view(20.0)
     before = message.data[:]
-    ready(DetectTarget()).process(message)
+    configured(DetectTarget()).process(message)
     assert message.data == before
 
 
-def test_a_broken_image_is_refused_and_the_next_one_is_not():
-    stage = ready(DetectTarget(), {'width': 320, 'height': 240})
+def test_an_invalid_image_is_rejected_and_the_next_one_accepted():
+    stage = configured(DetectTarget(), {'width': 320, 'height': 240})
     broken = disc(24)
     broken.header.frame_id = 'camera'
     broken._data = broken.data[:-1]
@@ -151,23 +156,23 @@ def test_a_broken_image_is_refused_and_the_next_one_is_not():
     assert stage.status.values['refused'] == '1'
 
 
-def test_an_image_of_another_size_than_the_calibrations_is_searched_and_warned_of():
-    stage = ready(DetectTarget())
+def test_an_image_of_uncalibrated_size_is_searched_with_a_warning():
+    stage = configured(DetectTarget())
     assert len(detections(stage, disc(24))) == 1
     assert stage.status.values['of_another_size'] == '1'
     assert stage.status.level == 'warn'
     assert 'found 320x240 pixels; calibrated: 1920x1200' in stage.status.message
 
 
-def test_the_picture_with_what_was_found_is_made_for_whoever_looks():
-    stage = ready(DetectTarget(), {'annotated_scale': 0.25})
+def test_the_annotated_picture_is_published_only_for_subscribers():
+    stage = configured(DetectTarget(), {'annotated_scale': 0.25})
     message = disc(24)
     message.header.stamp.sec = 5
     message.header.frame_id = 'camera'
-    stage.topic['annotated'].is_heard = False
+    stage.topic['annotated'].has_subscribers = False
     stage.process(message)
     assert not stage.topic['annotated'].messages
-    stage.topic['annotated'].is_heard = True
+    stage.topic['annotated'].has_subscribers = True
     stage.process(message)
     (picture,) = stage.topic['annotated'].messages
     assert (picture.width, picture.height) == (80, 60)
@@ -176,19 +181,20 @@ def test_the_picture_with_what_was_found_is_made_for_whoever_looks():
     assert (image.from_message(picture) != plain).any(axis=2).sum() > 30
 
 
-def test_detectors_that_would_give_different_things_one_label_are_refused(tmp_path):
+def test_detectors_with_overlapping_labels_are_rejected(tmp_path):
     pytest.importorskip('onnxruntime')
     models = pytest.importorskip('support.onnx_models')
     path = models.save(tmp_path / 'm.onnx', 'v8', [models.row('v8', 0.0, 0, 3)] * 20)
     params = {'detector': ['aruco', 'onnx'], 'onnx_model': path}
     with pytest.raises(ValueError, match=r'aruco with labels 0 to 49.*onnx.* 0 to 2.*allowed'):
-        ready(DetectTarget(), params)
-    both = ready(DetectTarget(), {**params, 'onnx_first_label': 50})
+        configured(DetectTarget(), params)
+    both = configured(DetectTarget(), {**params, 'onnx_first_label': 50})
     assert both.status.values['onnx_provider'] == 'CPUExecutionProvider'
     assert both.status.values['onnx_layout'] == 'v8'
 
 
-def test_onnxruntime_is_not_loaded_where_no_model_is_used():
+@pytest.mark.slow
+def test_onnxruntime_is_not_imported_without_a_model():
     code = (
         'import sys; from worker_pipeline.airside.detect_target import DetectTarget;'
         'stage = DetectTarget(); stage.bind(); stage.configure();'

@@ -1,4 +1,5 @@
-"""What was seen, placed on the ground."""
+# SPDX-License-Identifier: Apache-2.0
+"""Location of detections on the ground."""
 
 from __future__ import annotations
 
@@ -8,27 +9,27 @@ import math
 import numpy as np
 import pymap3d
 import pytest
-from flown import CAMERA, MOUNTED, flown_odometry, on_ground, ready, seen, stamp_at
+from flown import CAMERA, MOUNTED, configured, detections_at, flown_odometry, on_ground, stamp_at
 
 from worker_pipeline import ContextBuffer
-from worker_pipeline.airside import point_cloud
 from worker_pipeline.airside.data_merge import DataMerge
 from worker_pipeline.airside.geolocation import Geolocation
-from worker_pipeline.airside.geometry import (
+from worker_pipeline.airside.geometry.pinhole import CameraPose
+from worker_pipeline.airside.geometry.rotations import (
     multiply,
     quaternion_from_euler,
     quaternion_from_rotation_vector,
     rotation_matrix,
 )
-from worker_pipeline.airside.pinhole import CameraPose
-from worker_pipeline.airside.records import OBSERVATION, POSE, POSE_VARIANCES
-from worker_pipeline.simulation.flight import SimulatedFlight
+from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.messages.records import OBSERVATION, POSE, POSE_VARIANCES
+from worker_pipeline.airside.simulation.flight import SimulatedFlight
 
 HEIGHT = 60.0  # m, of the vehicle
 
 
 def observed(pixels, roll=0.0, pitch=0.0, **fields):
-    """The observations of an image, from a vehicle that hovers over the origin."""
+    """Return the observations of an image from a vehicle that hovers over the origin."""
     records = np.zeros(len(pixels), OBSERVATION)
     if len(pixels):
         records['u'], records['v'] = np.transpose(pixels)
@@ -49,14 +50,15 @@ def located(stage, message):
     return point_cloud.from_message(stage.process(message))
 
 
-def test_a_point_on_the_ground_is_placed_there():
-    """At a time between two odometry messages; the error left is the interpolation's."""
+@pytest.mark.slow
+def test_a_point_on_the_ground_is_located():
+    """At a time between two odometry messages; the remaining error is that of interpolation."""
     time = 4.325
-    pose = CameraPose.of(SimulatedFlight().state(time).pose, MOUNTED)
+    pose = CameraPose.from_body(SimulatedFlight().state(time).pose, MOUNTED)
     truth = on_ground(pose, [[100, 100], [1800, 200], [960, 1100]])
-    merge = ready(DataMerge(), {'max_wait': 0.0}, {'odometry': flown_odometry()})
-    message = merge.process(seen(pose.pixels_of(CAMERA, truth), time))
-    found = located(ready(Geolocation()), message)
+    merge = configured(DataMerge(), {'max_wait': 0.0}, {'odometry': flown_odometry()})
+    message = merge.process(detections_at(pose.project_points(CAMERA, truth), time))
+    found = located(configured(Geolocation()), message)
     np.testing.assert_allclose(found['x'], truth[:, 0], atol=0.01)
     np.testing.assert_allclose(found['y'], truth[:, 1], atol=0.01)
     assert (found['z'] == 0).all()
@@ -66,25 +68,27 @@ def test_a_point_on_the_ground_is_placed_there():
     assert (found['var_north'] > 0).all()
 
 
-def test_the_lens_is_undone():
+@pytest.mark.slow
+def test_distortion_is_undone():
     params = {'distortion': [-0.3, 0.1, 0.002, -0.001, 0.05]}
-    camera = ready(Geolocation(), params)._locator.camera
-    pose = CameraPose.of(SimulatedFlight().state(4.0).pose, MOUNTED)
+    camera = configured(Geolocation(), params)._locator.camera
+    pose = CameraPose.from_body(SimulatedFlight().state(4.0).pose, MOUNTED)
     truth = on_ground(pose, [[100, 100], [1800, 200], [960, 1100]])
-    merge = ready(DataMerge(), {'max_wait': 0.0}, {'odometry': flown_odometry()})
-    message = merge.process(seen(pose.pixels_of(camera, truth), 4.0))
-    found = located(ready(Geolocation(), params), message)
+    merge = configured(DataMerge(), {'max_wait': 0.0}, {'odometry': flown_odometry()})
+    message = merge.process(detections_at(pose.project_points(camera, truth), 4.0))
+    found = located(configured(Geolocation(), params), message)
     np.testing.assert_allclose(np.column_stack([found['x'], found['y']]), truth[:, :2], atol=1e-4)
-    without = located(ready(Geolocation()), message)
+    without = located(configured(Geolocation()), message)
     assert np.hypot(without['x'] - truth[:, 0], without['y'] - truth[:, 1]).max() > 0.5
 
 
-def test_noisy_odometry_scatters_places_as_their_covariance_says():
-    """Through both stages, the noise told as an Odometry tells it: chi-square of 2 degrees."""
+@pytest.mark.slow
+def test_locations_from_noisy_odometry_scatter_as_their_covariance_predicts():
+    """Through both stages, with the noise stated in the Odometry: chi-square of 2 degrees."""
     random = np.random.default_rng(3)
     odometry = flown_odometry(6.0, 6.0).latest()
     truth = SimulatedFlight().state(6.0).pose
-    pose = CameraPose.of(truth, MOUNTED)
+    pose = CameraPose.from_body(truth, MOUNTED)
     (target,) = on_ground(pose, [[1850.0, 100.0]])
     deviations = np.array([0.5, 1.0, 2.0, 0.03, 0.01, 0.002])
     world_from_body = rotation_matrix(truth.orientation)
@@ -92,8 +96,8 @@ def test_noisy_odometry_scatters_places_as_their_covariance_says():
     covariance[3:, 3:] = world_from_body @ covariance[3:, 3:] @ world_from_body.T
     odometry.pose.covariance = covariance.ravel()
     context = ContextBuffer()
-    merge = ready(DataMerge(), {'max_wait': 0.0}, {'odometry': context})
-    locate = ready(
+    merge = configured(DataMerge(), {'max_wait': 0.0}, {'odometry': context})
+    locate = configured(
         Geolocation(), {'mounting_attitude_deviation': 0.0, 'ground_height_deviation': 0.0}
     )
     squared = []
@@ -103,8 +107,8 @@ def test_noisy_odometry_scatters_places_as_their_covariance_says():
         turned = multiply(truth.orientation, quaternion_from_rotation_vector(off[3:]))
         turn.x, turn.y, turn.z, turn.w = turned
         context.add(odometry)
-        pixel = pose.pixels_of(CAMERA, target)[0] + random.normal(size=2)
-        (found,) = located(locate, merge.process(seen([pixel], 6.0)))
+        pixel = pose.project_points(CAMERA, target)[0] + random.normal(size=2)
+        (found,) = located(locate, merge.process(detections_at([pixel], 6.0)))
         error = np.array([found['x'], found['y']]) - target[:2]
         cov = found['cov_east_north']
         spread = np.array([[found['var_east'], cov], [cov, found['var_north']]])
@@ -116,10 +120,10 @@ def test_noisy_odometry_scatters_places_as_their_covariance_says():
 @pytest.mark.parametrize(
     'origin', [(-33.0, 151.0, 40.0), (0.0, 180.0, 0.0), (78.2, 15.6, 500.0), (44.96, -110.6, 2000)]
 )
-def test_latitude_and_longitude_are_of_the_same_point(origin):
+def test_latitude_and_longitude_are_those_of_the_local_position(origin):
     names = ('origin_latitude', 'origin_longitude', 'origin_altitude')
     params = {'ground_height': 3.0, **dict(zip(names, origin, strict=True))}
-    found = located(ready(Geolocation(), params), observed([[200, 300], [1900, 1100]]))
+    found = located(configured(Geolocation(), params), observed([[200, 300], [1900, 1100]]))
     for point in found:
         assert point['z'] == 3.0
         _, _, altitude = pymap3d.enu2geodetic(point['x'], point['y'], 3.0, *origin)
@@ -127,10 +131,10 @@ def test_latitude_and_longitude_are_of_the_same_point(origin):
         np.testing.assert_allclose(again, [point['x'], point['y'], 3.0], atol=1e-5)
 
 
-def test_a_detection_that_misses_the_ground_drops_out_alone():
-    """The camera is mounted looking at the horizon: the upper half of the image is sky."""
+def test_only_a_detection_that_misses_the_ground_is_left_out():
+    """The camera looks at the horizon: the upper half of the image is sky."""
     level = {'mounting_attitude': [0.0, 0.0, 0.0], 'min_descent': 0.01}
-    stage = ready(Geolocation(), level)
+    stage = configured(Geolocation(), level)
     found = located(stage, observed([[960, 0], [960, 1199], [100, 10]]))
     assert len(found) == 1
     assert math.hypot(found['x'][0], found['y'][0]) > 50.0
@@ -160,9 +164,9 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize(('reason', 'params', 'fields'), BAD_INPUT.values(), ids=BAD_INPUT.keys())
-def test_bad_input_drops_out_with_its_reason(reason, params, fields, caplog):
-    """And what is good beside it is placed."""
-    stage = ready(Geolocation(), params)
+def test_invalid_observations_are_left_out_with_a_reason(reason, params, fields, caplog):
+    """Valid observations beside them are located."""
+    stage = configured(Geolocation(), params)
     bad = point_cloud.from_message(observed([[959.5, 599.5]], **fields))
     good = point_cloud.from_message(observed([[959.5, 599.5]], pz=HEIGHT + 10.0))
     message = point_cloud.to_message(np.concatenate([bad, good]), 'camera')
@@ -174,21 +178,21 @@ def test_bad_input_drops_out_with_its_reason(reason, params, fields, caplog):
     assert f'unplaced: 1 detections: {reason}' in caplog.text
 
 
-def test_nothing_seen_is_nothing_placed():
-    stage = ready(Geolocation())
+def test_an_empty_cloud_gives_an_empty_cloud():
+    stage = configured(Geolocation())
     message = stage.process(observed([]))
     assert message.width == 0
     assert message.header.frame_id == 'map'
     assert stage.status.values == {}
 
 
-def test_a_cloud_that_lacks_a_field_is_refused_with_its_name():
+def test_a_cloud_with_a_missing_field_is_rejected_by_its_name():
     with pytest.raises(ValueError, match=r'missing: px, py, .*var_yaw'):
-        ready(Geolocation()).process(seen([[1, 2]], 5.0))
+        configured(Geolocation()).process(detections_at([[1, 2]], 5.0))
 
 
 def elevation_file(tmp_path, heights):
-    """A grid of 10 m, whose middle is the origin."""
+    """Return a grid of 10 m, with its centre at the origin."""
     rows, columns = np.shape(heights)
     path = tmp_path / 'hill.asc'
     lines = [
@@ -204,33 +208,33 @@ def elevation_file(tmp_path, heights):
     return str(path)
 
 
-def test_the_ground_may_rise_and_fall(tmp_path):
+def test_locations_follow_the_terrain(tmp_path):
     """A slope of 1 in 10 to the east, 0 at the origin."""
     slope = [[-2.0, -1.0, 0.0, 1.0, 2.0]] * 5
-    stage = ready(Geolocation(), {'elevation_file': elevation_file(tmp_path, slope)})
+    stage = configured(Geolocation(), {'elevation_file': elevation_file(tmp_path, slope)})
     (found,) = located(stage, observed([[959.5, 599.5 + 500]], roll=0.1))
     assert found['z'] == pytest.approx(found['x'] / 10, abs=1e-5)
     assert found['z'] < -0.9
-    flat = located(ready(Geolocation()), observed([[959.5, 599.5 + 500]], roll=0.1))
+    flat = located(configured(Geolocation()), observed([[959.5, 599.5 + 500]], roll=0.1))
     assert found['x'] < flat['x'][0]
 
 
 @pytest.mark.parametrize(('beyond', 'count'), [('drop', 1), ('ground_height', 2)])
-def test_beyond_the_grid_there_is_flat_ground_or_none(tmp_path, beyond, count):
-    """One pixel is of the middle, one of 23 m to the east, where nobody knows the height."""
+def test_beyond_the_grid_observations_are_dropped_or_on_flat_ground(tmp_path, beyond, count):
+    """One pixel is in the centre, one 23 m to the east, where the height is unknown."""
     path = elevation_file(tmp_path, [[5.0, 5.0], [5.0, 5.0]])
     params = {'elevation_file': path, 'beyond_elevation': beyond, 'ground_height': 1.0}
-    stage = ready(Geolocation(), params)
+    stage = configured(Geolocation(), params)
     found = located(stage, observed([[959.5, 599.5], [959.5, 0.0]]))
     assert list(found['z']) == [5.0, 1.0][:count]
     dropped = {} if count == 2 else {'unplaced_beyond_elevation': '1'}
     assert stage.status.values == dropped
 
 
-def test_an_elevation_file_that_cannot_be_used_is_told(tmp_path):
-    for name, told in (('none.asc', 'No such file'), ('', 'found no ncols')):
+def test_an_unusable_elevation_file_is_reported(tmp_path):
+    for name, expected in (('none.asc', 'No such file'), ('', 'found no ncols')):
         path = tmp_path / (name or 'empty.asc')
         if not name:
             path.write_text('a b c\n')
-        with pytest.raises(ValueError, match=f'elevation_file: .*{told}'):
-            ready(Geolocation(), {'elevation_file': str(path)})
+        with pytest.raises(ValueError, match=f'elevation_file: .*{expected}'):
+            configured(Geolocation(), {'elevation_file': str(path)})

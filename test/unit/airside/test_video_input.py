@@ -1,4 +1,5 @@
-"""Where images come from."""
+# SPDX-License-Identifier: Apache-2.0
+"""The sources of images."""
 
 from __future__ import annotations
 
@@ -10,14 +11,14 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from flown import BEGINNING, ready, stamp_at, tick
+from flown import BEGINNING, configured, stamp_at, tick
 from support.fake_camera import SIZE, FakeDevice, number_of, picture
 
 from worker_pipeline import EndOfStream, ParameterError
-from worker_pipeline.airside import image
+from worker_pipeline.airside.messages import image
+from worker_pipeline.airside.simulation.imagery import synthetic_ground
 from worker_pipeline.airside.video_input import VideoInput
 from worker_pipeline.context import stamp_ns
-from worker_pipeline.simulation.imagery import synthetic_ground
 from worker_pipeline.testing import wait_for
 
 FRAMES = 25
@@ -31,7 +32,7 @@ def number_in(message):
 
 @pytest.fixture(scope='module')
 def recorded(tmp_path_factory):
-    """The same frames as a video and as a folder."""
+    """Return the same frames as a video and as a folder."""
     root = tmp_path_factory.mktemp('recorded')
     video, folder = root / 'frames.avi', root / 'frames'
     folder.mkdir()
@@ -60,12 +61,12 @@ def device(monkeypatch):
 
 @pytest.fixture
 def live(device):
-    """Make a stage whose camera is not there; what it gives is there at once, or never."""
+    """Return a maker of stages with a fake camera, which gives images at once or never."""
     made = []
 
     def make(**params):
         given = {'camera': 'device', 'path': '0', 'read_timeout': 10.0, **CALIBRATED, **params}
-        made.append(ready(VideoInput(), given))
+        made.append(configured(VideoInput(), given))
         return made[-1]
 
     yield make
@@ -76,12 +77,12 @@ def live(device):
 
 def source(recorded, kind, **params):
     given = {'camera': kind, 'path': recorded[kind], 'frame_rate': RATE, **CALIBRATED, **params}
-    return ready(VideoInput(), given)
+    return configured(VideoInput(), given)
 
 
 @pytest.mark.parametrize('kind', ['file', 'folder'])
 def test_the_frame_follows_the_streams_time(recorded, kind):
-    """It is stamped when it began."""
+    """It is stamped with its start."""
     stage = source(recorded, kind)
     for number in (0, 1, 2, 7, 24):
         message = stage.process(tick(number / RATE + 0.04))
@@ -92,8 +93,8 @@ def test_the_frame_follows_the_streams_time(recorded, kind):
 
 
 @pytest.mark.parametrize('kind', ['file', 'folder'])
-def test_no_frame_is_given_twice(recorded, kind):
-    """Nor by a replacement that has what the dead one had; without it, it says the same again."""
+def test_no_frame_is_returned_twice(recorded, kind):
+    """Nor by a replacement with the dead worker's state; without it, frames are repeated."""
     dead = source(recorded, kind, read_timeout=0.0)
     message = dead.process(tick(1.0))
     assert dead.process(tick(1.05)) is None
@@ -103,6 +104,17 @@ def test_no_frame_is_given_twice(recorded, kind):
     replacement.restore_state(dead.save_state())
     assert replacement.process(tick(1.05)) is None
     assert number_in(replacement.process(tick(1.1))) == 11
+
+
+@pytest.mark.parametrize('kind', ['file', 'folder'])
+def test_where_the_stream_starts_over_the_recording_does(recorded, kind):
+    """Simulated time was set back. A request that is merely late changes nothing."""
+    stage = source(recorded, kind, read_timeout=0.0)
+    assert number_in(stage.process(tick(2.4))) == 24
+    assert stage.process(tick(1.0)) is None
+    assert number_in(stage.process(tick(0.04))) == 0
+    assert number_in(stage.process(tick(0.14))) == 1
+    stage.cleanup()
 
 
 @pytest.mark.parametrize('kind', ['file', 'folder'])
@@ -124,26 +136,26 @@ def test_the_stream_ends_after_the_last_frame(recorded, kind):
         ({'calibration_file': 'no.yaml'}, OSError, 'calibration_file: .*no.yaml'),
     ],
 )
-def test_a_camera_that_is_not_there_is_named(params, error, text):
+def test_a_missing_camera_is_named(params, error, text):
     with pytest.raises(error, match=text):
-        ready(VideoInput(), params)
+        configured(VideoInput(), params)
 
 
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='no image in'):
-        ready(VideoInput(), {'camera': 'folder', 'path': str(tmp_path)})
+        configured(VideoInput(), {'camera': 'folder', 'path': str(tmp_path)})
 
 
 @pytest.mark.parametrize('kind', ['file', 'folder'])
-def test_images_of_another_size_than_the_calibration_are_refused(recorded, kind):
+def test_images_of_uncalibrated_size_are_rejected(recorded, kind):
     with pytest.raises(
         ValueError, match='width, height: found images of 64x48; allowed: 1920x1200'
     ):
-        ready(VideoInput(), {'camera': kind, 'path': recorded[kind]})
+        configured(VideoInput(), {'camera': kind, 'path': recorded[kind]})
 
 
-def test_one_image_of_another_size_is_refused_alone(tmp_path):
-    """The others go on; the worker's status tells."""
+def test_only_an_image_of_another_size_is_rejected(tmp_path):
+    """The others pass; the worker's status reports it."""
     for number, size in enumerate((SIZE, (32, 16), SIZE)):
         cv2.imwrite(str(tmp_path / f'{number}.png'), picture(number, size))
     stage = source({'folder': str(tmp_path)}, 'folder')
@@ -156,7 +168,7 @@ def test_one_image_of_another_size_is_refused_alone(tmp_path):
     assert stage.status.level == 'ok'
 
 
-def test_what_is_no_image_is_left_out_and_told(tmp_path, caplog):
+def test_an_unreadable_image_is_skipped_and_reported(tmp_path, caplog):
     for number in range(3):
         cv2.imwrite(str(tmp_path / f'{number}.png'), picture(number))
     (tmp_path / '1.png').write_text('not an image')
@@ -168,7 +180,7 @@ def test_what_is_no_image_is_left_out_and_told(tmp_path, caplog):
     assert caplog.text.count('is not an image') == 1
 
 
-def test_a_video_cut_short_ends_early_and_tells_why(recorded, tmp_path):
+def test_a_truncated_video_ends_early_with_a_reason(recorded, tmp_path):
     whole = Path(recorded['file']).read_bytes()
     (tmp_path / 'cut.avi').write_bytes(whole[:-3000])
     stage = source({'file': str(tmp_path / 'cut.avi')}, 'file')
@@ -176,19 +188,19 @@ def test_a_video_cut_short_ends_early_and_tells_why(recorded, tmp_path):
     with pytest.raises(EndOfStream):
         stage.process(tick(2.4))
     assert stage.status.level == 'warn'
-    assert 'was cut short: of 25 frames' in stage.status.message
+    assert 'is truncated: of 25 frames' in stage.status.message
 
 
-def test_the_camera_is_described_at_each_image(recorded):
+def test_camera_info_is_published_with_each_image(recorded):
     stage = source(recorded, 'file', frame_id='nadir', focal_length=[50.0, 51.0])
     images = [stage.process(tick(each / RATE)) for each in range(3)]
-    told = stage.topic['camera_info'].messages
-    assert [each.header for each in told] == [each.header for each in images]
-    assert told[-1].header.frame_id == 'nadir'
-    assert (told[-1].width, told[-1].height, told[-1].k[0]) == (*SIZE, 50.0)
+    infos = stage.topic['camera_info'].messages
+    assert [each.header for each in infos] == [each.header for each in images]
+    assert infos[-1].header.frame_id == 'nadir'
+    assert (infos[-1].width, infos[-1].height, infos[-1].k[0]) == (*SIZE, 50.0)
 
 
-def test_a_calibration_file_takes_the_place_of_the_parameters(recorded, tmp_path):
+def test_a_calibration_file_overrides_the_parameters(recorded, tmp_path):
     path = tmp_path / 'camera.yaml'
     matrices = {
         'camera_matrix': [50, 0, 32, 0, 50, 24, 0, 0, 1],
@@ -208,8 +220,8 @@ def test_a_calibration_file_takes_the_place_of_the_parameters(recorded, tmp_path
         source(recorded, 'file', calibration_file=str(path))
 
 
-def test_a_live_image_is_stamped_when_it_was_captured(live, device):
-    """Not when it was asked for; it is asked of the device in the calibration's size."""
+def test_a_live_image_is_stamped_with_its_capture(live, device):
+    """Not with the time of the request; the device is set to the calibrated size."""
     stage = live()
     captured = time.monotonic_ns() // 1_000_000 - 20
     device.shoot(3, captured)
@@ -220,8 +232,8 @@ def test_a_live_image_is_stamped_when_it_was_captured(live, device):
     assert (cv2.CAP_PROP_FRAME_WIDTH, 64) in device.asked
 
 
-def test_a_replacement_of_a_live_camera_goes_on_with_its_time(live, device):
-    """And gives nothing that was given: the driver may have kept it."""
+def test_a_replacement_of_a_live_camera_continues_with_its_clock(live, device):
+    """It repeats no image, even if the driver has kept it."""
     stage = live()
     captured = time.monotonic_ns() // 1_000_000 - 20
     device.shoot(1, captured)
@@ -239,7 +251,7 @@ def test_a_replacement_of_a_live_camera_goes_on_with_its_time(live, device):
     assert stamp_ns(second.header.stamp) == stamp_ns(first.header.stamp) + 7_000_000
 
 
-def test_a_live_camera_that_fails_gives_no_image_until_it_is_back(live, device):
+def test_a_failed_live_camera_gives_no_image_until_it_is_back(live, device):
     stage = live(read_timeout=0.05)
     device.pull_out()
     wait_for(lambda: stage.status.values.get('failed_opens'), 'that it is tried again')
@@ -253,7 +265,7 @@ def test_a_live_camera_that_fails_gives_no_image_until_it_is_back(live, device):
     assert stage.status.level == 'ok'
 
 
-def test_a_camera_may_be_waited_for(live, device):
+def test_a_camera_may_be_connected_later(live, device):
     device.plugged = False
     with pytest.raises(OSError, match="'0' is not a camera"):
         live()
@@ -266,7 +278,7 @@ def test_a_camera_may_be_waited_for(live, device):
     assert number_in(message) == 5
 
 
-def test_images_are_saved_on_the_way(recorded, tmp_path):
+def test_images_are_saved_as_they_pass(recorded, tmp_path):
     stage = source(recorded, 'folder', save_to=str(tmp_path / 'saved'), save_as='png')
     for number in range(3):
         stage.process(tick(number / RATE))
@@ -278,7 +290,7 @@ def test_images_are_saved_on_the_way(recorded, tmp_path):
 
 def test_the_simulated_camera_is_a_function_of_time(ground):
     params = {'path': ground, 'width': 320, 'height': 200}
-    first, second = (ready(VideoInput(), params) for _ in range(2))
+    first, second = (configured(VideoInput(), params) for _ in range(2))
     first.process(tick(4.0))
     message = first.process(tick(12.3))
     assert (message.width, message.height, message.encoding) == (320, 200, 'bgr8')
@@ -288,7 +300,7 @@ def test_the_simulated_camera_is_a_function_of_time(ground):
 
 
 def test_the_simulated_flight_ends(ground):
-    stage = ready(VideoInput(), {'path': ground, 'width': 64, 'height': 48, 'duration': 2.0})
+    stage = configured(VideoInput(), {'path': ground, 'width': 64, 'height': 48, 'duration': 2.0})
     stage.process(tick(2.0))
     with pytest.raises(EndOfStream):
         stage.process(tick(2.1))
@@ -307,11 +319,11 @@ BENT = {'distortion': [-0.1, 0.01, 0.0, 0.0, 0.0], 'width': 320, 'height': 200}
     [('file', {}), ('device', {}), ('simulated', {}), ('simulated', BENT)],
     ids=['a file', 'a device', 'simulated', 'simulated, with a lens'],
 )
-def test_an_image_is_where_it_is_sent_from(recorded, ground, request, kind, params):
-    """In memory that is borrowed for it, and kept by nobody who could write there."""
+def test_an_image_is_written_into_borrowed_memory(recorded, ground, request, kind, params):
+    """No one that could write to that memory keeps it."""
     borrowed = []
 
-    def lend(shape, dtype):
+    def loan(shape, dtype):
         memory = np.zeros(shape, dtype)
         borrowed.append(weakref.ref(memory))
         return memory
@@ -326,9 +338,9 @@ def test_an_image_is_where_it_is_sent_from(recorded, ground, request, kind, para
     else:
         path = ground if kind == 'simulated' else recorded[kind]
         given = {'camera': kind, 'path': path, **CALIBRATED, **params}
-        stage = ready(VideoInput(), given)
+        stage = configured(VideoInput(), given)
     expected = stage.process(asked_for(0))
-    stage.lend = lend
+    stage.loan = loan
     for number in (1, 2, 3):
         message = stage.process(asked_for(number))
         memory = next(each() for each in borrowed if each() is not None and is_in(each(), message))
@@ -338,5 +350,5 @@ def test_an_image_is_where_it_is_sent_from(recorded, ground, request, kind, para
 
 
 def is_in(memory, message):
-    """Whether a message's bytes are these."""
+    """Return whether a message's bytes are these."""
     return np.shares_memory(memory, np.frombuffer(message.data, np.uint8))

@@ -1,4 +1,5 @@
-"""Latency and rate of a stage."""
+# SPDX-License-Identifier: Apache-2.0
+"""The latency and rate of a stage."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def test_without_deliveries_everything_is_zero():
 @pytest.mark.parametrize(
     ('percent', 'seconds'), [(0, 0.1), (10, 0.1), (50, 0.5), (51, 0.6), (99, 1.0), (100, 1.0)]
 )
-def test_percentiles_go_by_the_nearest_rank(percent: float, seconds: float):
+def test_percentiles_use_the_nearest_rank(percent: float, seconds: float):
     """Of ten latencies the 50th percentile is the fifth, the 51st the sixth."""
     window = LatencyWindow()
     for tenth in (3, 1, 2, 10, 9, 8, 4, 5, 7, 6):
@@ -30,8 +31,8 @@ def test_percentiles_go_by_the_nearest_rank(percent: float, seconds: float):
     assert window.percentile(percent) == seconds
 
 
-def test_only_the_last_items_count():
-    """What is further back than the window's size has no weight."""
+def test_only_the_items_in_the_window_count():
+    """Older ones have no weight."""
     window = LatencyWindow(items=3)
     for seconds in (9.0, 1.0, 2.0, 3.0):
         window.add(seconds)
@@ -40,7 +41,7 @@ def test_only_the_last_items_count():
 
 
 def test_the_rate_counts_deliveries_since_the_last_call():
-    """Each call measures from the call before, over more items than the window keeps."""
+    """Also if there were more than the window keeps."""
     window = LatencyWindow(items=2)
     window.rate(100.0)
     for _ in range(10):
@@ -51,7 +52,7 @@ def test_the_rate_counts_deliveries_since_the_last_call():
     assert window.rate(106.5) == 2.0
 
 
-def test_two_calls_at_one_moment_do_not_divide_by_zero():
+def test_the_rate_of_an_empty_interval_is_zero():
     """No time has passed, so there is no rate."""
     window = LatencyWindow()
     window.rate(5.0)

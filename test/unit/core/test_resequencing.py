@@ -1,4 +1,5 @@
-"""Restoring order."""
+# SPDX-License-Identifier: Apache-2.0
+"""The order of results."""
 
 from __future__ import annotations
 
@@ -12,13 +13,13 @@ from worker_pipeline.core.resequencing import Resequencer
 
 
 def test_places_count_up_from_zero():
-    """The places are handed out in order, each once."""
+    """In order, each once."""
     order: Resequencer[str] = Resequencer()
     assert [order.take_place() for _ in range(3)] == [0, 1, 2]
 
 
-def test_the_first_place_leaves_at_once():
-    """What is finished in its turn is released by the same call."""
+def test_the_next_place_is_released_at_once():
+    """By the same call."""
     order: Resequencer[str] = Resequencer()
     order.take_place()
     assert order.finish(0, ['a']) == ['a']
@@ -26,7 +27,7 @@ def test_the_first_place_leaves_at_once():
 
 
 def test_a_later_place_waits_for_the_earlier_one():
-    """What is finished early is held, and leaves together with what it waited for."""
+    """Both are released together."""
     order: Resequencer[str] = Resequencer()
     for _ in range(3):
         order.take_place()
@@ -38,7 +39,7 @@ def test_a_later_place_waits_for_the_earlier_one():
 
 
 def test_release_stops_at_the_next_gap():
-    """Only the unbroken run of finished places leaves."""
+    """Only an unbroken run of finished places is released."""
     order: Resequencer[str] = Resequencer()
     for _ in range(4):
         order.take_place()
@@ -48,8 +49,8 @@ def test_release_stops_at_the_next_gap():
     assert order.held == 1
 
 
-def test_a_place_without_results_lets_the_next_ones_pass():
-    """An empty place releases nothing of its own and blocks nobody."""
+def test_a_place_without_results_does_not_block_later_ones():
+    """They are released with it."""
     order: Resequencer[str] = Resequencer()
     for _ in range(2):
         order.take_place()
@@ -67,8 +68,8 @@ def test_several_results_of_a_place_stay_together_and_in_order():
 
 
 @pytest.mark.parametrize('place', [-1, 0, 2, 3])
-def test_a_place_that_is_not_open_is_refused(place: int):
-    """Never taken, released or held already: each is a ValueError that names the place."""
+def test_a_place_that_is_not_open_is_rejected(place: int):
+    """Whether it was never taken, is held back or was released; the error names it."""
     order: Resequencer[str] = Resequencer()
     for _ in range(3):
         order.take_place()
@@ -79,8 +80,8 @@ def test_a_place_that_is_not_open_is_refused(place: int):
     assert order.finish(1, ['b']) == ['b', 'c']
 
 
-def test_results_that_were_handed_in_are_not_changed():
-    """The caller's list is left alone when later places are joined to it."""
+def test_lists_of_results_are_not_changed():
+    """Also if results of later places are appended to them."""
     order: Resequencer[str] = Resequencer()
     for _ in range(2):
         order.take_place()
@@ -91,7 +92,7 @@ def test_results_that_were_handed_in_are_not_changed():
 
 
 def test_unwanted_results_are_discarded():
-    """Those that are held back and were asked for; the places stay finished."""
+    """Of those held back; their places stay finished."""
     order: Resequencer[str] = Resequencer()
     for _ in range(4):
         order.take_place()
@@ -106,7 +107,7 @@ def test_unwanted_results_are_discarded():
     assert order.held == 0
 
 
-def test_discarding_leaves_the_lists_that_were_handed_in_alone():
+def test_discarding_does_not_change_the_lists_of_the_caller():
     """The caller's list is not changed."""
     order: Resequencer[str] = Resequencer()
     for _ in range(2):
@@ -118,7 +119,7 @@ def test_discarding_leaves_the_lists_that_were_handed_in_alone():
     assert order.finish(0, []) == []
 
 
-def test_a_new_order_has_nothing_to_tell():
+def test_a_snapshot_of_a_new_order_starts_with_place_zero():
     """The snapshot of one that was never used, restored, begins with place 0."""
     order: Resequencer[str] = Resequencer()
     state = order.snapshot(str)
@@ -128,8 +129,8 @@ def test_a_new_order_has_nothing_to_tell():
     assert again.take_place() == 0
 
 
-def test_a_snapshot_is_plain_and_makes_the_same_order():
-    """Results go through the functions given; places go on where they were."""
+def test_a_snapshot_is_plain_and_restores_the_order():
+    """Results are converted by the given functions."""
     order: Resequencer[complex] = Resequencer()
     for _ in range(5):
         order.take_place()
@@ -150,8 +151,8 @@ def test_a_snapshot_is_plain_and_makes_the_same_order():
     assert again.held == 0
 
 
-def test_restoring_takes_the_place_of_what_was_there():
-    """Nothing that was held back before is left."""
+def test_restoring_replaces_the_former_state():
+    """No result that was held back before is left."""
     order: Resequencer[str] = Resequencer()
     for _ in range(3):
         order.take_place()
@@ -162,8 +163,8 @@ def test_restoring_takes_the_place_of_what_was_there():
     assert order.take_place() == 1
 
 
-def test_a_snapshot_and_the_order_made_of_it_are_independent():
-    """What happens to either changes neither the other nor the snapshot."""
+def test_a_snapshot_and_the_restored_order_are_independent():
+    """A change of one does not affect the other."""
     order: Resequencer[str] = Resequencer()
     for _ in range(3):
         order.take_place()
@@ -183,7 +184,7 @@ def test_a_snapshot_and_the_order_made_of_it_are_independent():
 def test_any_order_of_finishing_releases_everything_in_the_order_of_places(
     finished: list[int], counts: list[int]
 ):
-    """Whatever the order of finishing, all results leave once, by place, as soon as they may."""
+    """Each result once, and as soon as possible."""
     order: Resequencer[tuple[int, int]] = Resequencer()
     for _ in finished:
         order.take_place()
@@ -199,10 +200,10 @@ def test_any_order_of_finishing_releases_everything_in_the_order_of_places(
 
 
 @given(st.permutations(range(8)), st.integers(0, 8), st.sets(st.integers(0, 7)))
-def test_an_order_made_anew_at_any_moment_goes_on_like_the_first(
+def test_an_order_restored_at_any_moment_continues_like_the_first(
     finished: list[int], moment: int, unwanted: set[int]
 ):
-    """The same results leave at the same time, also where some were discarded."""
+    """Also if some results were discarded."""
     order: Resequencer[int] = Resequencer()
     again: Resequencer[int] = Resequencer()
     for _ in finished:

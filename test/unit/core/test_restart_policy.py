@@ -1,4 +1,5 @@
-"""How soon a worker is started again."""
+# SPDX-License-Identifier: Apache-2.0
+"""The delay before a restart."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from worker_pipeline.core.restart_policy import RestartPolicy
 
 
 class Fixed(random.Random):
-    """A random source that always says the same share of the range it is asked for."""
+    """A random source that always returns the same share of the range."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -35,15 +36,15 @@ def test_the_first_restart_is_immediate():
     assert policy().delay(100.0) == 0.0
 
 
-def test_further_restarts_wait_twice_as_long_each():
-    """The second waits the base of 0.1 s, the third 0.2 s, and so on."""
+def test_each_further_delay_is_twice_as_long():
+    """The second restart is delayed by 0.1 s, the third by 0.2 s, and so on."""
     slot = policy(limit=100)
     delays = [slot.delay(100.0) for _ in range(6)]
     assert delays == pytest.approx([0.0, 0.1, 0.2, 0.4, 0.8, 1.6])
 
 
-def test_no_wait_is_longer_than_the_longest_backoff():
-    """The doubling ends at ``backoff_max``, after however many restarts."""
+def test_no_delay_exceeds_backoff_max():
+    """After however many restarts."""
     slot = policy(backoff_max=0.5, limit=1000)
     delays = [slot.delay(100.0) for _ in range(200)]
     assert max(delays) == 0.5
@@ -51,22 +52,22 @@ def test_no_wait_is_longer_than_the_longest_backoff():
 
 
 def test_a_huge_limit_does_not_overflow():
-    """2000 doublings are not a float any more; the wait is."""
+    """2 to the power of 2000 would not fit into a float."""
     slot = policy(backoff_max=1e300, limit=10_000, window=1e9)
     delays = [slot.delay(100.0) for _ in range(2000)]
     assert delays[-1] == delays[-2] < 1e300
 
 
 @pytest.mark.parametrize(('share', 'factor'), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
-def test_jitter_takes_off_up_to_half(share: float, factor: float):
-    """The random factor goes from 0.5 to 1, so that those that fell together rise apart."""
+def test_jitter_shortens_a_delay_by_up_to_half(share: float, factor: float):
+    """Workers that died together do not restart together."""
     slot = policy(share=share)
     slot.delay(0.0)
     assert slot.delay(0.0) == pytest.approx(0.1 * factor)
 
 
-def test_as_many_restarts_as_the_limit_are_not_a_failure():
-    """Only more than ``limit`` within the window make the slot failing."""
+def test_a_slot_is_failing_only_above_the_limit():
+    """More than ``limit`` restarts within the window."""
     slot = policy(limit=3)
     for _ in range(3):
         slot.delay(10.0)
@@ -76,22 +77,22 @@ def test_as_many_restarts_as_the_limit_are_not_a_failure():
 
 
 def test_a_failing_slot_keeps_trying_at_the_longest_backoff():
-    """It is never given up: there is a delay, the longest there is."""
+    """It is never abandoned."""
     slot = policy(backoff_max=10.0, limit=2)
     delays = [slot.delay(10.0) for _ in range(4)]
     assert delays == pytest.approx([0.0, 0.1, 10.0, 10.0])
 
 
-def test_with_a_limit_of_zero_every_restart_is_a_failure():
-    """The first is immediate all the same, and reported."""
+def test_with_a_limit_of_zero_the_first_restart_makes_a_slot_failing():
+    """The first restart is immediate all the same."""
     slot = policy(limit=0)
     assert slot.delay(1.0) == 0.0
     assert slot.failing(1.0)
     assert slot.delay(1.0) == 10.0
 
 
-def test_restarts_are_forgotten_after_a_window_of_health():
-    """Up to the window's end they count; past it they do not."""
+def test_restarts_are_forgotten_after_a_window_of_healthy_time():
+    """They count until the end of the window."""
     slot = policy(limit=1, window=30.0)
     slot.delay(0.0)
     slot.delay(5.0)
@@ -100,16 +101,16 @@ def test_restarts_are_forgotten_after_a_window_of_health():
     assert not slot.failing(40.1)
 
 
-def test_nothing_is_forgotten_while_down():
-    """Neither a long wait nor a long start-up is health: one that never comes up stays failing."""
+def test_no_restart_is_forgotten_while_the_slot_is_down():
+    """Delays and start-ups are not healthy time: a slot that never comes up stays failing."""
     slot = policy(backoff_max=10.0, limit=2, window=30.0)
     delays = [slot.delay(40.0 * n) for n in range(6)]
     assert delays == pytest.approx([0.0, 0.1, 10.0, 10.0, 10.0, 10.0])
     assert slot.failing(1e9)
 
 
-def test_health_adds_up_over_several_lives():
-    """What counts is how long the worker was up since the restart, not for how long at once."""
+def test_healthy_time_adds_up_over_several_processes():
+    """It need not be uninterrupted."""
     slot = policy(limit=0, window=30.0)
     slot.delay(0.0)
     for start in (100.0, 200.0, 300.0):
@@ -122,7 +123,7 @@ def test_health_adds_up_over_several_lives():
 
 
 def test_each_restart_is_forgotten_after_its_own_window():
-    """The health before a restart does not count for it."""
+    """Healthy time before a restart does not count for it."""
     slot = policy(limit=1, window=30.0)
     slot.delay(0.0)
     slot.went_up(0.0)
@@ -136,7 +137,7 @@ def test_each_restart_is_forgotten_after_its_own_window():
 
 
 def test_going_up_or_down_twice_changes_nothing():
-    """Health runs from the first time, and ends with the first time."""
+    """A healthy period runs from the first call to the first call."""
     slot = policy(limit=0, window=30.0)
     slot.went_down(0.0)
     slot.delay(0.0)
@@ -150,8 +151,8 @@ def test_going_up_or_down_twice_changes_nothing():
     assert not slot.failing(1005.1)
 
 
-def test_killed_regularly_and_back_at_once_is_as_by_wall_time():
-    """Every 10 s within a window of 30 s: three or four restarts count, however long it goes on."""
+def test_with_immediate_restarts_the_window_is_wall_time():
+    """With a kill every 10 s and a window of 30 s, three or four restarts count."""
     slot = policy(limit=4, window=30.0)
     slot.went_up(0.0)
     for n in range(1, 100):
@@ -162,7 +163,7 @@ def test_killed_regularly_and_back_at_once_is_as_by_wall_time():
         slot.went_up(now + 0.3)
 
 
-def test_a_while_of_health_makes_the_next_restart_immediate_again():
+def test_after_a_window_of_healthy_time_the_next_restart_is_immediate():
     """With nothing left in the window a slot is as good as new."""
     slot = policy(window=30.0)
     for _ in range(10):
@@ -171,42 +172,42 @@ def test_a_while_of_health_makes_the_next_restart_immediate_again():
     assert slot.delay(30.1) == 0.0
 
 
-def test_a_pardoned_restart_was_none():
-    """The next one waits as if the last had not been, and the slot is failing no more."""
+def test_a_refunded_restart_does_not_count():
+    """The next one is delayed as if there had been none, and the slot is not failing."""
     slot = policy(limit=2)
     for _ in range(3):
         slot.delay(0.0)
     assert slot.failing(0.0)
-    slot.pardon(0.0)
+    slot.refund(0.0)
     assert not slot.failing(0.0)
-    slot.pardon(0.0)
+    slot.refund(0.0)
     assert slot.delay(0.0) == pytest.approx(0.1)
 
 
-def test_the_restart_booked_last_is_pardoned():
-    """Those before it keep their time."""
+def test_a_refund_is_for_the_last_restart():
+    """Those before it keep their times."""
     slot = policy(limit=0, window=30.0)
     slot.delay(0.0)
     slot.went_up(0.0)
     slot.delay(20.0)
-    slot.pardon(20.0)
+    slot.refund(20.0)
     assert slot.failing(30.0)
     assert not slot.failing(30.1)
 
 
-def test_a_pardon_with_nothing_booked_changes_nothing():
-    """Neither before the first restart nor after all are forgotten."""
+def test_a_refund_without_restarts_changes_nothing():
+    """Before the first one, or after all were forgotten."""
     slot = policy()
-    slot.pardon(0.0)
+    slot.refund(0.0)
     assert slot.delay(0.0) == 0.0
     slot.went_up(0.0)
-    slot.pardon(31.0)
+    slot.refund(31.0)
     assert slot.delay(31.0) == 0.0
     assert slot.delay(31.0) == pytest.approx(0.1)
 
 
-def test_no_backoff_means_no_wait():
-    """``backoff_max`` 0.0 restarts at once each time."""
+def test_without_backoff_every_restart_is_immediate():
+    """``backoff_max`` is 0.0."""
     slot = policy(backoff_max=0.0, limit=1)
     assert [slot.delay(0.0) for _ in range(5)] == [0.0] * 5
 
@@ -217,7 +218,7 @@ def test_no_backoff_means_no_wait():
     limit=st.integers(0, 10),
     window=st.floats(0.1, 100.0),
     history=st.lists(
-        st.tuples(st.floats(0.0, 50.0), st.sampled_from(['restart', 'up', 'down', 'pardon'])),
+        st.tuples(st.floats(0.0, 50.0), st.sampled_from(['restart', 'up', 'down', 'refund'])),
         max_size=60,
     ),
 )
@@ -236,7 +237,7 @@ def test_every_delay_is_within_its_bounds(
         backoff_max=backoff_max, limit=limit, window=window, random_source=random.Random(seed)
     )
     now, up = 0.0, False
-    restarts: list[float] = []  # the health since each that is not pardoned
+    restarts: list[float] = []  # the healthy time since each one that was not refunded
     for gap, what in history:
         now += gap
         if up:
@@ -249,8 +250,8 @@ def test_every_delay_is_within_its_bounds(
         elif what == 'down':
             slot.went_down(now)
             up = False
-        elif what == 'pardon':
-            slot.pardon(now)
+        elif what == 'refund':
+            slot.refund(now)
             restarts = restarts[:-1]
         else:
             recent = len(restarts)

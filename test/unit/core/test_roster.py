@@ -1,4 +1,5 @@
-"""Places on duty, and who takes over."""
+# SPDX-License-Identifier: Apache-2.0
+"""Active workers and standbys."""
 
 from __future__ import annotations
 
@@ -12,58 +13,58 @@ from worker_pipeline.core.roster import Roster
 def roster(places: int, names: str) -> Roster:
     made = Roster(places)
     for name in names:
-        made.enlist(name)
+        made.add(name)
     return made
 
 
 def on_duty(of: Roster, names: str) -> str:
-    return ''.join(name for name in names if of.is_on_duty(name))
+    return ''.join(name for name in names if of.is_active(name))
 
 
-def test_the_first_have_the_places():
-    """The others stand by."""
+def test_the_first_workers_are_active():
+    """The others are standbys."""
     assert on_duty(roster(2, 'abcd'), 'abcd') == 'ab'
 
 
-def test_one_that_is_lost_is_relieved_by_the_first_that_is_ready():
-    """It stands by from then on."""
+def test_the_first_ready_standby_replaces_a_lost_worker():
+    """The lost worker is a standby from then on."""
     made = roster(2, 'abcd')
-    assert made.relieve('a', ready=['d', 'c']) == 'c'
+    assert made.promote('a', ready=['d', 'c']) == 'c'
     assert on_duty(made, 'abcd') == 'bc'
-    assert made.relieve('c', ready=['a', 'd']) == 'a'
+    assert made.promote('c', ready=['a', 'd']) == 'a'
     assert on_duty(made, 'abcd') == 'ab'
 
 
 @pytest.mark.parametrize('ready', [[], ['b'], ['a', 'b'], ['x']])
-def test_without_anybody_who_stands_by_and_is_ready_it_keeps_its_place(ready):
-    """Who is on duty already cannot take over, nor can a stranger."""
+def test_without_a_ready_standby_a_lost_worker_stays_active(ready):
+    """Active workers and unknown ones cannot replace it."""
     made = roster(2, 'abc')
-    assert made.relieve('a', ready) is None
+    assert made.promote('a', ready) is None
     assert on_duty(made, 'abc') == 'ab'
 
 
-def test_one_that_stands_by_has_no_place_to_give():
-    """Its death needs nobody to take over."""
+def test_a_lost_standby_is_not_replaced():
+    """All active workers are still there."""
     made = roster(1, 'abc')
-    assert made.relieve('b', ready=['c']) is None
-    assert made.relieve('x', ready=['c']) is None
+    assert made.promote('b', ready=['c']) is None
+    assert made.promote('x', ready=['c']) is None
     assert on_duty(made, 'abc') == 'a'
 
 
-def test_a_name_struck_off_leaves_a_place_for_the_next():
-    """For one that comes; those that stand by stay as they are."""
+def test_after_a_removal_the_next_worker_added_is_active():
+    """Standbys stay standbys."""
     made = roster(2, 'abc')
-    made.strike_off('a')
-    assert not made.is_on_duty('a')
-    made.enlist('d')
+    made.remove('a')
+    assert not made.is_active('a')
+    made.add('d')
     assert on_duty(made, 'bcd') == 'bd'
 
 
-def test_nonsense_is_refused():
-    """In words that say what was found."""
-    with pytest.raises(ValueError, match='places: found 0; allowed: 1 or more'):
+def test_invalid_calls_are_rejected():
+    """The error has the value and the allowed values."""
+    with pytest.raises(ValueError, match='active_target: found 0; allowed: 1 or more'):
         Roster(0)
-    with pytest.raises(ValueError, match='a: is on the roster already'):
+    with pytest.raises(ValueError, match="found 'a' twice; allowed: each worker once"):
         roster(2, 'aba')
 
 
@@ -71,17 +72,19 @@ def test_nonsense_is_refused():
     ('places', 'on', 'off', 'on_duty_then'),
     [(3, 'c', '', 'abc'), (5, 'cd', '', 'abcd'), (1, '', 'b', 'a'), (2, '', '', 'ab')],
 )
-def test_other_places_are_filled_by_the_first_and_left_by_the_last(places, on, off, on_duty_then):
-    """Who comes on duty, and who goes off it, is told."""
+def test_a_change_of_the_target_promotes_the_first_and_demotes_the_last(
+    places, on, off, on_duty_then
+):
+    """Both are returned."""
     made = roster(2, 'abcd')
-    made.places = places
-    assert made.balance() == ([*on], [*off])
+    made.active_target = places
+    assert made.rebalance() == ([*on], [*off])
     assert on_duty(made, 'abcd') == on_duty_then
-    assert made.balance() == ([], [])
+    assert made.rebalance() == ([], [])
 
 
 class RosterMachine(RuleBasedStateMachine):
-    """Whatever happens, the places are filled by whom they should be."""
+    """Random calls, checked against a plain model."""
 
     @initialize(places=st.integers(1, 4), names=st.integers(1, 8))
     def begin(self, places: int, names: int) -> None:
@@ -89,15 +92,15 @@ class RosterMachine(RuleBasedStateMachine):
         self.names = [f'worker_{index}' for index in range(names)]
         self.roster = roster(places, '')
         for name in self.names:
-            self.roster.enlist(name)
+            self.roster.add(name)
 
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
         lost = data.draw(st.sampled_from(self.names))
         ready = data.draw(st.sets(st.sampled_from(self.names)))
-        before = {name for name in self.names if self.roster.is_on_duty(name)}
-        found = self.roster.relieve(lost, ready)
-        after = {name for name in self.names if self.roster.is_on_duty(name)}
+        before = {name for name in self.names if self.roster.is_active(name)}
+        found = self.roster.promote(lost, ready)
+        after = {name for name in self.names if self.roster.is_active(name)}
         able = ready - before
         if lost in before and able:
             assert found == next(name for name in self.names if name in able)
@@ -107,22 +110,22 @@ class RosterMachine(RuleBasedStateMachine):
             assert after == before
 
     @rule(places=st.integers(1, 9))
-    def change_the_places(self, places: int) -> None:
-        self.places = self.roster.places = places
-        self.roster.balance()
+    def change_the_target(self, places: int) -> None:
+        self.places = self.roster.active_target = places
+        self.roster.rebalance()
 
     @rule(data=st.data())
     def replace_a_name(self, data: st.DataObject) -> None:
         gone = data.draw(st.sampled_from(self.names))
-        self.roster.strike_off(gone)
+        self.roster.remove(gone)
         self.names.remove(gone)
         self.names.append(gone)
-        self.roster.enlist(gone)
-        self.roster.balance()
+        self.roster.add(gone)
+        self.roster.rebalance()
 
     @invariant()
-    def the_places_are_filled(self) -> None:
-        on_duty = [name for name in self.names if self.roster.is_on_duty(name)]
+    def the_target_is_met(self) -> None:
+        on_duty = [name for name in self.names if self.roster.is_active(name)]
         assert len(on_duty) == min(self.places, len(self.names))
 
 

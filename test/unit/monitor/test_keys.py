@@ -1,4 +1,5 @@
-"""Bytes of a terminal become keys."""
+# SPDX-License-Identifier: Apache-2.0
+"""The decoding of bytes into keys."""
 
 from __future__ import annotations
 
@@ -36,15 +37,15 @@ SENT = {
 
 
 @pytest.mark.parametrize('sent', SENT)
-def test_what_a_terminal_sends_for_a_key(sent: bytes):
+def test_the_bytes_of_a_terminal_are_decoded_into_keys(sent: bytes):
     decoder = KeyDecoder()
     assert decoder.feed(sent) == SENT[sent]
     assert not decoder.is_waiting
 
 
 @given(st.lists(st.sampled_from(list(SENT)), max_size=5), st.data())
-def test_it_does_not_matter_how_it_is_cut(parts, data):
-    """Sequences and letters may come in pieces."""
+def test_the_result_does_not_depend_on_how_the_bytes_are_split(parts, data):
+    """Sequences and characters may come in pieces."""
     sent = b''.join(parts)
     pieces, rest = [], sent
     while rest:
@@ -56,7 +57,7 @@ def test_it_does_not_matter_how_it_is_cut(parts, data):
     assert cut.is_waiting == whole.is_waiting
 
 
-def test_an_escape_that_nothing_follows_is_the_key():
+def test_an_escape_followed_by_nothing_is_the_escape_key():
     decoder = KeyDecoder()
     assert decoder.feed(b'\x1b') == []
     assert decoder.is_waiting
@@ -65,8 +66,8 @@ def test_an_escape_that_nothing_follows_is_the_key():
     assert decoder.flush() == []
 
 
-def test_a_sequence_that_is_never_finished_is_forgotten():
-    """What follows later stands for itself."""
+def test_an_incomplete_sequence_is_dropped():
+    """Keys that follow later are decoded by themselves."""
     decoder = KeyDecoder()
     assert decoder.feed(b'\x1b[1;') == []
     assert decoder.flush() == []
@@ -74,8 +75,8 @@ def test_a_sequence_that_is_never_finished_is_forgotten():
 
 
 @given(st.binary(max_size=50))
-def test_any_bytes_can_be_read(sent: bytes):
-    """A key is a letter, or has a name."""
+def test_any_bytes_are_accepted(sent: bytes):
+    """A key is a character or has a name."""
     decoder = KeyDecoder()
     keys = decoder.feed(sent) + decoder.flush()
     assert all(key.isprintable() and key for key in keys)

@@ -1,4 +1,5 @@
-"""The terminal is filled, read key by key, and given back as it was."""
+# SPDX-License-Identifier: Apache-2.0
+"""The terminal is filled, read key by key, and restored."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from worker_pipeline.monitor.terminal import Painter, keys_one_by_one
+from worker_pipeline.monitor.terminal import Painter, cbreak_mode
 
 pyte = pytest.importorskip('pyte')
 
@@ -22,8 +23,8 @@ FRAMES = st.lists(LINES, min_size=HEIGHT, max_size=HEIGHT)
 
 
 @given(st.lists(st.tuples(FRAMES, st.booleans()), min_size=1, max_size=5))
-def test_the_screen_shows_the_last_lines_whatever_was_there_before(frames):
-    """Though only what has changed is written."""
+def test_the_screen_shows_the_last_lines_painted(frames):
+    """Although only changed lines are written."""
     emulator = pyte.Screen(WIDTH, HEIGHT)
     stream = pyte.Stream(emulator)
     written = io.StringIO()
@@ -33,7 +34,7 @@ def test_the_screen_shows_the_last_lines_whatever_was_there_before(frames):
         for line in frame:
             line.truncate(WIDTH)
         if is_resized:
-            painter.forget()
+            painter.invalidate()
         painter.paint(frame, WIDTH)
         stream.feed(written.getvalue())
         written.seek(0)
@@ -45,7 +46,7 @@ def test_the_screen_shows_the_last_lines_whatever_was_there_before(frames):
     assert written.getvalue() == '', 'nothing has changed'
 
 
-def test_the_screen_from_before_comes_back_after_an_error():
+def test_the_former_screen_is_restored_after_an_error():
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=WIDTH, height=HEIGHT, _environ={})
 
@@ -59,14 +60,14 @@ def test_the_screen_from_before_comes_back_after_an_error():
     assert written.getvalue().endswith('\x1b[?25h\x1b[?1049l')
 
 
-def test_keys_come_one_by_one_and_the_terminal_is_restored_after_an_error():
+def test_keys_are_read_one_by_one_and_the_terminal_is_restored_after_an_error():
     master, slave = os.openpty()
     before = termios.tcgetattr(slave)
 
     def fail() -> None:
-        with keys_one_by_one(slave):
+        with cbreak_mode(slave):
             os.write(master, b'p\x1a')
-            assert os.read(slave, 10) == b'p\x1a', 'no line was ended, and Ctrl-Z is no signal'
+            assert os.read(slave, 10) == b'p\x1a', 'without a newline; Ctrl-Z is not a signal'
             assert termios.tcgetattr(slave) != before
             raise KeyError
 

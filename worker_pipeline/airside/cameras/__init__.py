@@ -1,4 +1,5 @@
-"""Where images come from. Each is a class with ``frame`` and ``close``."""
+# SPDX-License-Identifier: Apache-2.0
+"""Sources of images: live devices, video files and folders. Each implements :class:`Camera`."""
 
 from __future__ import annotations
 
@@ -7,57 +8,57 @@ from typing import Protocol
 
 import attrs
 
-from worker_pipeline.airside.image import Pixels
+from worker_pipeline.airside.messages.image import Pixels
 
-# Gives memory for one image (H, W, 3), of the size that is expected; None: it is to have its own.
-Room = Callable[[], Pixels | None]
+# Returns memory for one image (H, W, 3) of the expected size; None: the camera allocates its own.
+ImageAllocator = Callable[[], Pixels | None]
 
 
-def no_room() -> None:
-    """For images in memory of their own."""
+def no_image_buffer() -> None:
+    """Return no buffer: the camera allocates memory for each image."""
 
 
 @attrs.frozen
-class Asked:
-    """What a camera is asked. ``stamp``: now, ROS time; ``time``: since the stream began; ns."""
+class FrameRequest:
+    """A request for an image. ``stamp``: ROS time; ``time``: since the stream began; both ns."""
 
     stamp: int
     time: int
 
 
 @attrs.frozen(eq=False)
-class Frame:
-    """An image (H, W, 3), BGR, and the ROS time in ns at which it was captured."""
+class CameraFrame:
+    """An image (H, W, 3), BGR, and its time of capture, ROS time in ns."""
 
     pixels: Pixels
     stamp: int
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows."""
+        """Return the columns and rows."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
 class Camera(Protocol):
-    """One source of images.
+    """A source of images.
 
-    A recording and a simulation answer for the time asked, so that what took a dead worker's place
-    goes on where that one was. A live camera knows only now.
+    A recording and a simulation answer for the requested time, so a replacement continues where a
+    dead worker stopped. A live camera always answers with the newest image.
     """
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Columns and rows of its images; None where that is not known before the first."""
+        """Return the columns and rows of the images; None if unknown before the first."""
 
     @property
-    def trouble(self) -> str:
-        """What is not as it should be; empty where all is well."""
+    def error_message(self) -> str:
+        """Return the current problem; empty if there is none."""
 
-    def frame(self, asked: Asked, after: int) -> Frame | None:
-        """An image captured after ``after`` (ROS time, ns); None where there is none in good time.
+    def frame(self, request: FrameRequest, after: int) -> CameraFrame | None:
+        """Return an image captured after ``after`` (ROS time, ns); None if none arrives in time.
 
         Raises EndOfStream past the last.
         """
 
     def close(self) -> None:
-        """Let go of what is held open."""
+        """Release the device or file."""

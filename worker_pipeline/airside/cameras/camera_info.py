@@ -1,4 +1,5 @@
-"""What is known of a camera, as ``sensor_msgs/CameraInfo`` says it."""
+# SPDX-License-Identifier: Apache-2.0
+"""The calibration of a camera as ``sensor_msgs/CameraInfo``."""
 
 from __future__ import annotations
 
@@ -10,17 +11,17 @@ from typing import Any
 import yaml
 from sensor_msgs.msg import CameraInfo
 
-from worker_pipeline.airside.pinhole import PinholeCamera
+from worker_pipeline.airside.geometry.pinhole import PinholeCamera
 
 PLUMB_BOB = 'plumb_bob'
-# How many coefficients each model of a lens has.
+# The number of coefficients of each distortion model.
 _COEFFICIENTS = {PLUMB_BOB: 5, 'rational_polynomial': 8, 'equidistant': 4}
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
-def of_parameters(params: Mapping[str, Any]) -> Any:
-    """The camera that a stage's ``pinhole.INTRINSICS`` describe. ValueError names what is wrong."""
-    camera = PinholeCamera.of(params)
+def from_parameters(params: Mapping[str, Any]) -> Any:
+    """Return the CameraInfo for a stage's ``pinhole.INTRINSICS``. ValueError: an invalid value."""
+    camera = PinholeCamera.from_params(params)
     lens = [float(each) for each in params['distortion']]
     if len(lens) != 5 or not all(map(math.isfinite, lens)):
         raise ValueError(f'distortion: found {lens}; allowed: 5 finite numbers')
@@ -36,10 +37,10 @@ def of_parameters(params: Mapping[str, Any]) -> Any:
     )
 
 
-def of_file(path: str) -> Any:
-    """The camera that a file of ROS's camera_calibration describes.
+def from_file(path: str) -> Any:
+    """Return the CameraInfo in a file of ROS's camera_calibration.
 
-    OSError if it cannot be read, ValueError if it is no such file; either names what is wrong.
+    OSError if it cannot be read, ValueError if its content is invalid; both name the problem.
     """
     try:
         found = yaml.safe_load(Path(path).read_text())
@@ -50,8 +51,8 @@ def of_file(path: str) -> Any:
     return _read(_Entries(path, found))
 
 
-def size_of(info: Any) -> tuple[int, int]:
-    """Columns and rows."""
+def image_size(info: Any) -> tuple[int, int]:
+    """Return columns and rows."""
     return info.width, info.height
 
 
@@ -75,7 +76,7 @@ def _read(entries: _Entries) -> Any:
 
 
 class _Entries:
-    """The entries of a calibration file, checked as they are looked at."""
+    """The entries of a calibration file, validated when they are read."""
 
     def __init__(self, path: str, found: Any) -> None:
         self._path = path

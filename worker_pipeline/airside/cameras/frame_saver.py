@@ -1,4 +1,5 @@
-"""Frames kept in a folder, as they pass."""
+# SPDX-License-Identifier: Apache-2.0
+"""Saving passing frames to a folder."""
 
 from __future__ import annotations
 
@@ -6,28 +7,33 @@ import queue
 import threading
 from pathlib import Path
 
-import cv2
-
-from worker_pipeline.airside.cameras import Frame
+from worker_pipeline.airside.cameras import CameraFrame
+from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.context import NANOSECONDS
-from worker_pipeline.runtime.whole_files import remove_halves, write_whole
 from worker_pipeline.status import StageStatus
+from worker_pipeline.system.atomic_files import remove_partial_files, write_atomically
 
-# How each kind is written: by quality, in percent; by effort, of 9.
+# The OpenCV options of each kind: quality in percent; compression level, up to 9.
 KINDS = {
     'jpg': [cv2.IMWRITE_JPEG_QUALITY, 95],
     'png': [cv2.IMWRITE_PNG_COMPRESSION, 1],
 }
-_WAITING = 4  # frames, which are megabytes each
-_CLOSE_TIME = 2.0  # s
+_QUEUE_SIZE = 4  # frames, which are megabytes each
+_CLOSE_TIMEOUT = 2.0  # s
 _MODE = 0o644
 
 
 class FrameSaver:
-    """Writes every ``every``-th frame to a file named by its stamp; ``kind``: a key of ``KINDS``.
+    """Saves passing frames to files named by their stamps.
 
-    On a thread of its own: a slow disk costs frames on the disk and none in the stream. A file is
-    there whole or not at all. OSError if there can be no such folder.
+    It has its own thread: a slow disk loses saved frames but does not delay the stream. Files are
+    written atomically. OSError if the folder cannot be created.
+
+    Args:
+        folder: The folder, created if needed.
+        kind: A key of ``KINDS``.
+        every: Save every n-th frame.
+        status: The stage's status, for counters.
     """
 
     def __init__(self, folder: str, kind: str, every: int, status: StageStatus) -> None:
@@ -36,18 +42,18 @@ class FrameSaver:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(f'save_to: {error}') from None
-        remove_halves(self._folder)
-        self.trouble = ''
+        remove_partial_files(self._folder)
+        self.error_message = ''
         self._kind = kind
         self._every = every
         self._status = status
         self._passed = 0
-        self._waiting: queue.Queue[Frame | None] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[CameraFrame | None] = queue.Queue(_QUEUE_SIZE)
         self._thread = threading.Thread(target=self._run, name='frame_saver', daemon=True)
         self._thread.start()
 
-    def offer(self, frame: Frame) -> None:
-        """Save a frame, if it is its turn and there is room for it. Its pixels must not change."""
+    def offer(self, frame: CameraFrame) -> None:
+        """Save a frame if its turn has come and the queue has room. Its pixels must not change."""
         is_its_turn = self._passed % self._every == 0
         self._passed += 1
         if is_its_turn:
@@ -57,10 +63,10 @@ class FrameSaver:
                 self._status.count('saves_dropped')
 
     def close(self) -> None:
-        """Write what waits, as far as there is time for it."""
+        """Write the waiting frames, within a time limit."""
         try:
-            self._waiting.put(None, timeout=_CLOSE_TIME)
-            self._thread.join(_CLOSE_TIME)
+            self._waiting.put(None, timeout=_CLOSE_TIMEOUT)
+            self._thread.join(_CLOSE_TIMEOUT)
         except queue.Full:
             self._status.count('saves_dropped', self._waiting.qsize())
 
@@ -69,15 +75,15 @@ class FrameSaver:
             try:
                 self._save(frame)
                 self._status.count('saved')
-                self.trouble = ''
+                self.error_message = ''
             except (OSError, cv2.error) as error:
                 self._status.count('saves_failed')
-                self.trouble = f'a frame could not be saved: {error}'
+                self.error_message = f'a frame could not be saved: {error}'
 
-    def _save(self, frame: Frame) -> None:
+    def _save(self, frame: CameraFrame) -> None:
         seconds, nanoseconds = divmod(frame.stamp, NANOSECONDS)
         done, data = cv2.imencode(f'.{self._kind}', frame.pixels, KINDS[self._kind])
         if not done:
             raise OSError(f'OpenCV cannot write {self._kind}')
         path = self._folder / f'{seconds:010d}_{nanoseconds:09d}.{self._kind}'
-        write_whole(path, lambda file: file.write(data.data), _MODE)
+        write_atomically(path, lambda file: file.write(data.data), _MODE)

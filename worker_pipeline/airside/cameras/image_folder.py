@@ -1,13 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of images as a recording."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from worker_pipeline.airside.image import Pixels
+from worker_pipeline.airside.common.opencv import cv2
+from worker_pipeline.airside.messages.image import Pixels
 from worker_pipeline.stage import EndOfStream
 from worker_pipeline.status import StageStatus
 
@@ -16,7 +17,13 @@ DEFAULT_RATE = 10.0  # frames/s
 
 
 class ImageFolder:
-    """The images of a folder in the order of their names. ``rate`` (frames/s): 0 for 10."""
+    """The images of a folder in the order of their names.
+
+    Args:
+        path: The folder.
+        rate: frames/s; 0 for 10.
+        status: The stage's status, for counters.
+    """
 
     def __init__(self, path: str, rate: float, status: StageStatus) -> None:
         folder = Path(path)
@@ -25,30 +32,30 @@ class ImageFolder:
         self._files = sorted(
             each
             for each in folder.iterdir()
-            # A hidden one is half of one that is being written.
+            # A hidden file is one that is still being written.
             if each.suffix.lower() in SUFFIXES and not each.name.startswith('.')
         )
         if not self._files:
             raise FileNotFoundError(f'path: no image in {path!r}; allowed: {", ".join(SUFFIXES)}')
         self.rate = rate or DEFAULT_RATE
-        self.trouble = ''
+        self.error_message = ''
         self._status = status
         first = _read(self._files[0])
         self.size = None if first is None else (first.shape[1], first.shape[0])
 
     def read(self, index: int) -> Pixels | None:
-        """One image."""
+        """Return the image with this index."""
         if index >= len(self._files):
             raise EndOfStream
         pixels = _read(self._files[index])
-        self.trouble = ''
+        self.error_message = ''
         if pixels is None:
-            self.trouble = f'{self._files[index]} is not an image that OpenCV can read'
+            self.error_message = f'{self._files[index]} is not an image that OpenCV can read'
             self._status.count('unreadable')
         return pixels
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is held open."""
 
 
 def _read(path: Path) -> Pixels | None:

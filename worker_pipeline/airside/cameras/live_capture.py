@@ -1,4 +1,5 @@
-"""A camera read on a thread of its own, so that a frame's time is when it came."""
+# SPDX-License-Identifier: Apache-2.0
+"""A camera read by its own thread, so that a frame is stamped when it arrives."""
 
 from __future__ import annotations
 
@@ -7,34 +8,37 @@ import time
 from collections.abc import Callable
 
 import attrs
-import cv2
 import numpy as np
 
-from worker_pipeline.airside.backoff import Backoff
-from worker_pipeline.airside.cameras import Room, no_room
+from worker_pipeline.airside.cameras import ImageAllocator, no_image_buffer
 from worker_pipeline.airside.cameras.device import capture_time
-from worker_pipeline.airside.image import Pixels
+from worker_pipeline.airside.common.backoff import Backoff
+from worker_pipeline.airside.common.opencv import cv2
+from worker_pipeline.airside.messages.image import Pixels
 from worker_pipeline.context import NANOSECONDS
 from worker_pipeline.status import StageStatus
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # s, between two attempts to open a camera again
-_JOIN_TIME = 2.0  # s
+FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0  # s, between two attempts to reopen a camera
+_JOIN_TIMEOUT = 2.0  # s
 
 
 @attrs.frozen(eq=False)
 class Captured:
-    """An image (H, W, 3), BGR, and when it was captured: steady time, ns."""
+    """An image (H, W, 3), BGR, and its time of capture: steady time, ns."""
 
     pixels: Pixels
     time: int
 
 
 class LiveCapture:
-    """Keeps the newest frame. A camera that fails is opened again and again, until it is back.
+    """Keeps the newest frame of a camera, and reopens a camera that fails until it is back.
 
-    ``open_camera`` raises OSError where it cannot; ``first``: one that is open already.
-    ``latency``: s from a frame's capture to its arrival, where the driver does not stamp it.
-    ``room``: where frames are written to, so far as they fit.
+    Args:
+        open_camera: Opens the camera; raises OSError if it cannot.
+        first: An open camera to start with, or None.
+        latency: s from capture to arrival, for frames that the driver does not stamp.
+        status: The stage's status.
+        allocate: Returns the buffer for an image.
     """
 
     def __init__(
@@ -43,14 +47,14 @@ class LiveCapture:
         first: cv2.VideoCapture | None,
         latency: float,
         status: StageStatus,
-        room: Room = no_room,
+        allocate: ImageAllocator = no_image_buffer,
     ) -> None:
         self._open = open_camera
         self._capture = first
         self._latency = round(latency * NANOSECONDS)
         self._status = status
-        self._room = room
-        self.trouble = '' if first else 'waiting for the camera'
+        self._allocate = allocate
+        self.error_message = '' if first else 'waiting for the camera'
         self._newest: Captured | None = None
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -58,19 +62,19 @@ class LiveCapture:
         self._thread.start()
 
     def newest(self, timeout: float) -> Captured | None:
-        """The newest frame that was not given before; None if there is none within the time (s)."""
+        """Return the newest frame not yet returned; None if none arrives within ``timeout`` (s)."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None, max(0.0, timeout))
             newest, self._newest = self._newest, None
             return newest
 
     def close(self) -> None:
-        """Let go of the camera: at once, or when the driver gives the call back."""
+        """Release the camera: at once, or when a blocked driver call returns."""
         self._closing.set()
-        self._thread.join(_JOIN_TIME)
+        self._thread.join(_JOIN_TIMEOUT)
 
     def _run(self) -> None:
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        backoff = Backoff(FIRST_PAUSE, MAX_PAUSE)
         while not self._closing.is_set():
             try:
                 if self._capture is None:
@@ -79,7 +83,7 @@ class LiveCapture:
                 if self._read(self._capture):
                     backoff.reset()
             except (OSError, cv2.error) as error:
-                self.trouble = str(error)
+                self.error_message = str(error)
                 opening = self._capture is None
                 self._status.count('failed_opens' if opening else 'failed_reads')
                 self._release()
@@ -87,20 +91,20 @@ class LiveCapture:
         self._release()
 
     def _read(self, capture: cv2.VideoCapture) -> bool:
-        """Keep the next frame. OSError if the camera fails; whether the frame could be decoded."""
+        """Keep the next frame; return whether it could be decoded. OSError if the camera fails."""
         if not capture.grab():
-            raise OSError('the camera gives no images any more')
+            raise OSError('the camera stopped giving images')
         now = time.monotonic_ns()
         captured = capture_time(capture, now)
         self._status.set('stamped_by', 'arrival' if captured is None else 'driver')
-        done, pixels = capture.retrieve(self._room())
+        done, pixels = capture.retrieve(self._allocate())
         if not done or pixels is None:
-            # It came torn, as by a bad cable; the next may be whole.
-            self.trouble = 'an image could not be decoded'
+            # A damaged frame, for example from a bad cable; the next may be good.
+            self.error_message = 'an image could not be decoded'
             self._status.count('failed_reads')
             return False
         moment = now - self._latency if captured is None else captured
-        self.trouble = ''
+        self.error_message = ''
         with self._changed:
             self._newest = Captured(np.asarray(pixels, dtype=np.uint8), moment)
             self._changed.notify()

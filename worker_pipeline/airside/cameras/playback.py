@@ -1,4 +1,5 @@
-"""A recording as a camera: frame by frame, in the stream's time."""
+# SPDX-License-Identifier: Apache-2.0
+"""A recording played as a camera, in the time of the stream."""
 
 from __future__ import annotations
 
@@ -6,40 +7,44 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from worker_pipeline.airside.cameras import Asked, Frame
-from worker_pipeline.airside.image import Pixels
+from worker_pipeline.airside.cameras import CameraFrame, FrameRequest
+from worker_pipeline.airside.messages.image import Pixels
 from worker_pipeline.context import NANOSECONDS
 
 
 class Recording(Protocol):
-    """Frames with numbers, from 0."""
+    """Frames numbered from 0."""
 
     @property
     def rate(self) -> float:
-        """Frames/s."""
+        """Return the rate, frames/s."""
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Columns and rows of its images; None where that is not known before the first."""
+        """Return the columns and rows of the images; None if unknown before the first."""
 
     @property
-    def trouble(self) -> str:
-        """What is not as it should be; empty where all is well."""
+    def error_message(self) -> str:
+        """Return the current problem; empty if there is none."""
 
     def read(self, index: int) -> Pixels | None:
-        """One frame, None where it cannot be read. Raises EndOfStream past the last."""
+        """Return one frame, or None if it cannot be read. Raises EndOfStream past the last."""
 
     def close(self) -> None:
-        """Let go of what is held open."""
+        """Close the recording."""
 
 
 class Playback:
-    """The frame that a recording shows at the time asked for, stamped when that frame began.
+    """The frame that a recording shows at the requested time, stamped with that frame's start.
 
-    None is given twice: asked again before the next is due, it waits for that, for
-    ``longest_wait`` seconds at most. So a recording plays at its own rate, however often it is
-    asked. ``every_frame``: asked too late, it gives the next one all the same, so that none is
-    left out.
+    No frame is returned twice: a request before the next frame is due waits for it. So a recording
+    plays at its own rate, however often it is requested.
+
+    Args:
+        recording: The recording.
+        longest_wait: s, of one request.
+        sleep: Waits for some seconds.
+        every_frame: A late request returns the next frame instead of skipping any.
     """
 
     def __init__(
@@ -54,35 +59,39 @@ class Playback:
         self._longest_wait = longest_wait
         self._sleep = sleep
         self._every_frame = every_frame
-        self._tried = 0  # the newest stamp that was read, whatever came of it
+        self._tried = 0  # the newest stamp that was read, successfully or not
 
     @property
     def size(self) -> tuple[int, int] | None:
         return self._recording.size
 
     @property
-    def trouble(self) -> str:
-        return self._recording.trouble
+    def error_message(self) -> str:
+        return self._recording.error_message
 
-    def frame(self, asked: Asked, after: int) -> Frame | None:
-        """The frame shown now, or the next one."""
-        began = asked.stamp - asked.time
+    def frame(self, request: FrameRequest, after: int) -> CameraFrame | None:
+        """Return the frame shown now, or the next one."""
+        began = request.stamp - request.time
         after = max(after, self._tried)
-        # A time on a frame's very beginning must not fall to the one before by rounding.
-        index = int(asked.time / NANOSECONDS * self._recording.rate + 1e-6)
+        # Rounding must not turn the start of a frame into the frame before.
+        index = int(request.time / NANOSECONDS * self._recording.rate + 1e-6)
         if self._every_frame:
             index = min(index, self._index_after(after - began))
         stamp = began + self._time_of(index)
         if stamp <= after:
             index += 1
             stamp = began + self._time_of(index)
-            wait = (stamp - asked.stamp) / NANOSECONDS
+            wait = (stamp - request.stamp) / NANOSECONDS
             self._sleep(min(wait, self._longest_wait))
             if wait > self._longest_wait or stamp <= after:
                 return None
         self._tried = stamp
         pixels = self._recording.read(index)
-        return None if pixels is None else Frame(pixels, stamp)
+        return None if pixels is None else CameraFrame(pixels, stamp)
+
+    def restart(self) -> None:
+        """Play from the start again: the stream has started over."""
+        self._tried = 0
 
     def close(self) -> None:
         """Close the recording."""

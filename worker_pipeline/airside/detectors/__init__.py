@@ -1,6 +1,8 @@
-"""Ways to find targets in an image. Each is a class with ``detect``; :data:`DETECTORS` names them.
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors of targets in an image, by the names in :data:`DETECTORS`.
 
-To add one: a module beside these with such a class and its ``PARAMETERS``, and a line below.
+To add one, write a module beside these with a :class:`Detector` and its ``PARAMETERS``, and add a
+line for each below.
 """
 
 from __future__ import annotations

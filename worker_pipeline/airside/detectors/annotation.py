@@ -1,26 +1,34 @@
-"""Detections drawn on an image, to be looked at."""
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing of detections on an image, for people to look at."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
-from worker_pipeline.airside.image import Pixels
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.airside.common.opencv import cv2
+from worker_pipeline.airside.messages.image import Pixels
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.records import NO_LABEL
 
 _COLOUR = (0, 255, 255)  # BGR
 _CROSS = 12  # pixels
-_TEXT = 0.5  # of the font's own size
+_TEXT = 0.5  # scale of the font
 _ABOVE = 4  # pixels, between a box and its text
 
 
-def annotated(
+def draw_detections(
     pixels: Pixels, detections: Records, names: Mapping[int, str], scale: float
 ) -> Pixels:
-    """A copy of an image (H, W, 3), BGR, at this scale, with ``records.DETECTION`` drawn on it."""
+    """Return a scaled copy of an image (H, W, 3), BGR, with ``records.DETECTION`` drawn on it.
+
+    Args:
+        pixels: The image.
+        detections: Detections in pixels of the image.
+        names: Names of labels.
+        scale: Scale of the copy.
+    """
     size = tuple(max(1, round(scale * side)) for side in pixels.shape[1::-1])
     picture = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     for each in detections:

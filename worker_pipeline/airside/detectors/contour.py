@@ -1,4 +1,5 @@
-"""Finds round pads that carry no marker: discs whose colour stands out of the scene."""
+# SPDX-License-Identifier: Apache-2.0
+"""Detection of round pads without a marker: discs that differ in colour from the scene."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 
+from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.airside.detectors.detector import Detector
-from worker_pipeline.airside.image import Pixels
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.records import DETECTION, NO_LABEL
+from worker_pipeline.airside.messages.image import Pixels
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL
 from worker_pipeline.parameter import Parameter
 
 PARAMETERS: Mapping[str, Parameter] = {
@@ -22,35 +23,35 @@ PARAMETERS: Mapping[str, Parameter] = {
     'contour_circularity': Parameter(
         0.8, '4 pi area / perimeter^2: 1 for a circle, 0.785 for a square', '', 0.0, 1.0
     ),
-    'contour_min_diameter': Parameter(16.0, 'of a pad', 'pixel', minimum=4.0),
-    'contour_max_diameter': Parameter(700.0, 'of a pad', 'pixel', minimum=4.0),
+    'contour_min_diameter': Parameter(16.0, 'smallest diameter of a pad', 'pixel', minimum=4.0),
+    'contour_max_diameter': Parameter(700.0, 'largest diameter of a pad', 'pixel', minimum=4.0),
 }
 
-# Looked for at half the size: a disc's centre is the mean of so many edge pixels that it stays
-# good to a fraction of one, and it takes a third of the time.
+# Search at half size: the centre of a disc is the mean of so many edge pixels that it stays
+# accurate to a fraction of a pixel, in a third of the time.
 _SCALE = 0.5
-# Rows: red against green, and blue against yellow. Brightness is in neither, so that neither a
-# cloud's shadow nor a white rock stands out.
+# Rows: red against green, and blue against yellow. Both ignore brightness, so neither the shadow of
+# a cloud nor a white rock stands out.
 _OPPONENT_FROM_BGR = np.array([[0.0, -1.0, 1.0], [1.0, -0.5, -0.5]], dtype=np.float32)
 
-# In a motley scene only what is out of its own range stands out. Median and spread are those of
-# every so many-th pixel: where pads fill a third of the view they still are the scene's.
+# In a colourful scene the contrast must exceed the scene's own spread. Median and spread are
+# estimated from every n-th pixel: they still describe the scene when pads fill a third of the view.
 _DEVIATIONS = 3.0
-_EVERY = 6
-_DEVIATIONS_FROM_MEDIAN = 1.2  # of what is normal in two directions
-# Outlines are taken at these shares of what stands out: at the first, a pad may run together with
-# motley ground beside it, from which it still stands out at the second.
+_SAMPLE_STEP = 6
+_DEVIATIONS_FROM_MEDIAN = 1.2  # of a normal distribution in two dimensions
+# Outlines are taken at these multiples of the contrast: at the first a pad may merge with colourful
+# ground beside it; at the second it is separate.
 _LEVELS = (1.0, 2.0)
-# A pad ends at its edge: just outside of it, between these shares of its radius, the colour is
-# another one, by so much of the contrast. What fades into the scene is ground.
+# A pad has a sharp edge: between these shares of its radius, just outside, the colour must differ
+# by this share of the contrast. A gradual change is ground.
 _OUTSIDE = (1.15, 1.45)
-_LEAST_STEP = 0.75
-# So many pixels along a radius are enough to tell.
-_ENOUGH = 20
+_MIN_EDGE_CONTRAST = 0.75
+# Pixels along a radius that are enough for this.
+_ENOUGH_PIXELS = 20
 
 
 class ContourDetector(Detector):
-    """Closed outlines, round and of the right size, of what differs in colour from the scene."""
+    """Finds round outlines of the right size that differ in colour from the scene."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._contrast = float(params['contour_contrast'])
@@ -64,7 +65,7 @@ class ContourDetector(Detector):
             )
 
     def detect(self, pixels: Pixels) -> Records:
-        """The discs in an image, one record each; confidence is the circularity."""
+        """Return the discs in an image, one record each; the confidence is the circularity."""
         small = cv2.resize(pixels, None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_AREA)
         distance, enough = self._distance(small)
         found: list[tuple[float, ...]] = []
@@ -76,27 +77,29 @@ class ContourDetector(Detector):
                 if (
                     disc is not None
                     and not any(_is_within(disc, other) for other in found)
-                    and _step(distance, outline) >= _LEAST_STEP * enough
+                    and _edge_contrast(distance, outline) >= _MIN_EDGE_CONTRAST * enough
                 ):
                     found.append(disc)
         return np.array(found, dtype=DETECTION)
 
     def _distance(self, pixels: Any) -> tuple[Any, float]:
-        """How far each pixel's colour is from the scene's (H, W), and how far stands out."""
+        """Return each pixel's colour distance from the scene (H, W), and its threshold."""
         opponent = cv2.transform(pixels.astype(np.float32), _OPPONENT_FROM_BGR)
-        scene = np.median(opponent[::_EVERY, ::_EVERY].reshape(-1, 2), axis=0)
+        scene = np.median(opponent[::_SAMPLE_STEP, ::_SAMPLE_STEP].reshape(-1, 2), axis=0)
         first, second = cv2.split(opponent)
         distance = cv2.magnitude(first - scene[0], second - scene[1])
-        spread = _DEVIATIONS_FROM_MEDIAN * float(np.median(distance[::_EVERY, ::_EVERY]))
+        spread = _DEVIATIONS_FROM_MEDIAN * float(
+            np.median(distance[::_SAMPLE_STEP, ::_SAMPLE_STEP])
+        )
         return distance, max(self._contrast, _DEVIATIONS * spread)
 
     def _as_disc(self, outline: Any) -> tuple[float, ...] | None:
-        # A contour runs through the middles of the edge pixels, half a pixel inside of the disc.
+        # A contour runs through the centres of the edge pixels, half a pixel inside the disc.
         diameter = (math.sqrt(4 * cv2.contourArea(outline) / math.pi) + 1) / _SCALE
         if not self._min <= diameter <= self._max:
             return None
-        # The smaller the disc, the more its staircase of pixels looks like a longer edge; the hull
-        # is without it, and how much of the hull is filled tells a ragged blob from a disc.
+        # The pixel staircase of a small disc lengthens its perimeter; the convex hull avoids that,
+        # and the filled share of the hull distinguishes a disc from a ragged blob.
         hull = cv2.convexHull(outline)
         area, perimeter = cv2.contourArea(outline), cv2.arcLength(hull, closed=True)
         circularity = min(1.0, 4 * math.pi * area / perimeter**2)
@@ -111,17 +114,17 @@ class ContourDetector(Detector):
 
 
 def _is_within(disc: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether the middle of a disc is in the box of another."""
+    """Return whether the centre of a disc is in the box of another."""
     x1, y1, x2, y2 = other[:4]
     return x1 <= disc[4] <= x2 and y1 <= disc[5] <= y2
 
 
-def _step(distance: Any, outline: Any) -> float:
-    """How much further from the scene's colour it is within an outline than around it."""
+def _edge_contrast(distance: Any, outline: Any) -> float:
+    """Return how much the distance from the scene's colour drops just outside an outline."""
     (u, v), radius = cv2.minEnclosingCircle(outline)
     near, far = (share * (radius + 1) for share in _OUTSIDE)
     left, top = max(0, math.floor(u - far)), max(0, math.floor(v - far))
-    every = max(1, int(far / _ENOUGH))
+    every = max(1, int(far / _ENOUGH_PIXELS))
     part = distance[top : math.ceil(v + far) + 1 : every, left : math.ceil(u + far) + 1 : every]
     rows, columns = np.ogrid[: part.shape[0], : part.shape[1]]
     away = np.hypot(every * columns + left - u, every * rows + top - v)

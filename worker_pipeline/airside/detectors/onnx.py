@@ -1,6 +1,7 @@
-"""Finds what a model of the YOLO family was trained to find, by onnxruntime.
+# SPDX-License-Identifier: Apache-2.0
+"""Detection by a model of the YOLO family with onnxruntime.
 
-onnxruntime is imported only where this detector is used: it need not be there otherwise.
+onnxruntime is optional: it is imported only if this detector is used.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.airside.detectors.detector import Detector
 from worker_pipeline.airside.detectors.letterbox import Letterbox
-from worker_pipeline.airside.detectors.suppression import most_confident
+from worker_pipeline.airside.detectors.suppression import suppress_overlaps
 from worker_pipeline.airside.detectors.yolo_output import (
     END_TO_END,
     LAYOUTS,
@@ -25,48 +26,51 @@ from worker_pipeline.airside.detectors.yolo_output import (
     candidates,
     layout_of,
 )
-from worker_pipeline.airside.image import Pixels
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.records import DETECTION
+from worker_pipeline.airside.messages.image import Pixels
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.records import DETECTION
 from worker_pipeline.parameter import Parameter
+from worker_pipeline.system.threads import thread_limit
 
 PARAMETERS: Mapping[str, Parameter] = {
     'onnx_model': Parameter('', "the model's file (.onnx)"),
     'onnx_layout': Parameter(
-        'auto', "of the model's output; auto: by its shape", choices=('auto', *LAYOUTS)
+        'auto', "layout of the model's output; auto: by its shape", choices=('auto', *LAYOUTS)
     ),
     'onnx_classes': Parameter(
-        [''], "the classes' names, in order; one empty name: those in the model, if any"
+        [''], 'names of the classes, in order; one empty name: those in the model, if any'
     ),
     'onnx_first_label': Parameter(
-        0, 'label of the first class; the others count on from it', minimum=0, maximum=1_000_000
+        0, 'label of the first class; those of the others follow', minimum=0, maximum=1_000_000
     ),
     'onnx_overlap': Parameter(
-        0.45, 'of two boxes of a class, intersection over union, that both count', '', 0.0, 1.0
+        0.45, 'largest intersection over union of two boxes of one class', '', 0.0, 1.0
     ),
     'onnx_input_size': Parameter(
-        [640, 640], "width and height of the model's input, where it leaves that open", 'pixel', 16
+        [640, 640], "width and height of the model's input, if they are dynamic", 'pixel', 16
     ),
     'onnx_providers': Parameter(
         ['CUDAExecutionProvider', 'CPUExecutionProvider'],
-        "onnxruntime's execution providers, best first; those that are not there are left out",
+        "onnxruntime's execution providers, best first; unavailable ones are ignored",
     ),
-    'onnx_threads': Parameter(1, 'of the processor', minimum=1, maximum=256),
+    'onnx_threads': Parameter(
+        0, "number of CPU threads; 0: as the stage's threads", minimum=0, maximum=256
+    ),
 }
 
 _TYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16, 'tensor(uint8)': np.uint8}
-# More of them than these, the most confident, are no find but a model that has gone wrong.
-_MOST_CANDIDATES = 1000
-# Where a model tells of its classes neither names nor number.
-_MOST_CLASSES = 1000
-_FATAL_ONLY = 4  # what onnxruntime logs itself; what goes wrong it also raises
+# With more candidates than this the model is broken; only the most confident are kept.
+_MAX_CANDIDATES = 1000
+# The number of classes of a model that gives neither their names nor their number.
+_MAX_CLASSES = 1000
+_FATAL_ONLY = 4  # log level of onnxruntime; its errors are also raised
 
 
 class OnnxDetector(Detector):
-    """Letterbox, model, decoding, non-maximum suppression by class; labels are the classes'.
+    """Letterbox, model, decoding, non-maximum suppression by class; labels are the classes.
 
-    ValueError or FileNotFoundError where the model is not there, is none, or does not answer as
-    the layouts do; ImportError where onnxruntime is not there.
+    ValueError or FileNotFoundError if the model is missing, invalid or has an unknown output
+    layout; ImportError if onnxruntime is not installed.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -80,17 +84,17 @@ class OnnxDetector(Detector):
         classes = self._classes(params)
         asked = params['onnx_layout'].replace('auto', '')
         blank = np.zeros((self._size[1], self._size[0], 3), np.uint8)
-        # Also has the model do all it does but once, before the first image waits for it.
+        # Also warms the model up before the first image.
         shape = self._run(blank).shape
         try:
             self._layout = layout_of(shape, self._size, len(classes) or None, asked)
         except ValueError as error:
             raise ValueError(f'onnx_model: {params["onnx_model"]}: {error}') from None
-        counts = {V5: shape[2] - 5, V8: shape[1] - 4, END_TO_END: _MOST_CLASSES}
+        counts = {V5: shape[2] - 5, V8: shape[1] - 4, END_TO_END: _MAX_CLASSES}
         count = len(classes) or counts[self._layout]
         self.labels = range(self._first_label, self._first_label + count)
-        self.names = dict(zip(self.labels, classes, strict=False))
-        self.facts = {
+        self.label_names = dict(zip(self.labels, classes, strict=False))
+        self.status_values = {
             'onnx_model': Path(params['onnx_model']).name,
             'onnx_provider': self._session.get_providers()[0],
             'onnx_layout': self._layout,
@@ -99,13 +103,13 @@ class OnnxDetector(Detector):
         }
 
     def detect(self, pixels: Pixels) -> Records:
-        """What the model finds in an image, one record each, the most confident first."""
+        """Return the model's detections in an image, one record each, the most confident first."""
         height, width = pixels.shape[:2]
         letterbox = Letterbox((width, height), self._size)
         output = self._run(letterbox.put(pixels))[0]
-        found = self._without_doubles(candidates(output, self._layout, self._confidence))
+        found = self._suppressed(candidates(output, self._layout, self._confidence))
         boxes = letterbox.to_image(found.boxes)
-        # What is in the grey frame alone is not in the image.
+        # A box within the grey border only is not in the image.
         inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         detections = np.zeros(int(inside.sum()), DETECTION)
         for name, values in zip(('x1', 'y1', 'x2', 'y2'), boxes[inside].T, strict=True):
@@ -117,7 +121,7 @@ class OnnxDetector(Detector):
         return detections
 
     def _run(self, framed: Pixels) -> Any:
-        """The model's one output that is a table, for its input (H, W, 3), BGR."""
+        """Return the model's only output with 3 dimensions, for an input (H, W, 3), BGR."""
         if self._type == np.uint8:
             tensor = np.ascontiguousarray(framed[:, :, ::-1].transpose(2, 0, 1))[None]
         else:
@@ -130,19 +134,19 @@ class OnnxDetector(Detector):
             raise ValueError(f'onnx_model: found outputs {shapes}; allowed: one of 3 dimensions')
         return tables[0]
 
-    def _without_doubles(self, found: Candidates) -> Candidates:
-        if len(found.confidences) > _MOST_CANDIDATES:
-            found = found.of(np.argsort(-found.confidences, kind='stable')[:_MOST_CANDIDATES])
+    def _suppressed(self, found: Candidates) -> Candidates:
+        if len(found.confidences) > _MAX_CANDIDATES:
+            found = found.select(np.argsort(-found.confidences, kind='stable')[:_MAX_CANDIDATES])
         if self._layout == END_TO_END:
-            return found  # the model has done so itself
-        return found.of(
-            most_confident(found.boxes, found.confidences, found.classes, self._overlap)
+            return found  # the model has already done so
+        return found.select(
+            suppress_overlaps(found.boxes, found.confidences, found.classes, self._overlap)
         )
 
     def _only_input(self) -> Any:
         inputs = self._session.get_inputs()
         shape = list(inputs[0].shape) if len(inputs) == 1 else []
-        if len(shape) != 4 or not (_may_be(shape[0], 1) and _may_be(shape[1], 3)):
+        if len(shape) != 4 or not (_allows(shape[0], 1) and _allows(shape[1], 3)):
             found = ', '.join(f'{each.name} {each.shape}' for each in inputs)
             raise ValueError(f'onnx_model: found inputs {found}; allowed: one, [1, 3, H, W]')
         if inputs[0].type not in _TYPES:
@@ -151,7 +155,7 @@ class OnnxDetector(Detector):
         return inputs[0]
 
     def _input_size(self, params: Mapping[str, Any]) -> tuple[int, int]:
-        """Width and height of the model's input."""
+        """Return width and height of the model's input."""
         asked = list(params['onnx_input_size'])
         if len(asked) != 2:
             raise ValueError(f'onnx_input_size: found {asked}; allowed: two, width and height')
@@ -161,9 +165,9 @@ class OnnxDetector(Detector):
         return width, height
 
     def _classes(self, params: Mapping[str, Any]) -> list[str]:
-        """The names of the classes: those asked for, else the model's; none where none are known.
+        """Return the names of the classes: those configured, else the model's; empty if unknown.
 
-        Models of the YOLO family have them in their metadata, as Python or JSON writes them.
+        Models of the YOLO family have them in their metadata, as a Python or JSON literal.
         """
         asked = [name for name in params['onnx_classes'] if name]
         written = self._session.get_modelmeta().custom_metadata_map.get('names', '')
@@ -178,23 +182,25 @@ class OnnxDetector(Detector):
         return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _may_be(dimension: Any, size: int) -> bool:
-    """Whether a dimension is this long, or is left open: then it has a name, or nothing."""
+def _allows(dimension: Any, size: int) -> bool:
+    """Return whether a dimension has this size, or is dynamic (a name or None)."""
     return dimension == size or not isinstance(dimension, int)
 
 
 def _session(params: Mapping[str, Any]) -> Any:
-    """The model, loaded by the best of the providers asked for that work."""
+    """Return the model, loaded with the best of the configured providers that work."""
     path = Path(params['onnx_model']).expanduser()
     if not path.is_file():
         found = str(params['onnx_model'])
-        raise FileNotFoundError(f"onnx_model: found {found!r}, no file; allowed: a model's file")
+        raise FileNotFoundError(
+            f'onnx_model: found {found!r}, which is not a file; allowed: a model file'
+        )
     try:
         import onnxruntime
     except ImportError as error:
         raise ImportError(
-            f"detector: found 'onnx', which needs onnxruntime ({error}); install it by pip, or"
-            ' choose another'
+            f"detector: found 'onnx', which needs onnxruntime ({error}); pip install "
+            'onnxruntime (the extra worker_pipeline[onnx]), or choose another detector'
         ) from error
     asked = list(params['onnx_providers'])
     there = onnxruntime.get_available_providers()
@@ -202,22 +208,22 @@ def _session(params: Mapping[str, Any]) -> Any:
     if not providers:
         raise ValueError(f'onnx_providers: found {asked}; allowed here: some of {there}')
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = params['onnx_threads']
+    options.intra_op_num_threads = params['onnx_threads'] or thread_limit()
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
-    # A thread that waits for work by spinning takes the processor from the other workers.
+    # A thread that spins while it waits takes the processor from the other workers.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # onnxruntime's own have no class in common
+    except Exception as error:  # onnxruntime's own exceptions have no common base
         raise ValueError(
-            f'onnx_model: found {str(path)!r}, which onnxruntime does not take: {error}'
+            f'onnx_model: found {str(path)!r}, which onnxruntime cannot load: {error}'
         ) from error
     _check_provider(session.get_providers(), providers)
     return session
 
 
 def _check_provider(used: Sequence[str], asked: Sequence[str]) -> None:
-    """ValueError where none that was asked for works: onnxruntime then takes the processor."""
+    """Raise ValueError if no configured provider works: onnxruntime falls back to the CPU."""
     if used[0] not in asked:
         raise ValueError(f'onnx_providers: found {list(asked)}, and only {list(used)} work')

@@ -1,4 +1,5 @@
-"""What models of the YOLO family answer: the layouts there are, and boxes out of them.
+# SPDX-License-Identifier: Apache-2.0
+"""Output layouts of models of the YOLO family, and the boxes in them.
 
 ======================  ======================================  ================================
 layout                  shape                                   of each candidate
@@ -20,8 +21,8 @@ import numpy.typing as npt
 V5, V8, END_TO_END = 'v5', 'v8', 'end_to_end'
 LAYOUTS = (V5, V8, END_TO_END)
 
-# A grid for each of these strides, and so many candidates in each cell, has a v5 model; those for
-# large images have one grid more.
+# A v5 model has a grid for each of these strides, and this many candidates per cell; models for
+# large images have one more grid.
 _V5_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 _V5_ANCHORS = 3
 
@@ -34,25 +35,28 @@ class Candidates:
     confidences: npt.NDArray[np.float64]
     classes: npt.NDArray[np.intp]
 
-    def of(self, chosen: npt.NDArray[np.intp]) -> Candidates:
-        """Those of them that are chosen, in that order."""
+    def select(self, chosen: npt.NDArray[np.intp]) -> Candidates:
+        """Return the chosen candidates, in that order."""
         return Candidates(self.boxes[chosen], self.confidences[chosen], self.classes[chosen])
 
 
 def layout_of(
     shape: Sequence[int], input_size: tuple[int, int], classes: int | None, asked: str = ''
 ) -> str:
-    """The layout of an output of this shape, of a model with so many classes, if that is known.
+    """Return the layout of an output of this shape. ValueError names the shapes that are allowed.
 
-    ``input_size``: width and height, pixels. ``asked``: the only one that will do. ValueError
-    tells the shape and what would be one of a layout.
+    Args:
+        shape: The shape of the output.
+        input_size: Width and height of the input, pixels.
+        classes: The number of classes, if it is known.
+        asked: The only layout to accept; empty: any.
     """
     fitting = _fitting(shape, classes)
     found = ''
     if asked:
         found = asked if asked in fitting else ''
     elif END_TO_END in fitting:
-        # A v5 model with one class looks so too, and its number of candidates is known.
+        # A v5 model with one class has this shape too; its number of candidates is known.
         is_v5 = V5 in fitting and shape[1] in _v5_candidates(input_size)
         found = V5 if is_v5 else END_TO_END
     elif V5 in fitting and shape[1] > shape[2]:
@@ -72,7 +76,7 @@ def layout_of(
 
 
 def _fitting(shape: Sequence[int], classes: int | None) -> list[str]:
-    """The layouts that a shape may have; of some, several may be."""
+    """Return the layouts that allow this shape, possibly several."""
     if len(shape) != 3 or shape[0] != 1:
         return []
     rows, columns = shape[1:]
@@ -93,7 +97,13 @@ def _v5_candidates(input_size: tuple[int, int]) -> list[int]:
 
 
 def candidates(output: npt.NDArray[np.float32], layout: str, confidence: float) -> Candidates:
-    """The candidates in an output (A, B) that are at least so confident, and boxes at all."""
+    """Return the candidates in an output (A, B) with enough confidence and valid boxes.
+
+    Args:
+        output: The output without its batch dimension.
+        layout: One of ``LAYOUTS``.
+        confidence: The smallest confidence.
+    """
     if layout == V8:
         output = output.T
     if layout == END_TO_END:
@@ -101,11 +111,11 @@ def candidates(output: npt.NDArray[np.float32], layout: str, confidence: float) 
     else:
         scores = output[:, 4:5] * output[:, 5:] if layout == V5 else output[:, 4:]
         confidences, classes = scores.max(axis=1), scores.argmax(axis=1)
-    # Not all that is answered is a number: a model in half precision may overflow.
+    # A model in half precision may overflow, so not every value is finite.
     sure = (confidences >= confidence) & np.isfinite(classes)
     boxes = np.asarray(output[sure, :4], np.float64)
     if layout != END_TO_END:
         boxes = np.hstack([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2])
     found = Candidates(boxes, confidences[sure].astype(np.float64), classes[sure].astype(np.intp))
     good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    return found.of(np.flatnonzero(good))
+    return found.select(np.flatnonzero(good))

@@ -1,6 +1,7 @@
-"""What an autopilot tells over MAVLink, as ROS has it: axes, time, odometry.
+# SPDX-License-Identifier: Apache-2.0
+"""MAVLink from an autopilot, converted to ROS: axes, time, odometry.
 
-``axes`` turns axes, ``vehicle_clock`` times, ``parser`` bytes into messages, ``telemetry`` messages
-into states of the vehicle. ``conversation`` is one side of the talk, without any link; ``link`` and
-``link_thread`` are the link.
+``axes`` converts axes, ``vehicle_clock`` times, ``parser`` bytes to messages, ``telemetry``
+messages to states of the vehicle. ``session`` is our side of the protocol, without a link; ``link``
+and ``link_thread`` are the link.
 """

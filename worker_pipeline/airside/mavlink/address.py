@@ -1,4 +1,5 @@
-"""Addresses of MAVLink links, as pymavlink writes them."""
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses of MAVLink links, in pymavlink's notation."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ _SERIAL = re.compile(r'/[^,\s]+(,[1-9]\d{2,7})?')
 
 
 def check_address(address: str, key: str = 'address') -> str:
-    """Return an address. Raises ValueError, by its key, where it is of no kind that is allowed.
+    """Return an address. Raises ValueError, which names its key, if its kind is not allowed.
 
-    pymavlink takes more: log files, and programs to be run.
+    pymavlink accepts more: log files, and programs to run.
     """
     network = _NETWORK.fullmatch(address)
     if network is not None and _can_be_a_host(network[2]) and 0 < int(network[3]) < 65536:

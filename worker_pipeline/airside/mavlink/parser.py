@@ -1,7 +1,8 @@
-"""Messages out of a stream of bytes, in which anything may stand between them.
+# SPDX-License-Identifier: Apache-2.0
+"""Messages in a stream of bytes that may contain anything between them.
 
-pymavlink checks and decodes a frame. Where it begins is found here: of a frame that is none only
-the first byte is given up, so that what looked like a beginning swallows no message after it.
+pymavlink checks and decodes a packet. This module finds where it begins: an invalid packet is
+skipped by its first byte only, so a false start does not hide the message after it.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 _VERSION_1, _VERSION_2 = 0xFE, 0xFD
-# Bytes of a frame besides its payload: header and checksum; a signature comes on top.
-_AROUND_1, _AROUND_2, _SIGNATURE = 8, 12, 13
+# Bytes of a packet besides its payload: header and checksum; a signature is added to that.
+_OVERHEAD_1, _OVERHEAD_2, _SIGNATURE = 8, 12, 13
 _SIGNED = 0x01
 
 
 class MessageParser:
-    """Feed it bytes; it gives the messages that are complete.
+    """An incremental parser of MAVLink messages.
 
-    ``bad_bytes``: what was part of no message. ``bad_frames``: what looked like one and was none.
-    ``unknown``: frames of messages that the common dialect does not have.
+    ``bad_bytes``: bytes outside of any message. ``bad_frames``: invalid packets. ``unknown``:
+    packets with messages that the common dialect does not have.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class MessageParser:
         self.unknown = 0
 
     def feed(self, data: bytes) -> list[Any]:
-        """The messages that end in ``data``."""
+        """Add bytes, and return the messages that are now complete."""
         pending = self._pending
         pending += data
         messages = []
@@ -45,7 +46,7 @@ class MessageParser:
                 continue
             length = _length(pending, at)
             if length is None or at + length > len(pending):
-                break  # the rest is still to come
+                break  # incomplete so far
             message = self._decoded(pending[at : at + length])
             if message is None or (
                 type(message) is self._unknown and not _ends(pending, at, length)
@@ -62,14 +63,14 @@ class MessageParser:
         del pending[:at]
         return messages
 
-    def forget(self) -> None:
-        """Another stream begins."""
+    def reset(self) -> None:
+        """Drop an incomplete message: another stream begins."""
         self.bad_bytes += len(self._pending)
         self._pending.clear()
 
     def _decoded(self, frame: bytearray) -> Any:
         if frame[0] == _VERSION_2 and frame[2] & ~_SIGNED:
-            return None  # it asks for what nobody here can do
+            return None  # requires a feature that this parser does not have
         try:
             return self._mavlink.decode(frame)
         except self._no_message:
@@ -77,15 +78,15 @@ class MessageParser:
 
 
 def _length(data: bytearray, at: int) -> int | None:
-    """How long the frame that begins ``at`` is; None as long as that is not known."""
+    """Return the length of the packet at index ``at``; None if that is not known yet."""
     if data[at] == _VERSION_1:
-        return data[at + 1] + _AROUND_1 if len(data) > at + 1 else None
+        return data[at + 1] + _OVERHEAD_1 if len(data) > at + 1 else None
     if len(data) <= at + 2:
         return None
-    return data[at + 1] + _AROUND_2 + (_SIGNATURE if data[at + 2] & _SIGNED else 0)
+    return data[at + 1] + _OVERHEAD_2 + (_SIGNATURE if data[at + 2] & _SIGNED else 0)
 
 
 def _ends(data: bytearray, at: int, length: int) -> bool:
-    """Whether a frame whose checksum cannot be told ends where the next one begins."""
+    """Return whether a packet that cannot be checked is followed by the start of another."""
     end = at + length
     return end == len(data) or data[end] in (_VERSION_1, _VERSION_2)

@@ -1,9 +1,10 @@
-"""States of the vehicle out of the messages that tell parts of them.
+# SPDX-License-Identifier: Apache-2.0
+"""States of the vehicle, assembled from messages that contain parts of them.
 
-ODOMETRY tells all at once. Where it does not come, attitude and position come in messages of their
-own, at times of their own: each attitude is one state, whose position is the last one known, moved
-on by its velocity to the attitude's time. Not the other way round: within a few hundredths of a
-second a velocity hardly changes, but an attitude does.
+ODOMETRY contains a whole state. Without it, attitude and position arrive in separate messages at
+different times: each attitude gives a state, with the last position extrapolated by its velocity to
+the time of the attitude. Not the reverse: within a few hundredths of a second a velocity hardly
+changes, but an attitude does.
 """
 
 from __future__ import annotations
@@ -14,31 +15,31 @@ from typing import Any, ClassVar
 
 import attrs
 import numpy as np
-import pymap3d
 
-from worker_pipeline.airside.geometry import Matrix, Vector, normalized, rotation_matrix
+from worker_pipeline.airside.common.geodesy import pymap3d
+from worker_pipeline.airside.geometry.pose import Pose
+from worker_pipeline.airside.geometry.rotations import Matrix, Vector, normalized, rotation_matrix
 from worker_pipeline.airside.mavlink import axes
-from worker_pipeline.airside.pose import Pose
-from worker_pipeline.airside.vehicle_state import Uncertainty, VehicleState
+from worker_pipeline.airside.messages.vehicle_state import Uncertainty, VehicleState
 
 AUTO = 'auto'
 POSITIONS = ('ODOMETRY', 'LOCAL_POSITION_NED', 'GLOBAL_POSITION_INT')  # best first
 ATTITUDES = ('ATTITUDE_QUATERNION', 'ATTITUDE')  # best first
-# What is better counts as there for so long after it was heard last, us.
-_STAYS = 1_000_000
-# Times from here on, us, are counted from 1970; nothing runs for 30 years after its boot.
-_SINCE_1970 = 1_000_000_000_000_000
-# How much a velocity may change while a position is moved on by it, m/s^2, one deviation.
+# A better message counts as available for this time after the last one, us.
+_AVAILABLE_FOR = 1_000_000
+# Times from this value on, us, are counted from 1970; nothing runs for 30 years after its boot.
+_MIN_UNIX_TIME = 1_000_000_000_000_000
+# Standard deviation of the acceleration while a position is extrapolated, m/s^2.
 _ACCELERATION = 1.5
-# A local frame reaches no further, m.
-_FARTHEST = 1e6
-# Frames that ODOMETRY may be in, as MAV_FRAME has them.
+# Largest coordinate in a local frame, m.
+_MAX_COORDINATE = 1e6
+# Frames that ODOMETRY may be in, values of MAV_FRAME.
 _LOCAL_NED, _BODY_NED, _BODY_FRD = 1, 8, 12
 
 
 @attrs.frozen(eq=False)
-class Timed:
-    """A state, and the vehicle's time of it, us since its boot."""
+class TimedState:
+    """A state and the vehicle's time of it, us since its boot."""
 
     time: int
     state: VehicleState
@@ -46,7 +47,7 @@ class Timed:
 
 @attrs.frozen
 class GeoPoint:
-    """A place on the earth: degrees, WGS 84, and m above mean sea level."""
+    """A geographic position: degrees, WGS 84, and m above mean sea level."""
 
     latitude: float
     longitude: float
@@ -61,15 +62,16 @@ class _Position:
 
 
 class UnusableError(ValueError):
-    """A message that tells nothing which can be used; its text is the counter's key."""
+    """A message with unusable content; the text is the key of its counter."""
 
 
 class Telemetry:
-    """What is known of the vehicle. Fed with messages (as pymavlink decodes them), in any order.
+    """The knowledge about the vehicle, from pymavlink messages in any order.
 
-    ``assumed``: how well it is known where the vehicle does not say. ``position_from``: one of
-    ``POSITIONS``, or ``auto`` for the best of those that come. ``max_position_age``: s, how far a
-    position is moved on at most.
+    Args:
+        assumed: Uncertainty where the vehicle reports none.
+        position_from: One of ``POSITIONS``, or ``auto`` for the best of those received.
+        max_position_age: s; greatest time over which a position is extrapolated.
     """
 
     def __init__(
@@ -79,48 +81,48 @@ class Telemetry:
         self._assumed = assumed
         self._wanted = POSITIONS if position_from == AUTO else (position_from,)
         self._max_age = round(max_position_age * 1e6)
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """The vehicle has booted: what it told before is of another time."""
+    def reset(self) -> None:
+        """Drop the state: after a reboot of the vehicle its times are different."""
         self._positions: dict[str, _Position] = {}
         self._seen: dict[str, int] = {}
         self._origin: GeoPoint | None = None
-        self._boot_since_1970: int | None = None
+        self._boot_unix_time: int | None = None
 
     @property
     def source(self) -> str:
-        """The best of the messages that positions come from now; empty without any."""
+        """Return the best message that positions are taken from now; empty if there is none."""
         newest = max(self._seen.values(), default=0)
-        return next((each for each in self._wanted if self._is_there(each, newest)), '')
+        return next((each for each in self._wanted if self._is_available(each, newest)), '')
 
     def time_of(self, message: Any) -> int | None:
-        """The time a message bears, us since the vehicle's boot; None if it bears none."""
+        """Return the time in a message, us since the vehicle's boot; None if it has none."""
         if hasattr(message, 'time_boot_ms'):
             return int(message.time_boot_ms) * 1000
         usec = int(getattr(message, 'time_usec', 0))
-        if usec < _SINCE_1970:
+        if usec < _MIN_UNIX_TIME:
             return usec or None
-        return None if self._boot_since_1970 is None else usec - self._boot_since_1970
+        return None if self._boot_unix_time is None else usec - self._boot_unix_time
 
-    def take(self, message: Any, time: int) -> Timed | None:
-        """What a message makes known, if that is a state. Raises UnusableError."""
+    def read_state(self, message: Any, time: int) -> TimedState | None:
+        """Return the state that a message completes, if any. Raises UnusableError."""
         reader = self._READERS.get(message.get_type())
         return None if reader is None else reader(self, message, time)
 
-    def learn(self, message: Any) -> None:
-        """Take from a message what holds at any time: home, origin, the date. UnusableError."""
+    def update(self, message: Any) -> None:
+        """Store a message's home, origin and date. Raises UnusableError."""
         kind = message.get_type()
-        if kind == 'SYSTEM_TIME' and message.time_unix_usec >= _SINCE_1970:
-            self._boot_since_1970 = message.time_unix_usec - message.time_boot_ms * 1000
+        if kind == 'SYSTEM_TIME' and message.time_unix_usec >= _MIN_UNIX_TIME:
+            self._boot_unix_time = message.time_unix_usec - message.time_boot_ms * 1000
         elif kind == 'HOME_POSITION':
             self.home = _geo_point(message)
         elif kind == 'GPS_GLOBAL_ORIGIN':
             self._origin = _geo_point(message)
 
-    # -- all at once -----------------------------------------------------------------------------
+    # -- whole states ------------------------------------------------------------------------------
 
-    def _odometry(self, message: Any, time: int) -> Timed | None:
+    def _odometry(self, message: Any, time: int) -> TimedState | None:
         if 'ODOMETRY' not in self._wanted:
             return None
         if message.frame_id != _LOCAL_NED or message.child_frame_id not in (
@@ -131,7 +133,7 @@ class Telemetry:
             raise UnusableError('frames_not_known')
         if message.quality < 0:
             raise UnusableError('odometry_failed')
-        position = _near(_finite(message.x, message.y, message.z))
+        position = _checked_position(_finite(message.x, message.y, message.z))
         velocity = _finite(message.vx, message.vy, message.vz)
         rates = _finite(message.rollspeed, message.pitchspeed, message.yawspeed)
         attitude = _attitude(axes.attitude_from_mavlink(*_finite(*message.q)))
@@ -143,24 +145,26 @@ class Telemetry:
         pose, twist = _triangle(message.pose_covariance), _triangle(message.velocity_covariance)
         known = attrs.evolve(
             self._assumed,
-            **_known(pose, 'position', axes.enu_covariance_from_ned, 'attitude'),
-            # In the world's axes it is of no use without more ado, and nobody sends it.
+            **_valid_halves(pose, 'position', axes.enu_covariance_from_ned, 'attitude'),
+            # A covariance in world axes cannot be used directly, and no autopilot sends one.
             **(
-                _known(twist, 'velocity', axes.flu_covariance_from_frd, 'angular_velocity')
+                _valid_halves(twist, 'velocity', axes.flu_covariance_from_frd, 'angular_velocity')
                 if message.child_frame_id != _LOCAL_NED
                 else {}
             ),
         )
         pose_in_enu = Pose(axes.enu_from_ned(position), attitude)
-        return Timed(time, VehicleState(pose_in_enu, velocity, axes.flu_from_frd(rates), known))
+        return TimedState(
+            time, VehicleState(pose_in_enu, velocity, axes.flu_from_frd(rates), known)
+        )
 
-    # -- in parts --------------------------------------------------------------------------------
+    # -- partial states ----------------------------------------------------------------------------
 
     def _local_position(self, message: Any, time: int) -> None:
-        self._keep(
+        self._store_position(
             'LOCAL_POSITION_NED',
             time,
-            axes.enu_from_ned(_near(_finite(message.x, message.y, message.z))),
+            axes.enu_from_ned(_checked_position(_finite(message.x, message.y, message.z))),
             axes.enu_from_ned(_finite(message.vx, message.vy, message.vz)),
         )
 
@@ -169,34 +173,36 @@ class Telemetry:
         if origin is None:
             return
         place = _global(message.lat, message.lon, message.alt)
-        self._keep(
+        self._store_position(
             'GLOBAL_POSITION_INT',
             time,
-            _near(np.array(pymap3d.geodetic2enu(*attrs.astuple(place), *attrs.astuple(origin)))),
+            _checked_position(
+                np.array(pymap3d.geodetic2enu(*attrs.astuple(place), *attrs.astuple(origin)))
+            ),
             axes.enu_from_ned(np.array([message.vx, message.vy, message.vz]) / 100.0),
         )
 
-    def _keep(self, kind: str, time: int, position: Vector, velocity: Vector) -> None:
+    def _store_position(self, kind: str, time: int, position: Vector, velocity: Vector) -> None:
         self._seen[kind] = time
         self._positions[kind] = _Position(time, position, velocity)
 
-    def _attitude_quaternion(self, message: Any, time: int) -> Timed | None:
+    def _attitude_quaternion(self, message: Any, time: int) -> TimedState | None:
         numbers = _finite(message.q1, message.q2, message.q3, message.q4)
         return self._combined(message, time, axes.attitude_from_mavlink(*numbers))
 
-    def _attitude_angles(self, message: Any, time: int) -> Timed | None:
-        if self._is_there('ATTITUDE_QUATERNION', time):
+    def _attitude_angles(self, message: Any, time: int) -> TimedState | None:
+        if self._is_available('ATTITUDE_QUATERNION', time):
             return None
         angles = _finite(message.roll, message.pitch, message.yaw)
         return self._combined(message, time, axes.attitude_from_mavlink_euler(*angles))
 
-    def _combined(self, message: Any, time: int, attitude: Vector) -> Timed | None:
+    def _combined(self, message: Any, time: int, attitude: Vector) -> TimedState | None:
         rates = _finite(message.rollspeed, message.pitchspeed, message.yawspeed)
         attitude = _attitude(attitude)
         self._seen[message.get_type()] = time
         source = self.source
         if source == 'ODOMETRY':
-            return None  # which tells the same better
+            return None  # it has the same state with more accuracy
         last = self._positions.get(source)
         if last is None:
             return None
@@ -205,23 +211,23 @@ class Telemetry:
         ahead = (time - last.time) / 1e6
         body_from_world = rotation_matrix(attitude).T
         state = VehicleState(
-            Pose(_near(last.position + last.velocity * ahead), attitude),
+            Pose(_checked_position(last.position + last.velocity * ahead), attitude),
             body_from_world @ last.velocity,
             axes.flu_from_frd(rates),
             self._assumed_after(ahead, body_from_world),
         )
-        return Timed(time, state)
+        return TimedState(time, state)
 
     def _assumed_after(self, ahead: float, body_from_world: Matrix) -> Uncertainty:
-        """What is assumed, of a position that was moved on for so long (s)."""
+        """Return the assumed uncertainty of a position extrapolated for ``ahead`` seconds."""
         velocity = body_from_world.T @ self._assumed.velocity @ body_from_world
         moved = velocity * ahead**2 + np.eye(3) * (_ACCELERATION * ahead**2 / 2) ** 2
         return attrs.evolve(self._assumed, position=self._assumed.position + moved)
 
-    def _is_there(self, kind: str, now: int) -> bool:
-        return kind in self._seen and abs(now - self._seen[kind]) <= _STAYS
+    def _is_available(self, kind: str, now: int) -> bool:
+        return kind in self._seen and abs(now - self._seen[kind]) <= _AVAILABLE_FOR
 
-    _READERS: ClassVar[dict[str, Callable[..., Timed | None]]] = {
+    _READERS: ClassVar[dict[str, Callable[..., TimedState | None]]] = {
         'ODOMETRY': _odometry,
         'LOCAL_POSITION_NED': _local_position,
         'GLOBAL_POSITION_INT': _global_position,
@@ -236,8 +242,8 @@ def _finite(*values: float) -> Vector:
     return np.array(values, dtype=float)
 
 
-def _near(position: Vector) -> Vector:
-    if not (abs(position) <= _FARTHEST).all():
+def _checked_position(position: Vector) -> Vector:
+    if not (abs(position) <= _MAX_COORDINATE).all():
         raise UnusableError('no_place_on_earth')
     return position
 
@@ -254,14 +260,14 @@ def _geo_point(message: Any) -> GeoPoint:
 
 
 def _global(latitude: int, longitude: int, altitude: int) -> GeoPoint:
-    """Of the integers that MAVLink has: 1e-7 degree and mm."""
+    """Return the position from MAVLink's integers: 1e-7 degree and mm."""
     if abs(latitude) > 900_000_000 or abs(longitude) > 1_800_000_000:
         raise UnusableError('no_place_on_earth')
     return GeoPoint(latitude / 1e7, longitude / 1e7, altitude / 1e3)
 
 
 def _triangle(numbers: Any) -> Matrix | None:
-    """A 6x6 covariance from its upper triangle, row by row; None where the vehicle tells none."""
+    """Return a 6x6 covariance from its upper triangle, row by row; None if it is unknown."""
     upper = np.asarray(numbers, dtype=float)
     if not np.isfinite(upper).all() or not upper.any():
         return None
@@ -271,10 +277,10 @@ def _triangle(numbers: Any) -> Matrix | None:
     return symmetric
 
 
-def _known(
+def _valid_halves(
     covariance: Matrix | None, first: str, turn_first: Callable[[Matrix], Matrix], second: str
 ) -> dict[str, Matrix]:
-    """The halves of a 6x6 covariance that can be: none that says it is better than exact."""
+    """Return the halves of a 6x6 covariance with all variances above 0."""
     if covariance is None:
         return {}
     halves = {

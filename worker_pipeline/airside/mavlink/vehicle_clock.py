@@ -1,12 +1,12 @@
-"""The vehicle's time in ours.
+# SPDX-License-Identifier: Apache-2.0
+"""Conversion of the vehicle's time to ours.
 
-The autopilot counts from its boot, with a quartz of its own. What is sought is the offset, our
-time minus the vehicle's. No message comes before it was sent, so each gives an upper bound of it:
-when it came, minus the time it bears. An answer to TIMESYNC gives a lower bound too: the vehicle
-read its clock after we had asked. The offset lies between the lowest upper and the highest lower
-bound, and in their middle where the quickest messages take as long either way. Bounds lose their
-worth with age, as fast as two clocks may drift apart; so a drift is followed, and what is late
-changes nothing.
+The autopilot counts from its boot, with its own oscillator. The unknown is the offset, our time
+minus the vehicle's. A message arrives after it was sent, so each gives an upper bound: its arrival
+minus the time in it. An answer to TIMESYNC also gives a lower bound: the vehicle read its clock
+after our request. The offset lies between the lowest upper and the highest lower bound, and in the
+middle of them if the fastest messages take equally long both ways. Bounds widen with age, as fast
+as two clocks may drift apart; so a drift is followed, and a late message changes nothing.
 """
 
 from __future__ import annotations
@@ -16,54 +16,55 @@ from typing import Any
 MILLISECONDS = 1_000_000  # ns
 SECONDS = 1_000_000_000  # ns
 
-# How fast two clocks may drift apart: 100 ppm, in ns per s. Quartzes are better than that.
+# How fast two clocks may drift apart: 100 ppm, in ns per s. Oscillators are better than that.
 _DRIFT = 100_000
-# Messages of different kinds may overtake one another by so much: no clock was set back. ns.
-_REORDERED = 1 * SECONDS
-# What comes so much before it can have been sent was not stamped by the same clock. ns.
+# Messages of different kinds may be reordered by this much, ns; more means that the clock was set
+# back.
+_MAX_REORDERING = 1 * SECONDS
+# A message that arrives this much before it can have been sent was stamped by another clock, ns.
 _IMPOSSIBLE = 500 * MILLISECONDS
-# Where there is no lower bound, what was heard first may have waited in a buffer for so long. ns.
-_BACKLOG = 10 * SECONDS
-# A link is not late by so much for so long: the clock is another one. ns.
+# Without a lower bound, the first message may have waited in a buffer for this time, ns.
+_MAX_BACKLOG = 10 * SECONDS
+# A link that seems late by this much for this long means that the clock has jumped, ns.
 _LATE, _LATE_FOR = 1 * SECONDS, 5 * SECONDS
-# So many messages in a row that do not fit make a clock that jumped; fewer are strays.
-_PROOF = 3
+# This many consecutive mismatches mean a jump of the clock; fewer are stray messages.
+_MISMATCHES_FOR_JUMP = 3
 
 
 class VehicleClock:
-    """Times of the vehicle (us since its boot) to times of ours (ns, of a clock that never jumps).
+    """Converts the vehicle's time (us since its boot) to ours (ns, of a steady clock).
 
-    ``assumed_delay``: ns that the quickest messages take, where the vehicle answers no TIMESYNC.
-    ``jumps``: how often the vehicle's clock was seen to have jumped, as it does in a reboot.
+    ``assumed_delay``: ns that the fastest messages take, if the vehicle answers no TIMESYNC.
+    ``jumps``: how often the vehicle's clock has jumped, as in a reboot.
     """
 
     def __init__(self, assumed_delay: int = 0) -> None:
         self.jumps = 0
         self._assumed_delay = assumed_delay
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._upper: int | None = None
         self._lower: int | None = None
         self._at = 0
         self._newest = 0
-        self._strange = 0
+        self._mismatches = 0
         self._late_since: int | None = None
 
-    def heard(self, vehicle_us: int, now: int) -> bool:
-        """A message that bears this time has come. Whether its time is to be relied on."""
+    def add_message(self, vehicle_us: int, now: int) -> bool:
+        """Add the arrival of a message; return whether the time in it is plausible."""
         stamp = vehicle_us * 1000
         offset = now - stamp
         if self._upper is not None:
             self._age(now)
-            if self._does_not_fit(stamp, offset):
-                self._strange += 1
-                if self._strange < _PROOF:
+            if self._is_mismatch(stamp, offset):
+                self._mismatches += 1
+                if self._mismatches < _MISMATCHES_FOR_JUMP:
                     return False
-                self._begin_anew()
-            elif self._is_late_for_long(offset, now):
-                self._begin_anew()
-        self._strange = 0
+                self._restart()
+            elif self._is_late_too_long(offset, now):
+                self._restart()
+        self._mismatches = 0
         self._at = now
         self._newest = max(self._newest, stamp)
         self._upper = offset if self._upper is None else min(self._upper, offset)
@@ -71,13 +72,19 @@ class VehicleClock:
             self._lower = min(self._lower, self._upper)
         return True
 
-    def answered(self, asked: int, vehicle_ns: int, now: int) -> None:
-        """The vehicle has answered, with its time in ns, what we had asked at a time of ours."""
+    def add_timesync(self, asked: int, vehicle_ns: int, now: int) -> None:
+        """Add the answer to a TIMESYNC request.
+
+        Args:
+            asked: Our time of the request, ns.
+            vehicle_ns: The vehicle's time of the answer, ns.
+            now: Our time of its arrival, ns.
+        """
         lower = asked - vehicle_ns
         if self._upper is not None:
             self._age(now)
-            if lower > self._upper + _IMPOSSIBLE or vehicle_ns < self._newest - _REORDERED:
-                self._begin_anew()
+            if lower > self._upper + _IMPOSSIBLE or vehicle_ns < self._newest - _MAX_REORDERING:
+                self._restart()
         self._at = now
         self._newest = max(self._newest, vehicle_ns)
         self._lower = lower if self._lower is None else max(self._lower, lower)
@@ -85,8 +92,8 @@ class VehicleClock:
         self._upper = upper if self._upper is None else min(self._upper, upper)
         self._upper = max(self._upper, self._lower)
 
-    def local(self, vehicle_us: int) -> int:
-        """Our time, ns, of a time of the vehicle. Only after one was heard."""
+    def to_local(self, vehicle_us: int) -> int:
+        """Return our time, ns, of a time of the vehicle. Requires :attr:`is_known`."""
         assert self._upper is not None
         if self._lower is None:
             offset = self._upper - self._assumed_delay
@@ -95,30 +102,30 @@ class VehicleClock:
         return vehicle_us * 1000 + offset
 
     @property
-    def knows(self) -> bool:
-        """Whether a time was heard yet."""
+    def is_known(self) -> bool:
+        """Return whether any time has been received."""
         return self._upper is not None
 
     @property
     def uncertainty(self) -> int | None:
-        """How far off the offset may be at most, ns; None where TIMESYNC was not answered."""
+        """Return the greatest error of the offset, ns; None if TIMESYNC was not answered."""
         if self._upper is None or self._lower is None:
             return None
         return (self._upper - self._lower) // 2
 
     def snapshot(self) -> list[Any]:
-        """What a successor on this machine goes on from."""
+        """Return the state for a replacement on this machine."""
         return [self._upper, self._lower, self._at, self._newest, self.jumps]
 
     def restore(self, snapshot: list[Any], now: int) -> None:
-        """Go on from a snapshot; from none that is of another clock than ours."""
-        self._forget()
+        """Restore a snapshot, unless it was taken with another steady clock (before a reboot)."""
+        self._reset()
         if snapshot[2] <= now:
             self._upper, self._lower, self._at, self._newest, self.jumps = snapshot
 
-    def _begin_anew(self) -> None:
+    def _restart(self) -> None:
         self.jumps += 1
-        self._forget()
+        self._reset()
 
     def _age(self, now: int) -> None:
         drifted = max(0, now - self._at) * _DRIFT // SECONDS
@@ -128,12 +135,12 @@ class VehicleClock:
         if self._lower is not None:
             self._lower -= drifted
 
-    def _does_not_fit(self, stamp: int, offset: int) -> bool:
+    def _is_mismatch(self, stamp: int, offset: int) -> bool:
         assert self._upper is not None
-        lowest = self._upper - _BACKLOG if self._lower is None else self._lower
-        return stamp < self._newest - _REORDERED or offset < lowest - _IMPOSSIBLE
+        lowest = self._upper - _MAX_BACKLOG if self._lower is None else self._lower
+        return stamp < self._newest - _MAX_REORDERING or offset < lowest - _IMPOSSIBLE
 
-    def _is_late_for_long(self, offset: int, now: int) -> bool:
+    def _is_late_too_long(self, offset: int, now: int) -> bool:
         assert self._upper is not None
         if offset <= self._upper + _LATE:
             self._late_since = None

@@ -1,1 +1,2 @@
-"""What the ground is told, and how: by MAVLink, and as files."""
+# SPDX-License-Identifier: Apache-2.0
+"""Reports of the targets to the ground: over MAVLink, and as files."""

@@ -1,6 +1,7 @@
-"""What is sent to the ground, and when: until it is acknowledged, and not more often than allowed.
+# SPDX-License-Identifier: Apache-2.0
+"""The delivery of reports to the ground: rate limit, retries, acknowledgements.
 
-It knows no protocol and no clock: times (s, of any steady clock) are passed in.
+It has no protocol and no clock: times (s, of a steady clock) are passed in.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from typing import Any
 
 import attrs
 
-from worker_pipeline.airside.reporting.target_report import Report, packed
+from worker_pipeline.airside.reporting.target_report import Report, to_row
 
-# As many things can be on their way and still be told apart by their acknowledgements.
+# Number of messages that acknowledgements can tell apart while they are in flight.
 WINDOW = 5
 
 
 @attrs.frozen
 class TargetMessage:
-    """Tell of a target. The acknowledgement bears the same ``sequence`` (0 to WINDOW - 1)."""
+    """A target's report. Its acknowledgement has the same ``sequence`` (0 to WINDOW - 1)."""
 
     sequence: int
     report: Report
@@ -26,7 +27,7 @@ class TargetMessage:
 
 @attrs.frozen
 class TextMessage:
-    """Tell a person; nobody acknowledges it."""
+    """A text for a person, which is not acknowledged."""
 
     text: str
 
@@ -35,12 +36,13 @@ Message = TargetMessage | TextMessage
 
 
 @attrs.frozen
-class Pace:
-    """How often, and how patiently.
+class RateLimits:
+    """Rates and timeouts of the delivery.
 
-    ``period``: s, at least, between two messages. ``retry``: s without an acknowledgement, until
-    the next attempt; doubled each time, up to ``backoff_max``. ``link_timeout``: s without a sign
-    of life, until the ground counts as silent. ``min_move``: m, of a target that is told again.
+    ``period``: s, minimum between two messages. ``retry``: s without an acknowledgement before the
+    next attempt; doubled each time, up to ``backoff_max``. ``link_timeout``: s without a message
+    from the ground until the contact is lost. ``min_move``: m, that a target must move to be sent
+    again.
     """
 
     period: float = 0.5
@@ -53,51 +55,57 @@ class Pace:
 class GroundDelivery:
     """Delivers reports, one at a time.
 
-    A report is due until the ground has acknowledged it as it is, but for small changes. Where no
-    acknowledgement comes the next one has its turn, and all wait longer and longer; the first sign
-    of life after a silence ends that. A person is told of each target once, when the ground is
-    there to hear.
+    A report is due until the ground has acknowledged it in its current form, except for small
+    changes. Without an acknowledgement the next report is sent, with increasing pauses; contact
+    after a silence resets them. A text announces each target once, while there is contact.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
+    def __init__(self, limits: RateLimits) -> None:
+        self._limits = limits
         self._delivered: dict[int, Report] = {}
         self._refused: set[int] = set()
-        self._told: set[int] = set()
+        self._announced: set[int] = set()
         self._sequence = 0
-        self._flying: dict[int, Report] = {}
+        self._in_flight: dict[int, Report] = {}
         self._tried: dict[int, float] = {}
         self._failures = 0
         self._waiting_for: int | None = None
         self._deadline = float('-inf')
         self._earliest = float('-inf')
-        self._heard: float | None = None
+        self._last_contact: float | None = None
 
-    def heard(self, now: float) -> None:
-        """A sign of life of the ground's."""
-        if not self.is_heard(now):
+    def record_contact(self, now: float) -> None:
+        """Record a message from the ground."""
+        if not self.is_in_contact(now):
             self._failures = 0
             self._deadline = now
-        self._heard = now
+        self._last_contact = now
 
-    def is_heard(self, now: float) -> bool:
-        """Whether there was a sign of life lately."""
-        return self._heard is not None and now - self._heard <= self._pace.link_timeout
+    def is_in_contact(self, now: float) -> bool:
+        """Return whether the ground was received within ``link_timeout``."""
+        return (
+            self._last_contact is not None and now - self._last_contact <= self._limits.link_timeout
+        )
 
-    def silence(self, now: float) -> float | None:
-        """s since the last sign of life; None if there was none."""
-        return None if self._heard is None else now - self._heard
+    def time_since_contact(self, now: float) -> float | None:
+        """Return the seconds since the last message from the ground; None if there was none."""
+        return None if self._last_contact is None else now - self._last_contact
 
     def acknowledged(self, sequence: int, accepted: bool, now: float) -> int | None:
-        """The ground has it, or has no use for it.
+        """Record an acknowledgement.
 
-        Returns the number of a target that is done with: one that was withdrawn, and that nobody
-        has to be told of any more.
+        Returns the number of a withdrawn target that is finished, since the ground now knows of its
+        withdrawal; else None.
+
+        Args:
+            sequence: The sequence number of the acknowledged message.
+            accepted: Whether the ground accepted it.
+            now: s, of a steady clock.
         """
-        self.heard(now)
-        report = self._flying.pop(sequence, None)
+        self.record_contact(now)
+        report = self._in_flight.pop(sequence, None)
         if report is None:
-            return None  # came twice, or of another time
+            return None  # a duplicate, or from an earlier session
         self._failures = 0
         if self._waiting_for == sequence:
             self._waiting_for, self._deadline = None, now
@@ -108,72 +116,74 @@ class GroundDelivery:
             self._refused.add(report.number)
         if not report.withdrawn:
             return None
-        self._forget(report.number)
+        self._remove(report.number)
         return report.number
 
     @property
     def refused(self) -> int:
-        """How many targets the ground has no use for."""
+        """Return the number of targets that the ground has rejected."""
         return len(self._refused)
 
-    def keep(self, numbers: set[int]) -> None:
-        """Forget all but these targets."""
+    def retain(self, numbers: set[int]) -> None:
+        """Drop the state of all other targets."""
         self._delivered = {key: value for key, value in self._delivered.items() if key in numbers}
         self._tried = {key: value for key, value in self._tried.items() if key in numbers}
         self._refused &= numbers
-        self._told &= numbers
+        self._announced &= numbers
 
     def due(self, reports: Sequence[Report]) -> list[Report]:
-        """Those that the ground does not know as they are; who waited longest comes first."""
+        """Return the reports that the ground does not have, the one waiting longest first."""
         due = [each for each in reports if self._is_due(each)]
         return sorted(due, key=lambda each: self._tried.get(each.number, float('-inf')))
 
-    def next(self, reports: Sequence[Report], now: float) -> Message | None:
-        """What to send now, if anything; it counts as sent."""
+    def next_message(self, reports: Sequence[Report], now: float) -> Message | None:
+        """Return the message to send now, or None; it counts as sent."""
         if now < self._earliest:
             return None
         message = self._next_text(reports, now) or self._next_target(reports, now)
         if message is not None:
-            self._earliest = now + self._pace.period
+            self._earliest = now + self._limits.period
         return message
 
-    def wait(self, reports: Sequence[Report], now: float) -> float:
-        """s until :meth:`next` may have something, if nothing else happens."""
-        times = [self._pace.backoff_max + now]
-        if self._untold(reports) and self.is_heard(now):
+    def time_to_next(self, reports: Sequence[Report], now: float) -> float:
+        """Return the seconds until :meth:`next_message` may return something."""
+        times = [self._limits.backoff_max + now]
+        if self._unannounced(reports) and self.is_in_contact(now):
             times.append(self._earliest)
         if self.due(reports):
             times.append(max(self._earliest, self._deadline))
         return max(0.0, min(times) - now)
 
-    def dump(self) -> Mapping[str, Any]:
-        """What a replacement must know, for JSON."""
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the state for a replacement, as JSON values."""
         return {
-            'delivered': [packed(each) for each in self._delivered.values()],
+            'delivered': [to_row(each) for each in self._delivered.values()],
             'refused': sorted(self._refused),
-            'told': sorted(self._told),
+            'told': sorted(self._announced),
             'tried': sorted(self._tried),
             'sequence': self._sequence,
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """What :meth:`dump` gave. KeyError or TypeError if it is not that."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore a state from :meth:`snapshot`. KeyError or TypeError if it is invalid."""
         delivered = [Report(*each) for each in state['delivered']]
         self._delivered = {each.number: each for each in delivered}
         self._refused = {int(each) for each in state['refused']}
-        self._told = {int(each) for each in state['told']}
+        self._announced = {int(each) for each in state['told']}
         self._tried = {int(each): float('-inf') for each in state['tried']}
         self._sequence = int(state['sequence']) % WINDOW
 
     def _next_text(self, reports: Sequence[Report], now: float) -> TextMessage | None:
-        untold = self._untold(reports)
-        if not untold or not self.is_heard(now):
+        unannounced = self._unannounced(reports)
+        if not unannounced or not self.is_in_contact(now):
             return None
-        self._told.add(untold[0].number)
-        return TextMessage(text_of(untold[0]))
+        self._announced.add(unannounced[0].number)
+        return TextMessage(text_of(unannounced[0]))
 
-    def _untold(self, reports: Sequence[Report]) -> list[Report]:
-        return [each for each in reports if not each.withdrawn and each.number not in self._told]
+    def _unannounced(self, reports: Sequence[Report]) -> list[Report]:
+        return [
+            each for each in reports if not each.withdrawn and each.number not in self._announced
+        ]
 
     def _next_target(self, reports: Sequence[Report], now: float) -> TargetMessage | None:
         if now < self._deadline:
@@ -186,29 +196,29 @@ class GroundDelivery:
             return None
         report = due[0]
         sequence, self._sequence = self._sequence, (self._sequence + 1) % WINDOW
-        self._flying[sequence] = report
+        self._in_flight[sequence] = report
         self._tried[report.number] = now
         self._waiting_for = sequence
-        # Doubled no further than a float goes.
-        longer = self._pace.retry * 2.0 ** min(self._failures, 60)
-        self._deadline = now + min(longer, self._pace.backoff_max)
+        # The doubling is bounded so that the float does not overflow.
+        longer = self._limits.retry * 2.0 ** min(self._failures, 60)
+        self._deadline = now + min(longer, self._limits.backoff_max)
         return TargetMessage(sequence, report)
 
     def _is_due(self, report: Report) -> bool:
         known = self._delivered.get(report.number)
         if known is None:
-            # Of one that was withdrawn before the ground may have heard of it, it needs no word.
+            # A target withdrawn before it was ever sent need not be reported.
             return not report.withdrawn or report.number in self._tried
         if known.withdrawn != report.withdrawn:
             return True
         ratio = report.deviation / known.deviation if known.deviation > 0 else 1.0
-        return known.distance(report) > self._pace.min_move or not 0.7 < ratio < 1.5
+        return known.distance(report) > self._limits.min_move or not 0.7 < ratio < 1.5
 
-    def _forget(self, number: int) -> None:
-        self.keep((set(self._delivered) | set(self._tried) | self._told) - {number})
+    def _remove(self, number: int) -> None:
+        self.retain((set(self._delivered) | set(self._tried) | self._announced) - {number})
 
 
 def text_of(report: Report) -> str:
-    """A target in at most 50 characters, ASCII, as a ground station shows them to a person."""
+    """Return a target in at most 50 ASCII characters, as a ground station shows texts."""
     place = f'{report.latitude:.7f} {report.longitude:.7f}'
     return f'{report.name}: {place} {report.deviation:.2g} m'[:50]

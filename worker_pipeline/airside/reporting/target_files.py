@@ -1,4 +1,5 @@
-"""Targets as files for maps, GeoJSON (RFC 7946) and KML 2.2, which a power cut leaves readable."""
+# SPDX-License-Identifier: Apache-2.0
+"""Targets as map files, GeoJSON (RFC 7946) and KML 2.2, written atomically."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pymap3d
 
+from worker_pipeline.airside.common.geodesy import pymap3d
 from worker_pipeline.airside.reporting.target_report import Report
-from worker_pipeline.runtime.whole_files import remove_halves, write_whole
+from worker_pipeline.system.atomic_files import remove_partial_files, write_atomically
 
 GEOJSON, KML = 'targets.geojson', 'targets.kml'
 _CORNERS = 36  # of an ellipse as a polygon
@@ -24,29 +25,29 @@ _NAMESPACE = 'http://www.opengis.net/kml/2.2'
 
 
 class TargetFiles:
-    """The two files in a folder: written when there is something new, never in part."""
+    """The two files in a folder. They are written atomically, and only after changes."""
 
     def __init__(self, directory: Path) -> None:
-        """Make the folder, if there is none. OSError if that cannot be."""
+        """Create the folder if needed. OSError if that fails."""
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._written: Sequence[Report] | None = None
 
-    def is_news(self, reports: Sequence[Report]) -> bool:
-        """Whether the files say something else."""
+    def has_changed(self, reports: Sequence[Report]) -> bool:
+        """Return whether the reports differ from those in the files."""
         return list(reports) != self._written
 
     def write(self, reports: Sequence[Report]) -> None:
-        """Write both. OSError if that cannot be; whatever was there before stays."""
-        remove_halves(self._directory)  # of a worker that was killed as it wrote
+        """Write both files. OSError if that fails; the previous files then remain."""
+        remove_partial_files(self._directory)  # of a worker that was killed while writing
         geojson, kml = geojson_of(reports), kml_of(reports)
-        write_whole(self._directory / GEOJSON, lambda file: file.write(geojson), _MODE)
-        write_whole(self._directory / KML, lambda file: file.write(kml), _MODE)
+        write_atomically(self._directory / GEOJSON, lambda file: file.write(geojson), _MODE)
+        write_atomically(self._directory / KML, lambda file: file.write(kml), _MODE)
         self._written = list(reports)
 
 
 def geojson_of(reports: Sequence[Report]) -> bytes:
-    """A FeatureCollection: a point for each target, and the ellipse it is in with 95%."""
+    """Return a FeatureCollection: a point per target, and its 95% ellipse."""
     features = []
     for each in _shown(reports):
         point = {'type': 'Point', 'coordinates': list(_rounded(each.longitude, each.latitude))}
@@ -61,7 +62,7 @@ def geojson_of(reports: Sequence[Report]) -> bytes:
 
 
 def kml_of(reports: Sequence[Report]) -> bytes:
-    """A document: a placemark for each target, with its point and its ellipse."""
+    """Return a KML document: a placemark per target, with its point and its ellipse."""
     root = ElementTree.Element('kml', xmlns=_NAMESPACE)
     document = ElementTree.SubElement(root, 'Document')
     _text(document, 'name', 'targets')
@@ -89,12 +90,12 @@ def kml_of(reports: Sequence[Report]) -> bytes:
 
 
 def ellipse_of(report: Report) -> list[tuple[float, float]]:
-    """The corners, (longitude, latitude), counter-clockwise, the first again at the end."""
+    """Return the corners (longitude, latitude), counter-clockwise, the first one repeated."""
     ellipse = report.ellipse
     angles = np.linspace(0.0, 2 * np.pi, _CORNERS, endpoint=False)
     along, across = ellipse.major * np.cos(angles), ellipse.minor * np.sin(angles)
     sine, cosine = math.sin(ellipse.azimuth), math.cos(ellipse.azimuth)
-    # Along: to the azimuth; across: to the left of it, as counter-clockwise wants it.
+    # Along the azimuth, and across to its left: counter-clockwise.
     east, north = along * sine - across * cosine, along * cosine + across * sine
     latitudes, longitudes, _ = pymap3d.enu2geodetic(
         east, north, np.zeros(_CORNERS), report.latitude, report.longitude, 0.0
@@ -104,7 +105,7 @@ def ellipse_of(report: Report) -> list[tuple[float, float]]:
 
 
 def time_of(stamp: int) -> str:
-    """A stamp (ns) in UTC, as ISO 8601 has it, to the millisecond."""
+    """Return a stamp (ns) in UTC, in ISO 8601 with milliseconds."""
     moment = datetime.fromtimestamp(stamp // 1_000_000 / 1000, timezone.utc)
     return moment.isoformat(timespec='milliseconds').replace('+00:00', 'Z')
 

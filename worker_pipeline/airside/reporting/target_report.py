@@ -1,4 +1,5 @@
-"""What the ground is told of each target, by a number that stays the target's own."""
+# SPDX-License-Identifier: Apache-2.0
+"""The report of each target to the ground, with a number that the target keeps."""
 
 from __future__ import annotations
 
@@ -9,18 +10,18 @@ from typing import Any
 import attrs
 import numpy as np
 
-from worker_pipeline.airside.plane_error import chi_square, worst_deviation
-from worker_pipeline.airside.point_cloud import Records
-from worker_pipeline.airside.records import NO_LABEL, TARGET
+from worker_pipeline.airside.geometry.plane_error import chi_square, worst_deviation
+from worker_pipeline.airside.messages.point_cloud import Records
+from worker_pipeline.airside.messages.records import NO_LABEL, TARGET
 
-_MOST_WITHDRAWN = 100
-# Half axes of an ellipse that holds 95% of a normal distribution in the plane, in deviations.
+_MAX_WITHDRAWN = 100
+# Semi-axes of an ellipse with 95% of a normal distribution in the plane, in deviations.
 _ELLIPSE_95 = math.sqrt(chi_square(0.95))
 
 
 @attrs.frozen
 class Ellipse:
-    """Where a target is with 95%. Half axes: m; ``azimuth`` of the major: rad, from north."""
+    """A 95% confidence ellipse. Semi-axes: m; ``azimuth`` of the major one: rad, from north."""
 
     major: float
     minor: float
@@ -31,7 +32,7 @@ class Ellipse:
 class Report:
     """One target. Degrees (WGS 84); m and m^2 (ENU); stamps in ns, of the images.
 
-    ``withdrawn``: it was told of, and turned out not to be one.
+    ``withdrawn``: it was reported, but is not a target after all.
     """
 
     number: int
@@ -51,17 +52,17 @@ class Report:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Return the name of the target for people."""
         return f'unmarked {self.number}' if self.label == NO_LABEL else f'marker {self.label}'
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of its place in the worst direction, m."""
+        """Return the standard deviation of the position in the worst direction, m."""
         return worst_deviation(self.var_east, self.var_north, self.cov_east_north)
 
     @property
     def ellipse(self) -> Ellipse:
-        """The ellipse it is in with 95%."""
+        """Return the 95% confidence ellipse of the position."""
         both = self.cov_east_north
         values, axes = np.linalg.eigh([[self.var_east, both], [both, self.var_north]])
         minor, major = np.sqrt(np.maximum(values, 0.0)) * _ELLIPSE_95
@@ -69,23 +70,23 @@ class Report:
         return Ellipse(float(major), float(minor), math.atan2(east, north) % math.pi)
 
     def distance(self, other: Report) -> float:
-        """m, over the ground."""
+        """Return the horizontal distance to another target, m."""
         return math.hypot(self.east - other.east, self.north - other.north)
 
 
 _FIELDS = [each.name for each in attrs.fields(Report)]
 
 
-def packed(report: Report) -> list[Any]:
-    """What it is made of, for JSON, in the order in which it is made."""
+def to_row(report: Report) -> list[Any]:
+    """Return the values of a report, for JSON, in the order of its fields."""
     return [getattr(report, name) for name in _FIELDS]
 
 
-class ReportBook:
-    """All reports. A marker is known by its number, the others by where they are.
+class ReportStore:
+    """All reports. A marker is identified by its number, other targets by their position.
 
-    ``reach``: m; how far a target without a marker may have moved between two clouds. Of those
-    that were withdrawn, the last are kept: the ground is to be told, or they may come back.
+    ``reach``: m; how far a target without a marker may move between two clouds. The most recent
+    withdrawn reports are kept: the ground must be informed, and the target may come back.
     """
 
     def __init__(self, reach: float) -> None:
@@ -94,10 +95,10 @@ class ReportBook:
         self.reports: list[Report] = []
 
     def update(self, targets: Records, stamp: int) -> int:
-        """Take in a cloud of ``records.TARGET``, all there are.
+        """Replace the targets with a cloud of ``records.TARGET``.
 
-        Returns how many were left out: no numbers, or no place on earth. ValueError where fields
-        are missing; a cloud of no points need not have any.
+        Returns how many were left out: not finite, or not on earth. ValueError if fields are
+        missing (allowed in an empty cloud).
         """
         missing = sorted(set(TARGET.names or ()) - set(targets.dtype.names or ()))
         if missing and len(targets):
@@ -136,27 +137,27 @@ class ReportBook:
             for each in alike
         ]
         withdrawn.sort(key=lambda each: each.last_stamp)
-        self.reports = sorted([*kept, *withdrawn[-_MOST_WITHDRAWN:]], key=lambda each: each.number)
+        self.reports = sorted([*kept, *withdrawn[-_MAX_WITHDRAWN:]], key=lambda each: each.number)
         return refused
 
-    def forget(self, number: int) -> None:
-        """Nobody needs this one any more."""
+    def remove(self, number: int) -> None:
+        """Remove the report of a target."""
         self.reports = [each for each in self.reports if each.number != number]
 
-    def dump(self) -> Mapping[str, Any]:
-        """All of it, for JSON."""
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the state as JSON values."""
         return {
             'next_number': self._next_number,
-            'reports': [packed(each) for each in self.reports],
+            'reports': [to_row(each) for each in self.reports],
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """What :meth:`dump` gave. KeyError or TypeError if it is not that."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore a state from :meth:`snapshot`. KeyError or TypeError if it is invalid."""
         self.reports = [Report(*each) for each in state['reports']]
         self._next_number = int(state['next_number'])
 
     def _same(self, fresh: Report, alike: list[Report]) -> int | None:
-        """The place of a target among those of its label; None if it is not there."""
+        """Return the index of the same target among those of its label; None if there is none."""
         at = min(range(len(alike)), key=lambda each: fresh.distance(alike[each]), default=None)
         if at is None or fresh.label != NO_LABEL or fresh.distance(alike[at]) <= self._reach:
             return at
@@ -164,7 +165,7 @@ class ReportBook:
 
 
 def _report_of(record: np.void, stamp: int) -> Report | None:
-    """A target's report, still without a number; None if it has no place or no covariance."""
+    """Return a target's report without a number; None if its values are invalid."""
     if not np.isfinite([record['label'], record['count']]).all():
         return None
     report = Report(
@@ -182,6 +183,6 @@ def _report_of(record: np.void, stamp: int) -> Report | None:
         first_stamp=stamp,
         last_stamp=stamp,
     )
-    numbers = [value for value in packed(report) if isinstance(value, float)]
+    numbers = [value for value in to_row(report) if isinstance(value, float)]
     is_on_earth = abs(report.latitude) <= 90 and abs(report.longitude) <= 180
     return report if all(map(math.isfinite, numbers)) and is_on_earth else None

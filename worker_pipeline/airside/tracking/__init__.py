@@ -1,1 +1,2 @@
-"""Whose sighting is whose, and where all of them say that it is."""
+# SPDX-License-Identifier: Apache-2.0
+"""Tracking: the assignment of sightings to targets, and a filter per target."""

@@ -1,7 +1,8 @@
-"""Who belongs to whom: the assignment of rows to columns that costs the least.
+# SPDX-License-Identifier: Apache-2.0
+"""The linear assignment problem: the assignment of rows to columns with the least total cost.
 
-Shortest augmenting paths with potentials, as Kuhn and Munkres have it. A library for it (SciPy)
-takes a second and 48 MB to import, which each replacement of a worker would pay for.
+Shortest augmenting paths with potentials, after Kuhn and Munkres. SciPy takes a second and 48 MB to
+import, which every replacement of a worker would pay for.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import math
 
 import numpy as np
 
-from worker_pipeline.airside.geometry import Matrix
+from worker_pipeline.airside.geometry.rotations import Matrix
 
 
-def assigned(costs: Matrix) -> list[int]:
-    """The column of each row of ``costs`` (N, M >= N, finite), no column twice, the sum the least.
+def assign(costs: Matrix) -> list[int]:
+    """Return a different column for each row of ``costs``, with the least total cost.
 
-    ValueError if there are too few columns, or a cost that is no finite number.
+    ``costs``: (N, M), M >= N, finite; ValueError otherwise.
     """
     rows, columns = costs.shape
     if rows > columns or not np.isfinite(costs).all():
-        raise ValueError(f'costs: found {costs.tolist()}; allowed: finite, at most as many rows')
-    owner = [-1] * (columns + 1)  # the row of each column; the last one is where a path begins
+        raise ValueError(
+            f'costs: found {costs.tolist()}; allowed: finite, at most as many rows as columns'
+        )
+    owner = [-1] * (columns + 1)  # the row of each column; the last column is the start of a path
     row_price, column_price = [0.0] * rows, [0.0] * (columns + 1)
     for row in range(rows):
         owner[columns] = row

@@ -1,13 +1,14 @@
-"""One target's filter: an estimate that knows that errors close in time are alike.
+# SPDX-License-Identifier: Apache-2.0
+"""The filter of one target, which models errors that are correlated in time.
 
-The error of a sighting has two parts. One is its own: pixels, and what is new in each attitude. The
-other wanders slowly, above all the vehicle's own position: sightings of one pass share it, and a
-thousand of them do not average it away. So the filter's state has, beside the target's place, that
-slow error at the time of the last sighting, as a Gauss-Markov process of first order; how large it
-tends to be follows from each sighting's own covariance. It is kept in metres: were it kept in units
-of each sighting's deviation, every change of that from one image to the next would tell of the
-error itself, which it does not. See Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to
-Tracking and Navigation" (2001), on autocorrelated noise and state augmentation.
+The error of a sighting has two parts. One is independent: pixels, and attitude noise. The other
+drifts slowly, above all the vehicle's own position: the sightings of one pass share it, and
+averaging a thousand of them does not remove it. So the state holds, besides the target's position,
+this slow error at the last sighting, a first-order Gauss-Markov process, whose variance follows
+from each sighting's covariance. It is kept in metres: in units of each sighting's deviation, a
+change of the deviation between images would look like information about the error. See Bar-Shalom,
+Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation" (2001), on autocorrelated
+noise and state augmentation.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from worker_pipeline.airside.geometry import Matrix, Vector
+from worker_pipeline.airside.geometry.rotations import Matrix, Vector
 
-# What is known of one target. state: east, north, and the slow error towards east and north, m;
-# covariance: the state's; time: ns, of the last sighting; mean: of all sightings, as in AVERAGED;
-# squares: m^2, the sum of their squared distances from it.
+# The state of one target. state: east, north, and the slow error towards east and north, m;
+# covariance: of the state; time: ns, of the last sighting; mean: of all sightings, as in AVERAGED;
+# squares: m^2, the sum of their squared distances from the mean.
 TRACK = np.dtype(
     [
         ('label', 'i4'),
@@ -38,7 +39,7 @@ AVERAGED = ('x', 'y', 'z', 'latitude', 'longitude', 'confidence')
 
 Tracks = npt.NDArray[np.void]
 _LONGITUDE = AVERAGED.index('longitude')
-_OBSERVED = np.hstack([np.eye(2), np.eye(2)])  # what is seen: the place and the slow error
+_OBSERVED = np.hstack([np.eye(2), np.eye(2)])  # measured is the position plus the slow error
 
 
 class Sighting(NamedTuple):
@@ -50,26 +51,26 @@ class Sighting(NamedTuple):
 
 
 class Innovations(NamedTuple):
-    """How a sighting fits each of K tracks: the residuals (K, 2), m, and their covariances."""
+    """The fit of a sighting to K tracks: residuals (K, 2), m, and their covariances (K, 2, 2)."""
 
     residuals: Vector
     covariances: Matrix
-    distances: Vector  # squared, normalised (Mahalanobis)
+    distances: Vector  # (K,), squared, normalised (Mahalanobis)
 
 
 @attrs.frozen
 class TargetFilter:
-    """``correlated_share`` (0 to below 1) of a sighting's covariance is the slow error's.
+    """A Kalman filter augmented with the slow error.
 
-    That decays with ``correlation_time`` (s). With a share of 0 every sighting is news, as in a
-    plain Kalman filter.
+    ``correlated_share`` (0 to below 1): the slow error's share of a sighting's covariance.
+    ``correlation_time``: s, of its decay. A share of 0 gives a plain Kalman filter.
     """
 
     correlated_share: float
     correlation_time: float
 
-    def begun(self, label: int, sighting: Sighting) -> Tracks:
-        """The track (1,) of a target that was seen once."""
+    def new_track(self, label: int, sighting: Sighting) -> Tracks:
+        """Return the track (1,) of a target that was seen once."""
         track = np.zeros(1, TRACK)
         slow = self._slow(sighting)
         track['label'], track['count'], track['time'] = label, 1, sighting.time
@@ -79,15 +80,15 @@ class TargetFilter:
         return track
 
     def innovations(self, tracks: Tracks, sighting: Sighting) -> Innovations:
-        """How a sighting fits each of the tracks (K,)."""
+        """Return the innovations of a sighting for each of the tracks (K,)."""
         states, covariances = self._predicted(tracks, sighting.time, self._slow(sighting))
         residuals = sighting.values[:2] - states @ _OBSERVED.T
         spread = _OBSERVED @ covariances @ _OBSERVED.T + self._own(sighting)
         solved = np.linalg.solve(spread, residuals[..., None])[..., 0]
         return Innovations(residuals, spread, np.sum(residuals * solved, axis=1))
 
-    def updated(self, track: Tracks, sighting: Sighting) -> Tracks:
-        """The track (1,) with one sighting more."""
+    def update(self, track: Tracks, sighting: Sighting) -> Tracks:
+        """Return the track (1,) updated by a sighting."""
         slow, own = self._slow(sighting), self._own(sighting)
         (state,), (covariance,) = self._predicted(track, sighting.time, slow)
         spread = _OBSERVED @ covariance @ _OBSERVED.T + own
@@ -95,32 +96,32 @@ class TargetFilter:
         kept = np.eye(4) - gain @ _OBSERVED
         fresh = track.copy()
         fresh['state'][0] = state + gain @ (sighting.values[:2] - _OBSERVED @ state)
-        # In Joseph's form it stays symmetric and positive, however often.
+        # Joseph's form stays symmetric and positive definite after any number of updates.
         fresh['covariance'][0] = kept @ covariance @ kept.T + gain @ own @ gain.T
         fresh['time'] = sighting.time
         seen = np.zeros(1, TRACK)
         seen['count'], seen['mean'][0] = 1, sighting.values
         return _with_sightings(fresh, seen)
 
-    def fused(self, first: Tracks, second: Tracks) -> Tracks:
-        """Two tracks (1,) of one target as one.
+    def fuse(self, first: Tracks, second: Tracks) -> Tracks:
+        """Return two tracks (1,) of one target merged into one.
 
-        How much of their errors they have in common is not known: covariance intersection, which
-        is right whatever it is.
+        The correlation of their errors is unknown, so covariance intersection is used, which is
+        consistent for any correlation.
         """
         time = max(int(first['time'][0]), int(second['time'][0]))
-        # In the time between them the slow error becomes another one, known as well as before.
+        # Over the time between them the slow error changes, but its variance stays the same.
         parts = [
             self._predicted(each, time, each['covariance'][:, 2:, 2:]) for each in (first, second)
         ]
         (state,), (other,) = (states for states, _ in parts)
         traces = np.array([np.trace(covariances[0, :2, :2]) for _, covariances in parts])
-        # The surer one counts more. Their weights make two that are independent of them.
+        # The more certain one has more weight. The weights make two independent estimates of them.
         weights = traces[::-1] / traces.sum()
         covariance, others = (
             covariances[0] / weight for (_, covariances), weight in zip(parts, weights, strict=True)
         )
-        # Where nothing is slow, that part of both is zero, and has no inverse.
+        # Without a slow error that part of both is zero and has no inverse.
         gain = covariance @ np.linalg.pinv(covariance + others, hermitian=True)
         fresh = first.copy()
         joint = covariance - gain @ covariance
@@ -130,11 +131,11 @@ class TargetFilter:
         return _with_sightings(fresh, second)
 
     def _predicted(self, tracks: Tracks, time: int, slow: Matrix) -> tuple[Vector, Matrix]:
-        """States (K, 4) and covariances (K, 4, 4) at a time; not earlier than the last sighting.
+        """Return states (K, 4) and covariances (K, 4, 4) predicted for ``time``.
 
-        ``slow``: m^2, (2, 2) or (K, 2, 2), what the slow error's covariance tends to.
+        ``slow``: m^2, (2, 2) or (K, 2, 2), the stationary covariance of the slow error.
 
-        A clock that jumps back tells nothing of how much the slow error has changed: not at all.
+        If the clock jumps back, the slow error is kept unchanged.
         """
         passed = np.maximum(0, time - tracks['time']) * 1e-9
         with np.errstate(divide='ignore', invalid='ignore'):
@@ -154,7 +155,7 @@ class TargetFilter:
 
 
 def _with_sightings(track: Tracks, more: Tracks) -> Tracks:
-    """The track (1,) with the count, mean and squares of another's sightings added."""
+    """Return the track (1,) with the count, mean and squares of another's sightings added."""
     fresh: Tracks = track.copy()
     counts = float(track['count'][0]), float(more['count'][0])
     total = sum(counts)

@@ -1,4 +1,5 @@
-"""A camera that is not there."""
+# SPDX-License-Identifier: Apache-2.0
+"""A fake camera."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ from worker_pipeline.airside.cameras import live_capture
 
 @pytest.fixture
 def device(monkeypatch):
-    """What ``cv2.VideoCapture`` opens. A camera that fails is opened again after a moment."""
+    """The device that ``cv2.VideoCapture`` opens. A failed camera is reopened after a moment."""
     fake = FakeDevice()
     monkeypatch.setattr(cv2, 'VideoCapture', fake)
     monkeypatch.setattr(live_capture, 'FIRST_PAUSE', 0.001)
-    monkeypatch.setattr(live_capture, 'LONGEST_PAUSE', 0.002)
+    monkeypatch.setattr(live_capture, 'MAX_PAUSE', 0.002)
     yield fake
     fake.pull_out()

@@ -1,4 +1,5 @@
-"""What is known of a camera."""
+# SPDX-License-Identifier: Apache-2.0
+"""The calibration of a camera."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from worker_pipeline.airside.cameras import camera_info
-from worker_pipeline.airside.pinhole import INTRINSICS
+from worker_pipeline.airside.geometry.pinhole import INTRINSICS
 from worker_pipeline.parameter import check_parameters
 
 # As camera_calibration writes it.
@@ -35,7 +36,7 @@ def written(tmp_path, content):
     return str(path)
 
 
-def test_it_says_what_the_parameters_do():
+def test_camera_info_matches_the_parameters():
     given = {
         'width': 640,
         'height': 480,
@@ -43,8 +44,8 @@ def test_it_says_what_the_parameters_do():
         'principal_point': [320.0, 240.0],
         'distortion': [-0.3, 0.1, 0.01, 0.02, 0.03],
     }
-    info = camera_info.of_parameters(check_parameters(INTRINSICS, given))
-    assert camera_info.size_of(info) == (640, 480)
+    info = camera_info.from_parameters(check_parameters(INTRINSICS, given))
+    assert camera_info.image_size(info) == (640, 480)
     assert (info.distortion_model, [*info.d]) == ('plumb_bob', given['distortion'])
     assert [*info.k] == [500, 0, 320, 0, 510, 240, 0, 0, 1]
     np.testing.assert_array_equal(info.r.reshape(3, 3), np.eye(3))
@@ -53,14 +54,14 @@ def test_it_says_what_the_parameters_do():
 
 
 @pytest.mark.parametrize('lens', [[0.1], [0.0] * 4 + [float('nan')]])
-def test_a_lens_that_cannot_be_is_refused(lens):
+def test_an_invalid_lens_is_rejected(lens):
     with pytest.raises(ValueError, match=r'distortion: found \[.*\]; allowed: 5'):
-        camera_info.of_parameters(check_parameters(INTRINSICS, {'distortion': lens}))
+        camera_info.from_parameters(check_parameters(INTRINSICS, {'distortion': lens}))
 
 
-def test_it_says_what_a_calibration_does(tmp_path):
-    info = camera_info.of_file(written(tmp_path, CALIBRATION))
-    assert camera_info.size_of(info) == (640, 480)
+def test_camera_info_matches_the_calibration_file(tmp_path):
+    info = camera_info.from_file(written(tmp_path, CALIBRATION))
+    assert camera_info.image_size(info) == (640, 480)
     assert info.distortion_model == 'plumb_bob'
     for found, name in ((info.d, 'distortion_coefficients'), (info.k, 'camera_matrix')):
         assert [*found] == CALIBRATION[name]['data']
@@ -92,11 +93,11 @@ def changed(*keys, value):
         (changed('distortion_coefficients', 'data', value=[0] * 8), 'data: 5 finite numbers'),
     ],
 )
-def test_what_is_no_calibration_is_refused(tmp_path, content, text):
+def test_an_invalid_calibration_is_rejected(tmp_path, content, text):
     with pytest.raises(ValueError, match=rf'calibration_file: .*camera.yaml: .*{text}'):
-        camera_info.of_file(written(tmp_path, content))
+        camera_info.from_file(written(tmp_path, content))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(OSError, match=r'calibration_file: .*No such file.*none.yaml'):
-        camera_info.of_file(str(tmp_path / 'none.yaml'))
+        camera_info.from_file(str(tmp_path / 'none.yaml'))

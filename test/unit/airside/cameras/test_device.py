@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Opening a camera."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ SIZE = (64, 48)
 
 
 def without(monkeypatch, missing):
-    """As an OpenCV that was built without a backend."""
+    """Behave like an OpenCV that was built without a backend."""
     monkeypatch.setattr(cv2.videoio_registry, 'hasBackend', lambda code: code != missing)
 
 
@@ -25,13 +26,13 @@ def without(monkeypatch, missing):
         ('rtsp://camera/', 'ffmpeg', ('rtsp://camera/', cv2.CAP_FFMPEG)),
     ],
 )
-def test_what_path_looks_like_says_who_opens_it(device, monkeypatch, path, backend, opened):
+def test_the_form_of_the_path_selects_the_backend(device, monkeypatch, path, backend, opened):
     without(monkeypatch, None)
     Device(path, backend, SIZE).open()
     assert device.opened == [opened]
 
 
-def test_the_format_is_asked_for_before_the_size(device):
+def test_the_format_is_set_before_the_size(device):
     Device('0', 'any', SIZE, 30.0, 'MJPG').open()
     assert device.asked == [
         (cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*'MJPG')),
@@ -42,7 +43,7 @@ def test_the_format_is_asked_for_before_the_size(device):
 
 
 @pytest.mark.parametrize('path', ['v4l2src ! appsink', '0'])
-def test_a_backend_that_opencv_lacks_is_named(monkeypatch, path):
+def test_a_backend_missing_in_opencv_is_named(monkeypatch, path):
     without(monkeypatch, cv2.CAP_GSTREAMER)
     with pytest.raises(OSError, match=r"backend: found 'gstreamer'.*without; allowed: 'any'"):
         Device(path, 'gstreamer', SIZE).open()
@@ -54,16 +55,16 @@ def test_a_backend_that_opencv_lacks_is_named(monkeypatch, path):
         ('', "path: found ''"),
         ('/dev/nothing', "'/dev/nothing' is not a camera.*: there is no /dev/nothing"),
         ('63', "'63' is not a camera.*: there is no /dev/video63"),
-        ('/dev/null', 'is not a camera.*: /dev/null is in use, or gives no images'),
+        ('/dev/null', 'is not a camera.*: /dev/null is in use or gives no images'),
         ('/nowhere/at_all.sdp', "'/nowhere/at_all.sdp' is not a camera that OpenCV can open$"),
     ],
 )
-def test_a_camera_that_is_not_there_is_named(path, text):
+def test_a_missing_camera_is_named(path, text):
     with pytest.raises(OSError, match=text):
         Device(path, 'any', SIZE).open()
 
 
-def test_a_camera_of_another_size_is_refused_and_let_go(device):
+def test_a_camera_of_another_size_is_rejected_and_released(device):
     device.size = (32, 16)
     with pytest.raises(OSError, match=r"'0' gives images of 32x16; allowed: 64x48"):
         Device('0', 'any', SIZE).open()

@@ -1,4 +1,5 @@
-"""Frames kept in a folder."""
+# SPDX-License-Identifier: Apache-2.0
+"""Frames saved in a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import pytest
 from support.fake_camera import number_of, picture
 
 from worker_pipeline import StageStatus
-from worker_pipeline.airside.cameras import Frame, frame_saver
+from worker_pipeline.airside.cameras import CameraFrame, frame_saver
 from worker_pipeline.airside.cameras.frame_saver import FrameSaver
 from worker_pipeline.testing import wait_for
 
@@ -20,7 +21,7 @@ SECOND = 1_000_000_000
 
 
 def frame(number):
-    return Frame(picture(number), 1_700_000_000 * SECOND + number)
+    return CameraFrame(picture(number), 1_700_000_000 * SECOND + number)
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def start():
 
 
 @pytest.mark.parametrize('kind', ['png', 'jpg'])
-def test_frames_are_in_files_named_by_their_stamps(start, tmp_path, kind):
-    """In order, and whoever may read them."""
+def test_frames_are_saved_in_files_named_by_their_stamps(start, tmp_path, kind):
+    """In order, and readable for everybody."""
     saver = start(tmp_path / 'made' / 'for_it', kind)
     for number in range(3):
         saver.offer(frame(number))
@@ -52,7 +53,7 @@ def test_frames_are_in_files_named_by_their_stamps(start, tmp_path, kind):
         np.testing.assert_array_equal(cv2.imread(str(files[2])), picture(2))
 
 
-def test_some_of_them_are_saved(start, tmp_path):
+def test_every_nth_frame_is_saved(start, tmp_path):
     saver = start(tmp_path, every=3)
     for number in range(7):
         saver.offer(frame(number))
@@ -60,15 +61,16 @@ def test_some_of_them_are_saved(start, tmp_path):
     assert sorted(each.name[-5] for each in tmp_path.iterdir()) == ['0', '3', '6']
 
 
-def test_a_slow_disk_costs_frames_on_the_disk_only(start, tmp_path, monkeypatch):
-    """They are counted."""
-    gate, write = threading.Event(), frame_saver.write_whole
+@pytest.mark.slow
+def test_a_slow_disk_drops_saves_but_not_frames(start, tmp_path, monkeypatch):
+    """The dropped saves are counted."""
+    gate, write = threading.Event(), frame_saver.write_atomically
 
     def write_later(*arguments):
         assert gate.wait(10.0)
         write(*arguments)
 
-    monkeypatch.setattr(frame_saver, 'write_whole', write_later)
+    monkeypatch.setattr(frame_saver, 'write_atomically', write_later)
     saver = start(tmp_path)
     saver.offer(frame(0))
     wait_for(lambda: saver._waiting.empty(), 'that the first is being written')
@@ -80,7 +82,7 @@ def test_a_slow_disk_costs_frames_on_the_disk_only(start, tmp_path, monkeypatch)
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_full_disk_is_told_until_there_is_room(start, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_until_there_is_space(start, tmp_path, monkeypatch):
     full = True
 
     def sync(_):
@@ -90,23 +92,23 @@ def test_a_full_disk_is_told_until_there_is_room(start, tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'fsync', sync)
     saver = start(tmp_path)
     saver.offer(frame(0))
-    wait_for(lambda: saver.trouble, 'that it is told')
-    assert saver.trouble == 'a frame could not be saved: [Errno 28] No space left on device'
+    wait_for(lambda: saver.error_message, 'the error message')
+    assert saver.error_message == 'a frame could not be saved: [Errno 28] No space left on device'
     assert list(tmp_path.iterdir()) == []
     full = False
     saver.offer(frame(1))
-    wait_for(lambda: not saver.trouble, 'that it is over')
+    wait_for(lambda: not saver.error_message, 'the end of the error message')
     assert saver._status.values == {'saves_failed': '1', 'saved': '1'}
 
 
-def test_what_a_killed_one_left_half_written_goes(start, tmp_path):
+def test_partial_files_of_a_killed_worker_are_removed(start, tmp_path):
     (tmp_path / '.1700000000_000000001.png.part').write_bytes(b'half')
     (tmp_path / 'of_somebody_else.part').write_bytes(b'kept')
     start(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ['of_somebody_else.part']
 
 
-def test_a_folder_that_cannot_be_is_named(tmp_path):
+def test_an_impossible_folder_is_named(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError, match=r'save_to: .*Not a directory|save_to: .*File exists'):
         FrameSaver(str(tmp_path / 'file'), 'png', 1, StageStatus())

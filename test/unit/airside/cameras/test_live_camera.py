@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images of a live camera, in ROS time."""
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ import pytest
 from support.fake_camera import number_of
 
 from worker_pipeline import StageStatus
-from worker_pipeline.airside.cameras import Asked
+from worker_pipeline.airside.cameras import FrameRequest
 from worker_pipeline.airside.cameras.device import Device
 from worker_pipeline.airside.cameras.live_camera import LiveCamera
 
 OFFSET = 1_700_000_000_000_000_000  # ns, of ROS time to the steady clock
-NOW = Asked(0, 0)  # which does not matter
+NOW = FrameRequest(0, 0)  # which does not matter
 
 
 class Clocks:
@@ -44,7 +45,7 @@ def milliseconds():
     return time.monotonic_ns() // 1_000_000
 
 
-def test_an_image_has_the_ros_time_of_its_capture(camera, device):
+def test_an_image_is_stamped_with_the_ros_time_of_its_capture(camera, device):
     captured = milliseconds() - 20
     device.shoot(3, captured)
     frame = camera.frame(NOW, 0)
@@ -52,7 +53,7 @@ def test_an_image_has_the_ros_time_of_its_capture(camera, device):
     assert frame.stamp == captured * 1_000_000 + OFFSET
 
 
-def test_an_image_that_the_driver_gives_again_is_not_given_again(camera, device):
+def test_an_image_repeated_by_the_driver_is_not_returned_again(camera, device):
     captured = milliseconds() - 20
     device.shoot(1, captured)
     first = camera.frame(NOW, 0)
@@ -64,18 +65,18 @@ def test_an_image_that_the_driver_gives_again_is_not_given_again(camera, device)
     assert camera.frame(NOW, first.stamp).stamp == first.stamp + 1_000_000
 
 
-def test_silence_is_told_until_it_is_over(camera, device):
+def test_silence_is_reported_until_it_is_over(camera, device):
     camera._timeout = 0.01
     assert camera.frame(NOW, 0) is None
-    assert camera.trouble == 'no new image of 0 within 0.01 s'
+    assert camera.error_message == 'no new image of 0 within 0.01 s'
     camera._timeout = 10.0
     device.shoot(1)
     assert camera.frame(NOW, 0) is not None
-    assert camera.trouble == ''
+    assert camera.error_message == ''
 
 
-def test_stamps_go_on_where_ros_time_is_set_back(camera, device, clocks):
-    """They keep the distance of the captures; set forward, they follow."""
+def test_stamps_continue_when_ros_time_is_set_back(camera, device, clocks):
+    """Intervals are those of the captures; if ROS time is set forward, the stamps follow."""
     begin = milliseconds() - 20
     device.shoot(1, begin)
     first = camera.frame(NOW, 0)
@@ -83,9 +84,9 @@ def test_stamps_go_on_where_ros_time_is_set_back(camera, device, clocks):
     device.shoot(2, begin + 5)
     second = camera.frame(NOW, first.stamp)
     assert second.stamp == first.stamp + 5_000_000
-    assert camera.trouble.startswith('ROS time was set back by 3600.000 s')
+    assert camera.error_message.startswith('ROS time was set back by 3600.000 s')
     clocks.offset += 3_700_000_000_000
     device.shoot(3, begin + 7)
     third = camera.frame(NOW, second.stamp)
     assert third.stamp == second.stamp + 2_000_000 + 100_000_000_000
-    assert camera.trouble == ''
+    assert camera.error_message == ''

@@ -1,4 +1,5 @@
-"""A camera that is read on a thread of its own."""
+# SPDX-License-Identifier: Apache-2.0
+"""A camera that is read by its own thread."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ import pytest
 from support.fake_camera import number_of
 
 from worker_pipeline import StageStatus
-from worker_pipeline.airside.backoff import Backoff
 from worker_pipeline.airside.cameras import live_capture
 from worker_pipeline.airside.cameras.device import Device
 from worker_pipeline.airside.cameras.live_capture import LiveCapture
+from worker_pipeline.airside.common.backoff import Backoff
 from worker_pipeline.testing import wait_for
 
 A_LONG_TIME = 10.0  # s
@@ -20,7 +21,7 @@ A_LONG_TIME = 10.0  # s
 
 @pytest.fixture
 def start(device):
-    """Read the camera that is not there."""
+    """Read the fake camera."""
     started = []
 
     def start_reading(latency=0.0, *, wait=False):
@@ -37,7 +38,7 @@ def start(device):
         each.close()
 
 
-def test_the_newest_image_is_given_and_only_once(start, device):
+def test_the_newest_image_is_returned_once(start, device):
     capture = start()
     for number in range(3):
         device.shoot(number)
@@ -47,8 +48,8 @@ def test_the_newest_image_is_given_and_only_once(start, device):
     assert capture.newest(0.0) is None
 
 
-def test_an_image_is_waited_for(start, device):
-    """As long as was said, and no longer."""
+def test_newest_waits_for_an_image(start, device):
+    """It waits for the timeout and no longer."""
     capture = start()
     began = time.monotonic()
     assert capture.newest(0.05) is None
@@ -57,7 +58,7 @@ def test_an_image_is_waited_for(start, device):
     assert number_of(capture.newest(A_LONG_TIME).pixels) == 7
 
 
-def test_it_is_stamped_when_it_came_not_when_it_is_asked_for(start, device):
+def test_a_frame_is_stamped_on_arrival_not_on_request(start, device):
     capture = start(latency=0.5)
     before = time.monotonic_ns()
     device.shoot(1)
@@ -68,8 +69,8 @@ def test_it_is_stamped_when_it_came_not_when_it_is_asked_for(start, device):
     assert capture.status.values['stamped_by'] == 'arrival'
 
 
-def test_the_driver_knows_better(start, device):
-    """By its clock; what cannot be is not believed, nor what is no time of capture."""
+def test_the_drivers_time_is_preferred(start, device):
+    """Implausible times, and values that are not times of capture, are ignored."""
     capture = start(latency=0.5)
     milliseconds = time.monotonic_ns() // 1_000_000 - 30.0
     device.shoot(1, milliseconds)
@@ -85,47 +86,47 @@ def test_the_driver_knows_better(start, device):
     assert capture.status.values['stamped_by'] == 'arrival'
 
 
-def test_a_camera_that_fails_is_opened_again(start, device):
-    """Until it is back; nothing is given meanwhile."""
+def test_a_failed_camera_is_reopened(start, device):
+    """Until it is back, no image is returned."""
     capture = start()
     device.shoot(1)
     assert number_of(capture.newest(A_LONG_TIME).pixels) == 1
     device.pull_out()
     wait_for(lambda: int(capture.status.values.get('failed_opens', 0)) >= 3, 'more attempts')
     assert capture.newest(0.0) is None
-    assert 'is not a camera that OpenCV can open' in capture.trouble
+    assert 'is not a camera that OpenCV can open' in capture.error_message
     device.plugged = True
     device.shoot(2)
     assert number_of(capture.newest(A_LONG_TIME).pixels) == 2
-    assert capture.trouble == ''
+    assert capture.error_message == ''
     assert capture.status.values['failed_reads'] == capture.status.values['reconnects'] == '1'
     assert device.given_back == 1
 
 
-def test_a_camera_may_come_later(start, device):
+def test_a_camera_may_be_connected_later(start, device):
     device.plugged = False
     capture = start(wait=True)
     wait_for(lambda: device.opened, 'an attempt')
-    assert capture.trouble
+    assert capture.error_message
     device.plugged = True
     device.shoot(4)
     assert number_of(capture.newest(A_LONG_TIME).pixels) == 4
 
 
-def test_an_image_that_came_torn_is_left_out(start, device):
-    """The camera goes on."""
+def test_a_damaged_image_is_skipped(start, device):
+    """The next image is received."""
     capture = start()
     device.shoot_torn()
-    wait_for(lambda: capture.trouble == 'an image could not be decoded', 'that it is told')
+    wait_for(lambda: capture.error_message == 'an image could not be decoded', 'the error message')
     assert capture.newest(0.0) is None
     device.shoot(5)
     assert number_of(capture.newest(A_LONG_TIME).pixels) == 5
-    assert capture.trouble == ''
+    assert capture.error_message == ''
     assert capture.status.values['failed_reads'] == '1'
     assert len(device.opened) == 1
 
 
-def test_what_opencv_raises_is_a_failure_like_others(start, device):
+def test_an_opencv_exception_counts_as_a_failure(start, device):
     capture = start()
     device.shoot(1)
     capture.newest(A_LONG_TIME)
@@ -136,9 +137,9 @@ def test_what_opencv_raises_is_a_failure_like_others(start, device):
     assert capture.status.values['failed_reads'] == '1'
 
 
-def test_pauses_grow_up_to_a_bound(monkeypatch):
+def test_pauses_grow_up_to_a_limit(monkeypatch):
     monkeypatch.undo()
-    backoff = Backoff(live_capture.FIRST_PAUSE, live_capture.LONGEST_PAUSE)
+    backoff = Backoff(live_capture.FIRST_PAUSE, live_capture.MAX_PAUSE)
     pauses = [backoff.next() for _ in range(10_001)]
     assert pauses[:5] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
     assert pauses[10_000] == 5.0
@@ -146,7 +147,7 @@ def test_pauses_grow_up_to_a_bound(monkeypatch):
     assert backoff.next() == pytest.approx(0.1)
 
 
-def test_closed_it_lets_go_of_the_camera(start, device):
+def test_close_releases_the_camera(start, device):
     capture = start()
     device.shoot(1)
     capture.newest(A_LONG_TIME)

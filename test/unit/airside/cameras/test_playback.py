@@ -1,4 +1,5 @@
-"""A recording in the stream's time."""
+# SPDX-License-Identifier: Apache-2.0
+"""A recording in the time of the stream."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from worker_pipeline import EndOfStream
-from worker_pipeline.airside.cameras import Asked
+from worker_pipeline.airside.cameras import FrameRequest
 from worker_pipeline.airside.cameras.playback import Playback
 
 BEGINNING = 1_700_000_000_000_000_000
@@ -14,9 +15,9 @@ MILLISECOND = 1_000_000
 
 
 class Frames:
-    """Ten frames a second, numbered by their only pixel; frame 3 cannot be read."""
+    """Ten frames per second, numbered by their only pixel; frame 3 cannot be read."""
 
-    rate, size, trouble = 10.0, (1, 1), ''
+    rate, size, error_message = 10.0, (1, 1), ''
 
     def __init__(self, count=25):
         self.count = count
@@ -33,7 +34,7 @@ class Frames:
 
 
 class Player:
-    """Asks a playback as the stage does."""
+    """Requests frames of a playback like the stage."""
 
     def __init__(self, frames=None, longest_wait=1.0, **how):
         self.frames = frames or Frames()
@@ -42,16 +43,16 @@ class Player:
         self.last = 0
 
     def ask(self, milliseconds):
-        """The number of the frame and when it began (ms), or None."""
+        """Return the number of the frame and its start (ms), or None."""
         time = milliseconds * MILLISECOND
-        frame = self.playback.frame(Asked(BEGINNING + time, time), self.last)
+        frame = self.playback.frame(FrameRequest(BEGINNING + time, time), self.last)
         if frame is None:
             return None
         self.last = frame.stamp
         return int(frame.pixels[0, 0, 0]), (frame.stamp - BEGINNING) // MILLISECOND
 
 
-def test_the_frame_shown_is_stamped_when_it_began():
+def test_a_frame_is_stamped_with_its_start():
     player = Player()
     assert [player.ask(each) for each in (0, 130, 299, 755)] == [
         (0, 0),
@@ -62,15 +63,15 @@ def test_the_frame_shown_is_stamped_when_it_began():
     assert player.waits == []
 
 
-def test_no_frame_is_given_twice():
-    """Asked too early for the next one, it waits; whoever asks as fast as he can has all."""
+def test_no_frame_is_returned_twice():
+    """A request that is too early waits for the next frame, so fast requests receive all frames."""
     player = Player()
     assert [player.ask(each) for each in (0, 60, 160)] == [(0, 0), (1, 100), (2, 200)]
     assert player.waits == pytest.approx([0.04, 0.04])
 
 
-def test_none_is_left_out_where_that_is_asked():
-    """Also by a replacement; but for what cannot be read. It does not run ahead."""
+def test_every_frame_leaves_no_frame_out():
+    """Also for a replacement, except unreadable ones. It does not run ahead."""
     player = Player(every_frame=True)
     assert [player.ask(each) for each in (150, 450)] == [(0, 0), (1, 100)]
     replacement = Player(every_frame=True)
@@ -81,7 +82,7 @@ def test_none_is_left_out_where_that_is_asked():
     assert replacement.waits == pytest.approx([0.05])
 
 
-def test_it_waits_no_longer_than_it_may():
+def test_the_wait_is_limited():
     player = Player(longest_wait=0.02)
     player.ask(0)
     assert player.ask(60) is None
@@ -89,15 +90,15 @@ def test_it_waits_no_longer_than_it_may():
     assert player.ask(81) == (1, 100)
 
 
-def test_what_cannot_be_read_is_tried_once():
+def test_an_unreadable_frame_is_tried_once():
     player = Player()
     assert player.ask(310) is None
     assert player.ask(320) == (4, 400)
     assert player.frames.reads == [3, 4]
 
 
-def test_a_replacement_goes_on_where_the_dead_one_was():
-    """With the same stamps, and nothing twice."""
+def test_a_replacement_continues_where_the_dead_worker_stopped():
+    """With the same stamps and without repetition."""
     dead, alive = Player(), Player()
     dead.ask(1000)
     alive.last = dead.last
@@ -106,7 +107,7 @@ def test_a_replacement_goes_on_where_the_dead_one_was():
     assert again.ask(1000) == (10, 1000)
 
 
-def test_it_ends_after_the_last_frame():
+def test_playback_ends_after_the_last_frame():
     player = Player()
     assert player.ask(2410) == (24, 2400)
     with pytest.raises(EndOfStream):

@@ -1,12 +1,13 @@
-"""Detections drawn on an image."""
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing of detections on an image."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from worker_pipeline.airside.detectors.annotation import annotated
-from worker_pipeline.airside.records import DETECTION, NO_LABEL
+from worker_pipeline.airside.detectors.annotation import draw_detections
+from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL
 
 SEEN = np.array(
     [(100, 60, 140, 80, 120, 70, 7, 0.9), (200, 100, 240, 140, 220, 120, NO_LABEL, 0.8)], DETECTION
@@ -14,19 +15,21 @@ SEEN = np.array(
 
 
 @pytest.mark.parametrize(('scale', 'shape'), [(1.0, (200, 300, 3)), (0.5, (100, 150, 3))])
-def test_boxes_are_drawn_on_a_copy_at_the_scale_asked_for(scale, shape):
+def test_boxes_are_drawn_on_a_scaled_copy(scale, shape):
     pixels = np.zeros((200, 300, 3), np.uint8)
-    picture = annotated(pixels, SEEN, {}, scale)
+    picture = draw_detections(pixels, SEEN, {}, scale)
     assert picture.shape == shape
     assert not pixels.any()
-    # An edge of each box, halfway down, and nothing beyond.
+    # An edge of each box, halfway down, and nothing outside.
     for record in SEEN:
         v = round(scale * (record['y1'] + record['y2']) / 2) - 8 // round(1 / scale)
         assert picture[v, round(scale * float(record['x1']) - (scale == 0.5) * 0.25)].any()
     assert not picture[round(150 * scale) :].any()
 
 
-def test_a_name_is_written_rather_than_a_number():
+def test_a_label_with_a_name_is_written_as_the_name():
     pixels = np.zeros((200, 300, 3), np.uint8)
-    numbered, named = (annotated(pixels, SEEN[:1], names, 1.0) for names in ({}, {7: 'a tent'}))
+    numbered, named = (
+        draw_detections(pixels, SEEN[:1], names, 1.0) for names in ({}, {7: 'a tent'})
+    )
     assert named.any(axis=(0, 2)).sum() > numbered.any(axis=(0, 2)).sum()

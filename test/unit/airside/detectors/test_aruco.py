@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Square markers, small and large, sharp and blurred."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import pytest
 
 from worker_pipeline.airside.detect_target import DetectTarget
 from worker_pipeline.airside.detectors.aruco import ArucoDetector
-from worker_pipeline.simulation.pads import Pad
+from worker_pipeline.airside.simulation.pads import Pad
 
 
 def detector(**params):
@@ -18,13 +19,13 @@ def detector(**params):
 
 
 def marker(side, label=17, turn=0.5, blur=0.0, noise=0.0):
-    """A board whose marker has a side of so many pixels, and the marker's middle."""
+    """Return a board with a marker of this side in pixels, and the marker's centre."""
     texture = Pad(label, 0.0, 0.0).texture()[0]
     scale = side / (0.8 * texture.shape[0])
     middle = np.array([301.3, 198.6])
     turning = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     offset = middle - turning @ np.full(2, (texture.shape[0] - 1) / 2)
-    # Drawn finely and reduced, so that its edges do not alias.
+    # Drawn large and reduced, so that its edges do not alias.
     fine = 4 * np.column_stack([turning, offset + 0.375])
     size = (2400, 1600)
     background = np.full((*size[::-1], 3), 90, np.uint8)
@@ -36,22 +37,23 @@ def marker(side, label=17, turn=0.5, blur=0.0, noise=0.0):
     return np.clip(noisy, 0, 255).astype(np.uint8), middle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('side', [33, 60, 130, 260])
 @pytest.mark.parametrize(('blur', 'noise'), [(0.0, 0.0), (1.0, 5.0)], ids=['sharp', 'blurred'])
-def test_a_marker_is_read_and_placed_to_a_fraction_of_a_pixel(side, blur, noise):
+def test_a_marker_is_decoded_and_located_to_a_fraction_of_a_pixel(side, blur, noise):
     pixels, middle = marker(side, blur=blur, noise=noise)
     (found,) = detector().detect(pixels)
     assert found['label'] == 17
     np.testing.assert_allclose([found['u'], found['v']], middle, atol=0.35)
 
 
-def test_what_cannot_be_read_in_the_reduced_image_is_read_in_the_full_one():
+def test_a_marker_unreadable_in_the_reduced_image_is_read_in_the_full_one():
     pixels, middle = marker(32, blur=1.8, noise=4.0)
     third = detector(aruco_search_scale=0.35).detect(pixels)
     assert list(third['label']) == [17]
     np.testing.assert_allclose([third['u'][0], third['v'][0]], middle, atol=1.0)
 
 
-def test_its_labels_are_the_dictionarys():
+def test_the_labels_are_those_of_the_dictionary():
     assert detector().labels == range(50)
     assert detector(aruco_dictionary='DICT_6X6_250').labels == range(250)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Infrared emitters in a dark scene."""
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from flown import CAMERA, MOUNTED
 
 from worker_pipeline.airside.detect_target import DetectTarget
 from worker_pipeline.airside.detectors.brightspot import BrightspotDetector
-from worker_pipeline.airside.geometry import quaternion_from_euler
-from worker_pipeline.airside.pinhole import CameraPose
-from worker_pipeline.airside.pose import Pose
-from worker_pipeline.simulation.imagery import synthetic_ground
-from worker_pipeline.simulation.infrared import Emitter, InfraredRenderer
+from worker_pipeline.airside.geometry.pinhole import CameraPose
+from worker_pipeline.airside.geometry.pose import Pose
+from worker_pipeline.airside.geometry.rotations import quaternion_from_euler
+from worker_pipeline.airside.simulation.imagery import synthetic_ground
+from worker_pipeline.airside.simulation.infrared import Emitter, InfraredRenderer
 
 
 def detector(**params):
@@ -31,7 +32,7 @@ def dark(noise=3.0, level=20.0):
 
 
 def with_shape(corners, value=255):
-    """A dark image with a polygon of light."""
+    """Return a dark image with a bright polygon."""
     pixels = dark()
     cv2.fillPoly(pixels, [np.array(corners, np.int32)], (value,) * 3, cv2.LINE_AA)
     return pixels
@@ -42,14 +43,15 @@ def circle(u, v, radius):
     return np.column_stack([u + radius * np.cos(turns), v + radius * np.sin(turns)]).round()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('height', [10.0, 20.0, 40.0, 75.0])
 @pytest.mark.parametrize('power', [180.0, 900.0], ids=['faint', 'saturated'])
-def test_emitters_are_found_where_they_are_from_any_height(height, power):
-    pose = CameraPose.of(
+def test_emitters_are_located_from_any_height(height, power):
+    pose = CameraPose.from_body(
         Pose(np.array([0.0, 0.0, height]), quaternion_from_euler(0.05, -0.06, 0.5)), MOUNTED
     )
     pixels = [[300, 300], [1500, 900]]
-    places = pose.on_plane(CAMERA.rays(pixels), 0.0, 0.1)
+    places = pose.intersect_plane(CAMERA.rays(pixels), 0.0, 0.1)
     emitters = [Emitter(*place[:2], size=0.3, power=power) for place in places]
     frame = InfraredRenderer(synthetic_ground(), emitters, CAMERA).render(pose)
     found = np.sort(detector().detect(frame), order='u')
@@ -59,11 +61,11 @@ def test_emitters_are_found_where_they_are_from_any_height(height, power):
 
 
 @pytest.mark.parametrize('noise', [0.0, 2.0, 15.0])
-def test_a_dark_scene_without_an_emitter_gives_nothing(noise):
+def test_a_dark_scene_without_emitters_gives_no_detections(noise):
     assert len(detector().detect(dark(noise))) == 0
 
 
-def test_a_scene_in_daylight_gives_nothing():
+def test_a_scene_in_daylight_gives_no_detections():
     ground = synthetic_ground().pixels
     assert len(detector().detect(ground)) == 0
 
@@ -78,18 +80,18 @@ def test_a_scene_in_daylight_gives_nothing():
     ],
     ids=['sliver', 'roof', 'corner', 'fault of the sensor'],
 )
-def test_a_glint_is_no_emitter(corners):
+def test_a_glint_is_not_detected(corners):
     assert len(detector().detect(with_shape(corners))) == 0
 
 
-def test_what_is_part_of_something_bright_is_no_emitter():
-    """A round spot that rises out of a bright surface, as of a lit wall."""
+def test_a_part_of_a_larger_bright_area_is_not_detected():
+    """A round spot on a bright surface, such as a lit wall."""
     pixels = with_shape([[130, 120], [190, 120], [190, 180], [130, 180]], value=130)
     cv2.circle(pixels, (160, 150), 8, (255,) * 3, -1, cv2.LINE_AA)
     assert len(detector().detect(pixels)) == 0
 
 
-def test_size_is_told_on_the_ground():
+def test_the_size_is_configured_in_metres_on_the_ground():
     pixels = with_shape(circle(300, 200, 12))
     assert len(detector().detect(pixels)) == 1
     # 24 pixels are 0.34 m from 40 m, and 0.08 m from 10 m.
@@ -103,8 +105,8 @@ def test_size_is_told_on_the_ground():
 
 
 @pytest.mark.parametrize('name', ['brightspot_size', 'brightspot_height'])
-def test_a_range_that_is_none_is_named(name):
+def test_an_invalid_range_is_named(name):
     with pytest.raises(ValueError, match=rf'{name}: found \[3\.0\]; allowed: two finite numbers'):
         detector(**{name: [3.0]})
-    with pytest.raises(ValueError, match=rf'{name}: found \[3\.0, 1\.0\]; allowed: the least one'):
+    with pytest.raises(ValueError, match=rf'{name}: found \[3\.0, 1\.0\]; allowed: the smallest'):
         detector(**{name: [3.0, 1.0]})

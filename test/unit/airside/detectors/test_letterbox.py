@@ -1,4 +1,5 @@
-"""An image in a model's input, and boxes there and back."""
+# SPDX-License-Identifier: Apache-2.0
+"""An image in a model's input, and the conversion of boxes."""
 
 from __future__ import annotations
 
@@ -14,20 +15,20 @@ SHARES = st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4)
 
 
 def boxes_in(letterbox, shares):
-    """A box in the image; shares of its width and height."""
+    """Return a box in the image from shares of its width and height."""
     points = np.sort(np.reshape(shares, (2, 2)), axis=0) * letterbox.image - 0.5
     return points.reshape(1, 4)
 
 
 @given(LETTERBOXES, SHARES)
-def test_a_box_that_is_put_into_the_input_comes_back(letterbox, shares):
+def test_a_box_is_unchanged_after_conversion_to_the_input_and_back(letterbox, shares):
     boxes = boxes_in(letterbox, shares)
     back = letterbox.to_image(letterbox.to_input(boxes))
     np.testing.assert_allclose(back, boxes, atol=1e-6)
 
 
 @given(LETTERBOXES, SHARES)
-def test_what_is_in_the_image_is_within_the_input(letterbox, shares):
+def test_a_box_in_the_image_is_within_the_input(letterbox, shares):
     inside = letterbox.to_input(boxes_in(letterbox, shares)).reshape(2, 2)
     assert (inside >= np.array(letterbox.corner) - 1e-6).all()
     assert (inside <= np.array(letterbox.corner) + letterbox.scaled + 1e-6).all()
@@ -35,31 +36,31 @@ def test_what_is_in_the_image_is_within_the_input(letterbox, shares):
 
 
 @given(LETTERBOXES)
-def test_the_image_fills_the_input_in_one_direction_and_keeps_its_shape(letterbox):
+def test_the_image_fills_the_input_in_one_direction_and_keeps_its_aspect_ratio(letterbox):
     assert any(own == whole for own, whole in zip(letterbox.scaled, letterbox.input, strict=True))
     scales = np.array(letterbox.scaled) / letterbox.image
-    # Rounded to whole pixels, and never to none.
+    # Rounded to whole pixels, at least one.
     assert abs(scales[0] - scales[1]) <= (1.0 / np.array(letterbox.image)).max()
 
 
-def test_the_numbers_of_one_letterbox():
+def test_one_letterbox_has_the_expected_numbers():
     letterbox = Letterbox((1920, 1200), (640, 640))
     assert letterbox.scaled == (640, 400)
     assert letterbox.corner == (0, 120)
-    # The input's middle is the image's, and a pixel's middle is its coordinate there.
+    # The centre of the input is that of the image; a pixel's centre has its integer coordinate.
     np.testing.assert_allclose(
         letterbox.to_image(np.array([[310.0, 310.0, 330.0, 330.0]])),
         [[929.5, 569.5, 989.5, 629.5]],
     )
 
 
-def test_boxes_are_cut_at_the_images_edges():
+def test_boxes_are_clipped_to_the_image():
     letterbox = Letterbox((100, 50), (100, 100))
     beyond = letterbox.to_image(np.array([[-10.0, 0.0, 200.0, 100.0]]))
     np.testing.assert_allclose(beyond, [[-0.5, -0.5, 99.5, 49.5]])
 
 
-def test_the_image_is_in_the_middle_of_a_grey_frame():
+def test_the_image_is_centred_on_grey():
     white = np.full((10, 40, 3), 255, np.uint8)
     framed = Letterbox((40, 10), (32, 32)).put(white)
     assert framed.shape == (32, 32, 3)

@@ -1,4 +1,5 @@
-"""Models of the YOLO family, from an image to boxes in that image."""
+# SPDX-License-Identifier: Apache-2.0
+"""Models of the YOLO family, from an image to boxes in it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from support.onnx_models import row, save
 
 LAYOUTS = ('v5', 'v8', 'end_to_end')
 CLASSES = 3
-# The middle of a red square in an image of 384 x 240: the input of 128 x 96 holds it at a third
+# The centre of a red square in an image of 384 x 240: the input of 128 x 96 contains it at a third
 # of its size, 128 x 80, eight pixels below its top.
 MIDDLE = np.array([203.5, 119.5])
 
@@ -37,7 +38,7 @@ def detector(path, **params):
 
 
 def model(path, layout='v8', rows=None, **kind):
-    """A model with rows to choose from, most of which must not be told of."""
+    """Return a model with various rows, most of which must not be reported."""
     if rows is None:
         rows = [
             row(layout, 0.6, 1, CLASSES),
@@ -47,7 +48,7 @@ def model(path, layout='v8', rows=None, **kind):
         ]
         if layout != 'end_to_end':  # such a model has done this itself
             rows.append(row(layout, 0.7, 0, CLASSES, off=(1, 1)))
-        # Where nothing is, a model says so with little confidence, and says it often.
+        # For empty places a model has low confidence, in many candidates.
         rows += [row(layout, 0.0, 0, CLASSES)] * (20 - len(rows))
     return save(path / f'{layout}.onnx', layout, rows, **kind)
 
@@ -61,7 +62,7 @@ def model(path, layout='v8', rows=None, **kind):
 def test_boxes_are_where_the_model_sees_them(tmp_path, layout, kind):
     eye = detector(model(tmp_path, layout, kind=kind))
     found = np.sort(eye.detect(picture()), order='label')
-    assert eye.facts['onnx_layout'] == layout
+    assert eye.status_values['onnx_layout'] == layout
     np.testing.assert_array_equal(found['label'], [0, 1, 2])
     np.testing.assert_allclose(found['confidence'], [0.8, 0.6, 0.9], atol=1e-6)
     # A pixel of the input is three of the image.
@@ -73,10 +74,10 @@ def test_boxes_are_where_the_model_sees_them(tmp_path, layout, kind):
     np.testing.assert_allclose(corners, [middle - half, middle + half], **close)
 
 
-def test_an_input_of_open_size_has_the_size_asked_for(tmp_path):
+def test_a_dynamic_input_has_the_configured_size(tmp_path):
     path = model(tmp_path, input_shape=('batch', 3, 'height', 'width'))
     eye = detector(path, onnx_input_size=[96, 96])
-    assert eye.facts['onnx_input'] == '96x96'
+    assert eye.status_values['onnx_input'] == '96x96'
     found = eye.detect(picture())
     first = found[found['label'] == 1]
     np.testing.assert_allclose([first['u'][0], first['v'][0]], MIDDLE, atol=0.05)
@@ -84,8 +85,8 @@ def test_an_input_of_open_size_has_the_size_asked_for(tmp_path):
     assert first['x2'][0] - first['x1'][0] == pytest.approx(160, abs=0.01)
 
 
-def test_an_input_of_bytes_is_given_bytes(tmp_path):
-    """To it then also the frame is bright, whose middle is the image's."""
+def test_an_input_of_bytes_receives_bytes(tmp_path):
+    """In bytes the grey border is bright too; its centre is that of the image."""
     eye = detector(model(tmp_path, kind=TensorProto.UINT8))
     found = eye.detect(picture(left=180))
     middle = found[found['label'] == 1]
@@ -101,67 +102,69 @@ def test_an_input_of_bytes_is_given_bytes(tmp_path):
     ],
     ids=['Python', 'JSON list', 'JSON'],
 )
-def test_the_models_own_names_are_known(tmp_path, names):
+def test_the_class_names_are_read_from_the_model(tmp_path, names):
     eye = detector(model(tmp_path, names=names), onnx_first_label=100)
-    assert eye.names == {100: 'pad', 101: 'tent', 102: 'car'}
-    assert eye.facts['onnx_classes'] == 'pad, tent, car'
+    assert eye.label_names == {100: 'pad', 101: 'tent', 102: 'car'}
+    assert eye.status_values['onnx_classes'] == 'pad, tent, car'
     assert set(eye.detect(picture())['label']) == {100, 101, 102}
 
 
-def test_the_names_asked_for_count_more_than_the_models(tmp_path):
+def test_configured_class_names_override_those_of_the_model(tmp_path):
     path = model(tmp_path, names="{0: 'a', 1: 'b', 2: 'c'}")
     eye = detector(path, onnx_classes=['pad', 'tent', 'car'])
-    assert eye.names == {0: 'pad', 1: 'tent', 2: 'car'}
+    assert eye.label_names == {0: 'pad', 1: 'tent', 2: 'car'}
     with pytest.raises(ValueError, match=r'v8\.onnx.*4 \+ 2 classes'):
         detector(path, onnx_classes=['pad', 'tent'])
 
 
-def test_what_is_beside_the_image_is_no_find(tmp_path):
-    """The frame about an image is the letterbox's."""
+def test_a_detection_outside_the_image_is_dropped(tmp_path):
+    """The border around the image comes from letterboxing."""
     rows = [row('v8', 0.9, 0, CLASSES, half=(3, 3), off=(0, -45))] * 20
     assert len(detector(model(tmp_path, rows=rows)).detect(picture())) == 0
 
 
-def test_the_provider_is_told(tmp_path):
+def test_the_provider_is_reported(tmp_path):
     path = model(tmp_path)
-    assert detector(path).facts['onnx_provider'] == 'CPUExecutionProvider'
+    assert detector(path).status_values['onnx_provider'] == 'CPUExecutionProvider'
     with pytest.raises(ValueError, match=r'onnx_providers: found .*NoSuch.*allowed here: .*CPU'):
         detector(path, onnx_providers=['NoSuchExecutionProvider'])
 
 
-def test_a_model_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"onnx_model: found '', no file"):
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"onnx_model: found '', which is not a file"):
         detector('')
-    with pytest.raises(FileNotFoundError, match=r"onnx_model: found '.*none\.onnx', no file"):
+    with pytest.raises(
+        FileNotFoundError, match=r"onnx_model: found '.*none\.onnx', which is not a file"
+    ):
         detector(str(tmp_path / 'none.onnx'))
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path):
+def test_an_invalid_model_file_is_named(tmp_path):
     path = tmp_path / 'text.onnx'
     path.write_text('not a model')
     with pytest.raises(ValueError, match=r"onnx_model: found '.*text\.onnx', which onnxruntime"):
         detector(str(path))
 
 
-def test_a_model_that_answers_otherwise_is_named(tmp_path):
+def test_a_model_with_an_unknown_output_is_named(tmp_path):
     path = save(tmp_path / 'other.onnx', 'end_to_end', [[0.0] * 4] * 20)
     with pytest.raises(ValueError, match=r'other\.onnx: output: found shape \(1, 20, 4\)'):
         detector(path)
 
 
-def test_a_model_that_takes_something_else_is_named(tmp_path):
+def test_a_model_with_another_input_is_named(tmp_path):
     path = model(tmp_path, input_shape=(1, 1, 96, 128))
     with pytest.raises(ValueError, match=r'onnx_model: found inputs images \[1, 1, 96, 128\]'):
         detector(path)
 
 
-def test_where_onnxruntime_is_not_there_that_is_told(tmp_path, monkeypatch):
+def test_a_missing_onnxruntime_is_reported(tmp_path, monkeypatch):
     path = model(tmp_path)
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(ImportError, match=r"detector: found 'onnx', which needs onnxruntime"):
         detector(path)
 
 
-def test_a_layout_that_there_is_none_of_is_refused():
+def test_an_unknown_layout_is_rejected():
     with pytest.raises(ParameterError, match='onnx_layout'):
         DetectTarget().bind({'onnx_layout': 'v6'})

@@ -1,4 +1,5 @@
-"""Of boxes that overlap, the most confident stays."""
+# SPDX-License-Identifier: Apache-2.0
+"""Of overlapping boxes the most confident stays."""
 
 from __future__ import annotations
 
@@ -6,23 +7,23 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_pipeline.airside.detectors.suppression import most_confident
+from worker_pipeline.airside.detectors.suppression import suppress_overlaps
 
 BOX = st.tuples(
     st.integers(-20, 100), st.integers(-20, 100), st.integers(1, 60), st.integers(1, 60)
 ).map(lambda box: (box[0], box[1], box[0] + box[2], box[1] + box[3]))
-# Confidences that all differ: which of two equals stays is nobody's concern.
+# Different confidences: which of two equal ones stays is unspecified.
 FOUND = st.lists(st.tuples(BOX, st.integers(0, 2)), max_size=25).flatmap(
     lambda found: st.permutations(range(len(found))).map(
         lambda ranks: [(*each, rank) for each, rank in zip(found, ranks, strict=True)]
     )
 )
-# Not where the overlap of two such boxes can be, so that rounding decides nothing.
+# Not a possible overlap of two such boxes, so that rounding decides nothing.
 OVERLAPS = st.sampled_from([0.1234567, 0.4567891, 0.7891234])
 
 
 def overlap_of(one, other):
-    """Intersection over union."""
+    """Return intersection over union."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     both = max(0, width) * max(0, height)
@@ -34,12 +35,12 @@ def kept(found, overlap):
     boxes = np.array([box for box, _, _ in found], float).reshape(-1, 4)
     classes = np.array([each for _, each, _ in found], np.intp)
     confidences = np.array([(rank + 1) / 100 for _, _, rank in found])
-    return list(most_confident(boxes, confidences, classes, overlap))
+    return list(suppress_overlaps(boxes, confidences, classes, overlap))
 
 
 @given(FOUND, OVERLAPS)
-def test_it_keeps_what_is_not_overlapped_by_a_more_confident_one_that_is_kept(found, overlap):
-    """Which is the definition: taken in that order, each is kept or has a reason not to be."""
+def test_a_box_is_kept_unless_it_overlaps_a_more_confident_kept_box(found, overlap):
+    """By definition: in order of confidence, each box is kept or overlaps one that is kept."""
     expected = []
     for index in sorted(range(len(found)), key=lambda each: -found[each][2]):
         box, label, _ = found[index]
@@ -50,6 +51,6 @@ def test_it_keeps_what_is_not_overlapped_by_a_more_confident_one_that_is_kept(fo
 
 
 @given(FOUND, OVERLAPS)
-def test_what_is_kept_stays_when_done_again(found, overlap):
+def test_suppression_is_idempotent(found, overlap):
     once = [found[index] for index in kept(found, overlap)]
     assert kept(once, overlap) == list(range(len(once)))

@@ -1,4 +1,5 @@
-"""The layouts of what models of the YOLO family answer."""
+# SPDX-License-Identifier: Apache-2.0
+"""The output layouts of the YOLO family."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ SIZE = (640, 640)
         ((1, 102000, 6), (1280, 1280), 1, 'v5'),
     ],
 )
-def test_a_layout_is_known_by_its_shape(shape, size, classes, layout):
+def test_a_layout_is_recognised_by_its_shape(shape, size, classes, layout):
     assert layout_of(shape, size, classes) == layout
 
 
@@ -35,18 +36,18 @@ def test_a_layout_is_known_by_its_shape(shape, size, classes, layout):
     [((1, 116, 8400), 80), ((1, 8400, 4), None), ((2, 84, 8400), None), ((8400, 6), None)],
     ids=['masks', 'boxes alone', 'two images', 'no batch'],
 )
-def test_an_unknown_layout_is_told(shape, classes):
+def test_an_unknown_layout_is_reported(shape, classes):
     with pytest.raises(ValueError, match=r'output: found shape .*; allowed: v5.*v8.*end_to_end'):
         layout_of(shape, SIZE, classes)
 
 
-def test_the_layout_that_is_asked_for_is_the_only_one_that_will_do():
+def test_a_configured_layout_is_the_only_one_accepted():
     assert layout_of((1, 300, 6), SIZE, 1, asked='v5') == 'v5'
     with pytest.raises(ValueError, match=r'found shape \(1, 300, 6\); allowed: v8'):
         layout_of((1, 300, 6), SIZE, 2, asked='v8')
 
 
-def test_what_is_no_number_and_what_is_no_box_is_left_out():
+def test_non_finite_values_and_empty_boxes_are_left_out():
     rows = [
         [0, 0, 4, 4, 0.9, 1],
         [0, 0, np.nan, 4, 0.9, 1],

@@ -1,4 +1,5 @@
-"""From MAVLink's axes to ROS's, against formulas that are not those of the code."""
+# SPDX-License-Identifier: Apache-2.0
+"""Conversion of MAVLink's axes to ROS's, against independent formulas."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_pipeline.airside.geometry import (
+from worker_pipeline.airside.geometry.rotations import (
     quaternion_from_euler,
     quaternion_from_rotation_vector,
     rotation_matrix,
@@ -23,7 +24,7 @@ turns = st.tuples(*3 * [st.floats(-3.0, 3.0)])
 
 
 def rotation(axis, angle):
-    """By its axis's name: Rodrigues's formula, written out."""
+    """Return a rotation about an axis by Rodrigues's formula."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array(
         {
@@ -39,27 +40,27 @@ def euler_matrix(roll, pitch, yaw):
 
 
 def same_attitude(first, second):
-    """A quaternion and its negative are one attitude."""
+    """Return whether two quaternions are equal up to their sign, which are the same attitude."""
     np.testing.assert_allclose(rotation_matrix(first), rotation_matrix(second), atol=1e-9)
 
 
 @given(vectors)
-def test_world_vectors(vector):
-    """North is ROS's y, east its x, down what is not up."""
+def test_world_vectors_are_converted(vector):
+    """North is ROS's y, east its x, down is minus up."""
     north, east, down = vector
     assert axes.enu_from_ned(vector).tolist() == [east, north, -down]
     assert axes.ned_from_enu(axes.enu_from_ned(vector)).tolist() == list(vector)
 
 
 @given(vectors)
-def test_body_vectors(vector):
+def test_body_vectors_are_converted(vector):
     forward, right, down = vector
     assert axes.flu_from_frd(vector).tolist() == [forward, -right, -down]
     assert axes.frd_from_flu(axes.flu_from_frd(vector)).tolist() == list(vector)
 
 
 @given(angles, pitches, angles)
-def test_attitude_by_angles(roll, pitch, yaw):
+def test_attitudes_from_angles_and_quaternions_agree(roll, pitch, yaw):
     """Roll is the same about forward, pitch up is negative about left, yaw counts from east."""
     expected = euler_matrix(roll, -pitch, math.pi / 2 - yaw)
     found = axes.attitude_from_mavlink_euler(roll, pitch, yaw)
@@ -67,8 +68,8 @@ def test_attitude_by_angles(roll, pitch, yaw):
 
 
 @given(turns, vectors)
-def test_attitude_turns_vectors_as_mavlink_does(turn, vector):
-    """A vector of the body comes out the same in the world, whichever of the axes are taken."""
+def test_a_converted_attitude_rotates_vectors_as_mavlink_does(turn, vector):
+    """A body vector is the same in the world in either convention."""
     x, y, z, w = quaternion_from_rotation_vector(turn)
     attitude = axes.attitude_from_mavlink(w, x, y, z)
     in_ned = rotation_matrix([x, y, z, w]) @ np.array(vector)
@@ -77,13 +78,13 @@ def test_attitude_turns_vectors_as_mavlink_does(turn, vector):
 
 
 @given(angles, pitches, angles)
-def test_attitude_there_and_back(roll, pitch, yaw):
+def test_an_attitude_is_unchanged_after_conversion_and_back(roll, pitch, yaw):
     attitude = quaternion_from_euler(roll, pitch, yaw)
     same_attitude(axes.attitude_from_mavlink(*axes.attitude_to_mavlink(attitude)), attitude)
 
 
-def test_attitudes_that_one_knows():
-    """Level and nose to the north, to the east; nose up."""
+def test_well_known_attitudes_are_converted():
+    """Level with the nose to the north and to the east; nose up."""
     north = rotation_matrix(axes.attitude_from_mavlink(1.0, 0.0, 0.0, 0.0))
     np.testing.assert_allclose(north @ [1, 0, 0], [0, 1, 0], atol=1e-12)
     np.testing.assert_allclose(north @ [0, 0, 1], [0, 0, 1], atol=1e-12)
@@ -94,8 +95,8 @@ def test_attitudes_that_one_knows():
 
 
 @given(st.lists(st.floats(-10, 10), min_size=9, max_size=9), vectors)
-def test_covariances_are_those_of_the_vectors_turned(numbers, direction):
-    """The variance along any direction is what it was, whatever the axes are called."""
+def test_covariances_are_those_of_the_converted_vectors(numbers, direction):
+    """The variance along any direction is unchanged."""
     root = np.array(numbers).reshape(3, 3)
     covariance = root @ root.T
     scale = 1e-6 * (1 + np.abs(direction).max() ** 2) * (1 + np.abs(covariance).max())

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Links on this machine: UDP, TCP, and a pseudo-terminal as a serial device."""
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from worker_pipeline.airside.mavlink import tcp_client
 from worker_pipeline.airside.mavlink.address import check_address
 from worker_pipeline.airside.mavlink.link import Link, LinkLostError
 from worker_pipeline.airside.mavlink.parser import MessageParser
-from worker_pipeline.mission.ports import free_port
+from worker_pipeline.airside.mission.ports import free_port
 from worker_pipeline.testing import wait_for
 
 WRITER = common.MAVLink(None, srcSystem=1)
@@ -31,17 +32,17 @@ def opened(address):
 
 
 def talk(first, second):
-    """One says something until the other hears it."""
+    """Send from one link until the other receives it."""
 
-    def heard():
+    def received():
         first.write(b'something')
         return second.read(0.02)
 
-    assert wait_for(heard, 'what was sent')[:9] == b'something'
+    assert wait_for(received, 'what was sent')[:9] == b'something'
 
 
 def frame(number):
-    """A large message that bears a number; see ``number_of``."""
+    """Return a large message that contains a number; see ``number_of``."""
     payload = number.to_bytes(4, 'big') + bytes(246) + b'\1'
     return bytes(common.MAVLink_file_transfer_protocol_message(0, 1, 1, payload).pack(WRITER))
 
@@ -51,8 +52,8 @@ def number_of(message):
 
 
 @contextlib.contextmanager
-def stuck(kind):
-    """Somebody who reads only what one calls ``read`` for; its address."""
+def blocked_peer(kind):
+    """Yield a peer that reads only on demand, and its address."""
     if kind == 'serial':
         master, device = os.openpty()
         os.set_blocking(master, False)
@@ -95,7 +96,7 @@ def reading(read):
         '/dev/serial/by-id/usb-Holybro_PX4-if00',
     ],
 )
-def test_addresses_that_can_be(address):
+def test_valid_addresses_are_accepted(address):
     assert check_address(address) == address
 
 
@@ -115,18 +116,18 @@ def test_addresses_that_can_be(address):
         'udpin:127.0.0.1:14550 ',
     ],
 )
-def test_addresses_that_cannot(address):
-    """It is told what was found and what is allowed."""
+def test_invalid_addresses_are_rejected(address):
+    """The error has the value and the allowed values."""
     with pytest.raises(ValueError, match=r'^address: found .*; allowed: udpin:HOST:PORT'):
         check_address(address)
 
 
-def test_an_address_is_told_by_its_key():
+def test_the_error_names_the_key_of_the_address():
     with pytest.raises(ValueError, match=r"^connection: found 'udp:1'; allowed: udpin:HOST:PORT"):
         check_address('udp:1', 'connection')
 
 
-def test_a_host_that_is_not_known_is_told(monkeypatch):
+def test_an_unknown_host_is_an_error(monkeypatch):
     def unknown(_host):
         raise socket.gaierror(socket.EAI_NONAME, 'Name or service not known')
 
@@ -135,8 +136,8 @@ def test_a_host_that_is_not_known_is_told(monkeypatch):
         Link('udpout:autopilot.local:14550')
 
 
-def test_udp_both_ways():
-    """A server answers whoever was heard; whoever is not there yet costs nothing."""
+def test_udp_works_both_ways():
+    """A server answers the last sender; writing to a peer that is not there yet is harmless."""
     port = free_port()
     with opened(f'udpout:127.0.0.1:{port}') as early:
         early.write(b'to nobody')
@@ -146,7 +147,7 @@ def test_udp_both_ways():
             talk(server, early)
 
 
-def test_tcp_is_lost_when_the_other_side_closes():
+def test_tcp_is_lost_when_the_peer_closes():
     port = free_port(socket.SOCK_STREAM)
     with pytest.raises(OSError, match='refused'):
         Link(f'tcp:127.0.0.1:{port}')
@@ -163,8 +164,8 @@ def test_tcp_is_lost_when_the_other_side_closes():
             wait_for(lambda: client.read(0.05) and None, 'the end of the link', 5.0)
 
 
-def test_a_new_caller_takes_the_place_of_one_that_was_cut_off():
-    """What was begun for the one before is not finished for him."""
+def test_a_new_client_replaces_a_disconnected_one():
+    """An unfinished message to the previous client is not continued."""
     port = free_port(socket.SOCK_STREAM)
     with opened(f'tcpin:127.0.0.1:{port}') as server:
         server.write(b'to nobody')
@@ -173,7 +174,7 @@ def test_a_new_caller_takes_the_place_of_one_that_was_cut_off():
             assert wait_for(lambda: server.read(0.02), 'the first caller') == b'first'
             for number in range(1000):
                 server.write(frame(number))
-            # Reset, as by a host that has booted: what it had not read is gone.
+            # Reset, as by a host that has booted: unread data is lost.
             first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         with socket.create_connection(('127.0.0.1', port)) as second:
             second.sendall(b'second')
@@ -183,17 +184,18 @@ def test_a_new_caller_takes_the_place_of_one_that_was_cut_off():
             assert second.recv(100_000) == frame(7)
 
 
-def test_a_connection_that_does_not_come_about_is_given_up(monkeypatch):
-    """Nobody takes callers, and the kernel has no room for more: SYN is not answered."""
-    monkeypatch.setattr(tcp_client, '_PATIENCE', 0.1)
+def test_a_connection_attempt_times_out(monkeypatch):
+    """No process accepts, and the kernel's backlog is full: SYN is not answered."""
+    monkeypatch.setattr(tcp_client, '_CONNECT_TIMEOUT', 0.1)
     with deaf_listener() as port, pytest.raises(OSError, match='timed out'):
         Link(f'tcp:127.0.0.1:{port}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('kind', 'many'), [('tcp', 40_000), ('serial', 1000)])
-def test_a_link_that_is_stuck_holds_up_nobody_and_cuts_no_message(kind, many):
-    """What it has no room for is lost; what comes through is whole."""
-    with stuck(kind) as (address, read), opened(address) as link:
+def test_a_blocked_link_neither_blocks_the_writer_nor_truncates_messages(kind, many):
+    """Messages that do not fit are dropped; messages that arrive are complete."""
+    with blocked_peer(kind) as (address, read), opened(address) as link:
         for number in range(many):
             link.write(frame(number))
         parser = MessageParser()
@@ -210,8 +212,8 @@ def test_a_link_that_is_stuck_holds_up_nobody_and_cuts_no_message(kind, many):
         assert len(set(numbers)) < many
 
 
-def test_a_serial_device_that_is_unplugged():
-    """And one that is not there."""
+def test_an_unplugged_serial_device_is_a_lost_link():
+    """So is a device that does not exist."""
     with pytest.raises(OSError, match='ttyNOT'):
         Link('/dev/ttyNOT')
     autopilot, device = os.openpty()

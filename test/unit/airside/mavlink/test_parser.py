@@ -1,4 +1,5 @@
-"""Messages out of anything."""
+# SPDX-License-Identifier: Apache-2.0
+"""Messages in arbitrary streams of bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from worker_pipeline.airside.mavlink.parser import MessageParser
 
 
 def frames(count, module=common):
-    """So many different messages, each a frame."""
+    """Return this many different messages as packets."""
     sender = module.MAVLink(None, 1, 1)
     made = []
     for number in range(count):
@@ -37,14 +38,14 @@ def fed(parser, data, size=7):
 
 @pytest.mark.parametrize('module', [common, version_1], ids=['MAVLink 2', 'MAVLink 1'])
 @pytest.mark.parametrize('size', [1, 7, 1000])
-def test_frames_come_out_however_they_come_in(module, size):
+def test_messages_are_found_however_the_stream_is_split(module, size):
     parser = MessageParser()
     assert numbers(fed(parser, b''.join(frames(20, module)), size)) == list(range(20))
     assert (parser.bad_bytes, parser.bad_frames) == (0, 0)
 
 
-def test_garbage_between_frames_costs_none_of_them():
-    """Also garbage that looks like the beginning of a frame, of the longest there can be."""
+def test_garbage_between_messages_loses_none_of_them():
+    """Including garbage that looks like the start of a packet of maximum length."""
     good = frames(6)
     garbage = [
         b'abc',
@@ -60,8 +61,8 @@ def test_garbage_between_frames_costs_none_of_them():
     assert parser.bad_frames > 0
 
 
-def test_a_frame_that_was_damaged_or_cut_is_lost_alone():
-    """Any of its bytes, or any number of them at its end."""
+def test_only_a_damaged_or_truncated_message_is_lost():
+    """Whichever byte is damaged, and however many are missing at its end."""
     first, middle, last = frames(3)
     for at in range(len(middle)):
         damaged = bytearray(middle)
@@ -73,7 +74,7 @@ def test_a_frame_that_was_damaged_or_cut_is_lost_alone():
             assert len(found) == 2
 
 
-def test_a_signed_frame_is_taken():
+def test_a_signed_message_is_accepted():
     sender = common.MAVLink(None, 1, 1)
     sender.signing.secret_key = bytes(32)
     sender.signing.sign_outgoing = True
@@ -82,7 +83,7 @@ def test_a_signed_frame_is_taken():
     assert numbers(MessageParser().feed(signed + frames(1)[0])) == [1, 0]
 
 
-def test_messages_that_are_not_known_are_counted_and_passed_over():
+def test_unknown_messages_are_counted_and_skipped():
     unknown = bytearray(frames(1)[0])
     unknown[7:10] = (0xFF, 0xFF, 0x70)
     parser = MessageParser()
@@ -90,8 +91,8 @@ def test_messages_that_are_not_known_are_counted_and_passed_over():
     assert (parser.unknown, parser.bad_bytes) == (1, 0)
 
 
-def test_what_asks_for_more_than_is_understood_is_refused():
-    """Frames with flags that nobody here knows."""
+def test_messages_with_unknown_incompatibility_flags_are_rejected():
+    """Packets with unknown incompatibility flags."""
     strange = bytearray(frames(1)[0])
     strange[2] = 0x02
     parser = MessageParser()
@@ -99,8 +100,8 @@ def test_what_asks_for_more_than_is_understood_is_refused():
 
 
 @given(st.binary(max_size=400), st.randoms(use_true_random=False))
-def test_nothing_upsets_it(garbage, shuffled):
-    """After any bytes whatever, and any frames torn to pieces, the next good ones come out."""
+def test_any_bytes_are_survived(garbage, shuffled):
+    """After any bytes and any fragments of packets, the next valid messages are found."""
     torn = bytearray(b''.join(frames(5)))
     for _ in range(shuffled.randrange(20)):
         torn[shuffled.randrange(len(torn))] = shuffled.randrange(256)
@@ -110,8 +111,8 @@ def test_nothing_upsets_it(garbage, shuffled):
     assert 29 in numbers(fed(parser, good))
 
 
-def test_every_message_there_is_with_any_payload():
-    """Of a good checksum, and what no sender would write: it comes out, or is refused."""
+def test_every_known_message_with_any_payload_is_survived():
+    """With a valid checksum and any payload: it is returned or rejected."""
     chance = random.Random(1)
     parser = MessageParser()
     sent = 0

@@ -1,4 +1,5 @@
-"""States of the vehicle out of its messages."""
+# SPDX-License-Identifier: Apache-2.0
+"""States of the vehicle from its messages."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 from pymavlink.dialects.v20 import common
 from support.autopilots import ASSUMED
 
-from worker_pipeline.airside.geometry import rotation_matrix
+from worker_pipeline.airside.geometry.rotations import rotation_matrix
 from worker_pipeline.airside.mavlink.telemetry import GeoPoint, Telemetry, UnusableError
 
 LEVEL_TO_EAST = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # w x y z
@@ -43,28 +44,28 @@ def global_position(ms, latitude=ORIGIN[0], longitude=ORIGIN[1], altitude=ORIGIN
 
 
 def taken(telemetry, *messages):
-    """What the last of them makes known."""
+    """Return the state that the last of the messages gives."""
     result = None
     for message in messages:
-        telemetry.learn(message)
+        telemetry.update(message)
         time = telemetry.time_of(message)
-        result = None if time is None else telemetry.take(message, time)
+        result = None if time is None else telemetry.read_state(message, time)
     return result
 
 
-def test_a_position_is_moved_on_to_the_attitudes_time():
+def test_a_position_is_extrapolated_to_the_time_of_the_attitude():
     """By its velocity, forwards and backwards."""
     for ms, ahead in ((1040, 0.04), (980, -0.02)):
         found = taken(Telemetry(ASSUMED), local(1000), attitude(ms))
         assert found.time == ms * 1000
         expected = [20 + 2 * ahead, 10 + 1 * ahead, 30 + 3 * ahead]
         np.testing.assert_allclose(found.state.pose.position, expected)
-        # The nose is to the east: forward is east, left is north.
+        # The nose points east: forward is east, left is north.
         np.testing.assert_allclose(found.state.velocity, [2.0, 1.0, 3.0], atol=1e-12)
         np.testing.assert_allclose(found.state.angular_velocity, [0.1, -0.2, -0.3])
 
 
-def test_what_is_moved_on_is_known_less_well():
+def test_an_extrapolated_position_is_less_certain():
     here = taken(Telemetry(ASSUMED), local(1000), attitude(1000)).state.uncertainty
     np.testing.assert_allclose(here.position, ASSUMED.position)
     later = taken(Telemetry(ASSUMED), local(1000), attitude(1400)).state.uncertainty
@@ -72,14 +73,14 @@ def test_what_is_moved_on_is_known_less_well():
     np.testing.assert_allclose(np.diag(later.position), expected)
 
 
-def test_there_is_no_state_without_both():
+def test_a_state_requires_position_and_attitude():
     assert taken(Telemetry(ASSUMED), attitude(1000)) is None
     assert taken(Telemetry(ASSUMED), local(1000)) is None
     with pytest.raises(UnusableError, match='attitude_without_position'):
         taken(Telemetry(ASSUMED, max_position_age=0.5), local(1000), attitude(1501))
 
 
-def test_angles_do_where_there_is_no_quaternion():
+def test_angles_are_used_if_there_is_no_quaternion():
     telemetry = Telemetry(ASSUMED)
     angles = common.MAVLink_attitude_message(1000, 0.1, 0.2, math.pi / 2, 0.1, 0.2, 0.3)
     found = taken(telemetry, local(1000), angles)
@@ -92,7 +93,7 @@ def test_angles_do_where_there_is_no_quaternion():
     assert taken(telemetry, local(2041), angles) is not None
 
 
-def test_odometry_tells_all_at_once():
+def test_odometry_contains_a_whole_state():
     found = taken(Telemetry(ASSUMED), odometry(1_000_500))
     assert found.time == 1_000_500
     np.testing.assert_allclose(found.state.pose.position, [20, 10, 30])
@@ -100,13 +101,13 @@ def test_odometry_tells_all_at_once():
     np.testing.assert_allclose(found.state.uncertainty.position, ASSUMED.position)
 
 
-def test_odometry_with_its_velocity_in_the_world():
+def test_odometry_with_velocity_in_world_axes_is_converted():
     found = taken(Telemetry(ASSUMED), odometry(1_000_500, child=1))
     np.testing.assert_allclose(found.state.velocity, [2.0, 1.0, 3.0], atol=1e-12)
 
 
-def test_odometry_with_its_covariance():
-    """North, east, down, roll, pitch and yaw have 1 to 6, with north and east bound by 0.5."""
+def test_the_covariance_of_odometry_is_used():
+    """North, east, down, roll, pitch, yaw have variances 1 to 6; north and east covary by 0.5."""
     whole = np.diag(np.arange(1.0, 7.0))
     whole[0, 1] = 0.5
     triangle = whole[np.triu_indices(6)].tolist()
@@ -117,13 +118,13 @@ def test_odometry_with_its_covariance():
 
 
 @pytest.mark.parametrize('number', [0.0, math.nan, math.inf, -1.0])
-def test_a_covariance_that_is_none_is_not_believed(number):
+def test_an_invalid_covariance_is_ignored(number):
     found = taken(Telemetry(ASSUMED), odometry(1_000_500, covariance=21 * [number]))
     np.testing.assert_array_equal(found.state.uncertainty.position, ASSUMED.position)
     np.testing.assert_array_equal(found.state.uncertainty.attitude, ASSUMED.attitude)
 
 
-def test_odometry_is_preferred_as_long_as_it_comes():
+def test_odometry_is_preferred_while_it_is_received():
     telemetry = Telemetry(ASSUMED)
     assert taken(telemetry, odometry(1_000_000)) is not None
     assert taken(telemetry, local(1500), attitude(1500)) is None
@@ -132,14 +133,14 @@ def test_odometry_is_preferred_as_long_as_it_comes():
     assert telemetry.source == 'LOCAL_POSITION_NED'
 
 
-def test_only_what_was_chosen_is_used():
+def test_only_the_configured_message_is_used():
     telemetry = Telemetry(ASSUMED, 'LOCAL_POSITION_NED')
     assert taken(telemetry, odometry(1_000_000)) is None
     assert taken(telemetry, local(1000), attitude(1000)) is not None
 
 
-def test_a_global_position_is_placed_about_the_origin():
-    """Or about home, until the origin is told."""
+def test_a_global_position_is_relative_to_the_origin():
+    """Or to the home, until the origin is known."""
     latitude, longitude, altitude = pymap3d.enu2geodetic(
         30.0, -40.0, 50.0, ORIGIN[0] / 1e7, ORIGIN[1] / 1e7, ORIGIN[2] / 1e3
     )
@@ -156,28 +157,28 @@ def test_a_global_position_is_placed_about_the_origin():
     assert telemetry.home is None
 
 
-def test_home_is_kept():
+def test_the_home_survives_a_reset():
     telemetry = Telemetry(ASSUMED)
     home = common.MAVLink_home_position_message(*ORIGIN, 0, 0, 0, (1, 0, 0, 0), 0, 0, 0)
-    telemetry.learn(home)
-    telemetry.forget()
+    telemetry.update(home)
+    telemetry.reset()
     assert telemetry.home == GeoPoint(44.959366, -110.6386504, 2000.0)
     home.latitude = 900_000_001
     with pytest.raises(UnusableError, match='no_place_on_earth'):
-        telemetry.learn(home)
+        telemetry.update(home)
 
 
-def test_times_since_1970_are_told_by_the_vehicles_own_date():
+def test_times_since_1970_are_converted_by_the_vehicles_own_date():
     telemetry = Telemetry(ASSUMED)
     message = odometry(1_700_000_000_250_000)
     assert telemetry.time_of(message) is None
-    telemetry.learn(common.MAVLink_system_time_message(1_700_000_000_000_000, 5000))
+    telemetry.update(common.MAVLink_system_time_message(1_700_000_000_000_000, 5000))
     assert telemetry.time_of(message) == 5_250_000
 
 
 @pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_makes_nothing_known(bad):
-    """Whichever field it is in; what was known before stays."""
+def test_a_message_with_non_finite_values_gives_no_state(bad):
+    """Whichever field it is in; the previous state stays."""
     telemetry = Telemetry(ASSUMED)
     taken(telemetry, local(1000))
     messages = [
@@ -207,8 +208,8 @@ def test_what_is_no_number_makes_nothing_known(bad):
     ],
     ids=['latitude 91', 'longitude -180.0000001', 'no fix', 'local position', 'odometry'],
 )
-def test_a_place_that_cannot_be_makes_nothing_known(absurd):
-    """What was known before stays."""
+def test_an_impossible_position_gives_no_state(absurd):
+    """The previous state stays."""
     telemetry = Telemetry(ASSUMED)
     origin = common.MAVLink_gps_global_origin_message(*ORIGIN, 1_000_000)
     taken(telemetry, origin, local(1000))
@@ -218,7 +219,7 @@ def test_a_place_that_cannot_be_makes_nothing_known(absurd):
     np.testing.assert_allclose(found.state.pose.position, [20.06, 10.03, 30.09])
 
 
-def test_a_velocity_that_leads_nowhere_makes_nothing_known():
+def test_an_impossible_extrapolation_gives_no_state():
     telemetry = Telemetry(ASSUMED)
     taken(telemetry, local(1000, velocity=(1e30, 0.0, 0.0)))
     with pytest.raises(UnusableError, match='no_place_on_earth'):
@@ -233,6 +234,6 @@ def test_a_velocity_that_leads_nowhere_makes_nothing_known():
         ({'quality': -1}, 'odometry_failed'),
     ],
 )
-def test_odometry_that_cannot_be_used(fields, why):
+def test_unusable_odometry_is_rejected_with_a_reason(fields, why):
     with pytest.raises(UnusableError, match=why):
         taken(Telemetry(ASSUMED), odometry(1_000_000, **fields))

@@ -1,4 +1,5 @@
-"""The vehicle's time in ours."""
+# SPDX-License-Identifier: Apache-2.0
+"""Conversion of the vehicle's time to ours."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ BOOTED = 4_000 * SECONDS
 
 
 class Course:
-    """A vehicle that tells its time 50 times a second, and answers once a second.
+    """A vehicle that sends its time 50 times per second, and answers TIMESYNC once per second.
 
-    ``delay``: a function that gives the delay of a message, ns.
+    ``delay``: a function that returns the delay of a message, ns.
     """
 
     def __init__(self, clock, drift=0.0, booted=BOOTED, delay=lambda: 5 * MILLISECONDS):
@@ -31,25 +32,25 @@ class Course:
     def vehicle_ns(self, at):
         return round((at - self.booted) * (1 + self.drift))
 
-    def tell(self, extra=0):
-        """One message, sent now; whether it is relied on. What it is stamped with is noted."""
+    def send(self, extra=0):
+        """Send one message; return whether it is plausible. Its error is recorded."""
         sent = self.vehicle_ns(self.now) // 1000
-        relied_on = self.clock.heard(sent, self.now + self.delay() + extra)
+        relied_on = self.clock.add_message(sent, self.now + self.delay() + extra)
         if relied_on:
-            self.errors.append(self.clock.local(sent) - self.now)
+            self.errors.append(self.clock.to_local(sent) - self.now)
         return relied_on
 
     def answer(self):
         there, back = self.delay(), self.delay()
         asked = self.now
-        self.clock.answered(asked, self.vehicle_ns(asked + there), asked + there + back)
+        self.clock.add_timesync(asked, self.vehicle_ns(asked + there), asked + there + back)
 
     def fly(self, seconds):
         for step in range(round(50 * seconds)):
             self.now += SECONDS // 50
             if self.answers and step % 50 == 0:
                 self.answer()
-            self.tell()
+            self.send()
         return self
 
     def errors_ms(self, last):
@@ -57,83 +58,83 @@ class Course:
 
 
 def jittery(seed, least=4.0, mean=6.0):
-    """Delays with a tail, ns, never below ``least`` (ms)."""
+    """Return random delays with a tail, ns, never below ``least`` (ms)."""
     random = np.random.default_rng(seed)
     return lambda: round((least + random.exponential(mean)) * MILLISECONDS)
 
 
 @pytest.mark.parametrize('drift', [0.0, 50e-6, -50e-6])
-def test_an_answered_clock_is_known_to_a_millisecond_or_two(drift):
-    """Whatever the delays are, as long as the quickest take as long either way."""
+def test_with_timesync_the_clock_is_accurate_to_two_milliseconds(drift):
+    """For any delays, as long as the fastest messages take equally long both ways."""
     course = Course(VehicleClock(), drift, delay=jittery(1)).fly(60)
     assert course.errors_ms(2500).max() < 2.0
     assert 2 * MILLISECONDS < course.clock.uncertainty < 10 * MILLISECONDS
 
 
 @pytest.mark.parametrize('drift', [0.0, 50e-6, -50e-6])
-def test_without_answers_the_least_delay_is_what_is_off(drift):
-    """It cannot be known then; where it is told, it is taken off."""
+def test_without_timesync_the_error_is_the_smallest_delay(drift):
+    """It cannot be known then; if it is configured, it is subtracted."""
     course = Course(VehicleClock(), drift, delay=jittery(2))
     course.answers = False
     course.fly(60)
     assert course.clock.uncertainty is None
     errors = course.errors_ms(2500)
     assert (errors.min(), errors.max()) == pytest.approx((4.0, 4.0), abs=1.0)
-    told = Course(VehicleClock(4 * MILLISECONDS), drift, delay=jittery(2))
-    told.answers = False
-    assert told.fly(60).errors_ms(2500).max() < 1.0
+    configured = Course(VehicleClock(4 * MILLISECONDS), drift, delay=jittery(2))
+    configured.answers = False
+    assert configured.fly(60).errors_ms(2500).max() < 1.0
 
 
 @given(st.lists(st.floats(0.5, 500.0), min_size=20, max_size=60), st.floats(-9e-5, 9e-5))
-def test_the_true_offset_is_never_further_off_than_it_says(delays, drift):
+def test_the_error_never_exceeds_the_stated_uncertainty(delays, drift):
     course = Course(VehicleClock(), drift)
     delay = itertools.cycle(round(each * MILLISECONDS) for each in delays)
     course.delay = lambda: next(delay)
     course.answer()
-    course.tell()
+    course.send()
     for _ in delays:
         course.fly(0.1)
-        # A microsecond is what the vehicle's times are rounded to.
+        # The vehicle's times are rounded to a microsecond.
         assert abs(course.errors[-1]) <= course.clock.uncertainty + 2_000
 
 
-def test_what_is_late_changes_nothing():
-    """A link that stalls for three seconds, and then gives everything at once."""
+def test_a_late_message_changes_nothing():
+    """A link that stalls for three seconds and then delivers everything at once."""
     course = Course(VehicleClock()).fly(10)
     before = course.errors[-1]
     for late in range(150, 0, -1):
         course.now += SECONDS // 50
-        assert course.tell(extra=late * SECONDS // 50)
+        assert course.send(extra=late * SECONDS // 50)
     assert abs(course.errors[-1] - before) < MILLISECONDS
     assert course.clock.jumps == 0
 
 
 @pytest.mark.parametrize('answers', [True, False])
-def test_a_reboot_is_noticed_counted_and_mapped_anew(answers):
-    """Two messages are left out, as one may be a stray; after the third it is known."""
+def test_a_reboot_is_detected_and_counted(answers):
+    """Two messages are rejected, as they may be stray; the third confirms the jump."""
     course = Course(VehicleClock())
     course.answers = answers
     course.fly(10)
     course.booted = course.now - SECONDS // 2
     course.now += SECONDS // 2
-    assert [course.tell() for _ in range(4)] == [False, False, True, True]
+    assert [course.send() for _ in range(4)] == [False, False, True, True]
     assert course.clock.jumps == 1
     assert course.fly(5).clock.jumps == 1
     assert course.errors_ms(100).max() < 6.0
 
 
-def test_one_stray_message_is_no_reboot():
+def test_one_stray_message_is_not_a_reboot():
     course = Course(VehicleClock()).fly(10)
     for vehicle_us in (1_000_000, 2**40):
-        assert not course.clock.heard(vehicle_us, course.now)
-        assert course.tell()
+        assert not course.clock.add_message(vehicle_us, course.now)
+        assert course.send()
     assert course.clock.jumps == 0
     assert course.errors_ms(10).max() < 1.0
 
 
 @pytest.mark.parametrize('answers', [True, False])
-def test_a_reboot_that_was_not_heard_is_noticed(answers):
-    """The link was cut for so long that the new time is later than the old one was."""
+def test_a_reboot_during_a_silence_is_detected(answers):
+    """The link was down for so long that the new time is later than the old one."""
     course = Course(VehicleClock(), booted=START - 5 * SECONDS)
     course.answers = answers
     course.fly(5)
@@ -144,7 +145,7 @@ def test_a_reboot_that_was_not_heard_is_noticed(answers):
     assert course.errors_ms(100).max() < 6.0
 
 
-def test_a_clock_set_ahead_is_noticed():
+def test_a_clock_set_forward_is_detected():
     course = Course(VehicleClock()).fly(5)
     course.booted -= 3600 * SECONDS
     course.fly(5)
@@ -152,14 +153,14 @@ def test_a_clock_set_ahead_is_noticed():
     assert course.errors_ms(100).max() < 1.0
 
 
-def test_a_successor_goes_on_with_what_was_known():
-    """And one on a machine that has booted since begins anew."""
+def test_a_replacement_continues_with_the_estimate():
+    """On a machine that has booted since, the estimate is dropped."""
     course = Course(VehicleClock(), delay=jittery(3)).fly(20)
     successor = VehicleClock()
     successor.restore(course.clock.snapshot(), course.now + SECONDS)
-    successor.heard(course.vehicle_ns(course.now) // 1000, course.now + SECONDS)
+    successor.add_message(course.vehicle_ns(course.now) // 1000, course.now + SECONDS)
     there = course.vehicle_ns(course.now) // 1000
-    assert abs(successor.local(there) - course.clock.local(there)) < MILLISECONDS
+    assert abs(successor.to_local(there) - course.clock.to_local(there)) < MILLISECONDS
     other = VehicleClock()
     other.restore(course.clock.snapshot(), START - SECONDS)
-    assert not other.knows
+    assert not other.is_known

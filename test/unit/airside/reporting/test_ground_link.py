@@ -1,4 +1,5 @@
-"""What is said between us and the ground, without a link."""
+# SPDX-License-Identifier: Apache-2.0
+"""The protocol with the ground, without a link."""
 
 from __future__ import annotations
 
@@ -15,13 +16,13 @@ from worker_pipeline.airside.mavlink.parser import MessageParser
 from worker_pipeline.airside.reporting.ground_delivery import WINDOW, TargetMessage, TextMessage
 from worker_pipeline.airside.reporting.ground_link import (
     Acknowledged,
-    Addresses,
+    GroundHeartbeat,
+    GroundLinkIds,
     GroundProtocol,
-    Heard,
 )
-from worker_pipeline.airside.reporting.target_report import ReportBook
+from worker_pipeline.airside.reporting.target_report import ReportStore
 
-US = Addresses(system=3, component=191, ground_system=250, ground_component=190)
+US = GroundLinkIds(system=3, component=191, ground_system=250, ground_component=190)
 
 
 @pytest.fixture
@@ -29,29 +30,29 @@ def protocol():
     return GroundProtocol(US)
 
 
-def said(message, system=US.ground_system):
-    """A message as the ground, or another system, sends it."""
+def encoded(message, system=US.ground_system):
+    """Return a message as the ground, or another system, sends it."""
     return bytes(message.pack(common.MAVLink(None, srcSystem=system, srcComponent=190)))
 
 
 def heartbeat(system=US.ground_system):
-    return said(common.MAVLink_heartbeat_message(6, 8, 0, 0, 4, 3), system)
+    return encoded(common.MAVLink_heartbeat_message(6, 8, 0, 0, 4, 3), system)
 
 
 def answer(command, result=common.MAV_RESULT_ACCEPTED, system=3, component=191):
-    return said(common.MAVLink_command_ack_message(command, result, 0, 0, system, component))
+    return encoded(common.MAVLink_command_ack_message(command, result, 0, 0, system, component))
 
 
-def heard(data):
-    """What somebody else understands."""
+def parsed(data):
+    """Return the messages that another parser finds."""
     return MessageParser().feed(data)
 
 
 def test_a_target_is_a_command_to_the_ground_station(protocol):
-    book = ReportBook(1.0)
-    book.update(cloud((7, 50.0, 0.0)), 1)
+    store = ReportStore(1.0)
+    store.update(cloud((7, 50.0, 0.0)), 1)
     for sequence in range(WINDOW):
-        (command,) = heard(protocol.packed(TargetMessage(sequence, book.reports[0])))
+        (command,) = parsed(protocol.encode(TargetMessage(sequence, store.reports[0])))
         assert command.command == common.MAV_CMD_SPATIAL_USER_1 + sequence
         assert (command.get_srcSystem(), command.get_srcComponent()) == (3, 191)
         assert (command.target_system, command.target_component) == (250, 190)
@@ -61,24 +62,24 @@ def test_a_target_is_a_command_to_the_ground_station(protocol):
 
 
 def test_a_text_is_ascii(protocol):
-    (text,) = heard(protocol.packed(TextMessage('marker 7: 44° here')))
+    (text,) = parsed(protocol.encode(TextMessage('marker 7: 44° here')))
     assert text.text == 'marker 7: 44? here'
 
 
-def test_our_heartbeat_is_that_of_an_onboard_computer(protocol):
-    (ours,) = heard(protocol.heartbeat())
+def test_the_heartbeat_is_that_of_an_onboard_computer(protocol):
+    (ours,) = parsed(protocol.heartbeat())
     assert (ours.type, ours.autopilot) == (
         common.MAV_TYPE_ONBOARD_CONTROLLER,
         common.MAV_AUTOPILOT_INVALID,
     )
 
 
-def test_heartbeats_and_answers_of_the_ground_are_understood(protocol):
+def test_heartbeats_and_acknowledgements_of_the_ground_are_parsed(protocol):
     first, last = common.MAV_CMD_SPATIAL_USER_1, common.MAV_CMD_SPATIAL_USER_5
     data = heartbeat() + answer(first) + answer(last, common.MAV_RESULT_UNSUPPORTED)
-    expected = [Heard(), Acknowledged(0, True), Acknowledged(WINDOW - 1, False)]
-    assert protocol.received(data) == expected
-    assert [event for byte in data for event in protocol.received(bytes([byte]))] == expected
+    expected = [GroundHeartbeat(), Acknowledged(0, True), Acknowledged(WINDOW - 1, False)]
+    assert protocol.receive_data(data) == expected
+    assert [event for byte in data for event in protocol.receive_data(bytes([byte]))] == expected
 
 
 @pytest.mark.parametrize(
@@ -94,28 +95,28 @@ def test_heartbeats_and_answers_of_the_ground_are_understood(protocol):
     ],
     ids=['going on', 'not now', 'other system', 'other component', 'next', 'none', 'absurd'],
 )
-def test_what_is_no_answer_to_us_is_passed_over(protocol, passed_over):
-    assert protocol.received(passed_over) == []
+def test_other_acknowledgements_are_ignored(protocol, passed_over):
+    assert protocol.receive_data(passed_over) == []
 
 
-def test_what_others_say_is_counted(protocol):
-    assert protocol.received(heartbeat(1) + heartbeat() + heartbeat(2)) == [Heard()]
+def test_messages_of_other_systems_are_counted(protocol):
+    assert protocol.receive_data(heartbeat(1) + heartbeat() + heartbeat(2)) == [GroundHeartbeat()]
     assert protocol.counts['other_systems'] == 2
 
 
-def test_garbage_and_damage_are_counted_and_swallow_nothing(protocol):
+def test_garbage_and_damage_are_counted_and_lose_no_other_message(protocol):
     damaged = bytearray(heartbeat())
     damaged[10] ^= 0x01
     noise = bytes(random.Random(1).choices(range(256), k=100_000))
     data = noise + heartbeat() * 20 + bytes(damaged) + heartbeat() * 20
-    # Noise that looks like the beginning of a frame holds up what follows until it would end.
-    assert protocol.received(data + bytes(300)) == [Heard()] * 40
+    # Noise that looks like the start of a message delays the messages until its supposed end.
+    assert protocol.receive_data(data + bytes(300)) == [GroundHeartbeat()] * 40
     assert protocol.counts['bad_bytes'] >= 100_000
     assert protocol.counts['bad_frames'] > 0
 
 
-def test_half_a_message_is_not_continued_on_another_link(protocol):
-    protocol.received(heartbeat()[:5])
-    protocol.begin()
-    assert protocol.received(heartbeat()) == [Heard()]
+def test_a_partial_message_is_dropped_on_a_new_link(protocol):
+    protocol.receive_data(heartbeat()[:5])
+    protocol.reset()
+    assert protocol.receive_data(heartbeat()) == [GroundHeartbeat()]
     assert protocol.counts['bad_bytes'] == 5

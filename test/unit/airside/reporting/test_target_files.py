@@ -1,4 +1,5 @@
-"""Targets as files: valid, and readable whatever happens while they are written."""
+# SPDX-License-Identifier: Apache-2.0
+"""Targets as files: valid, and readable after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ import subprocess
 import sys
 
 import pytest
-from support.managing import python_path
+from support.manager_process import python_path
 from targets import cloud
 
-from worker_pipeline.airside.records import NO_LABEL
+from worker_pipeline.airside.messages.records import NO_LABEL
 from worker_pipeline.airside.reporting import target_files
 from worker_pipeline.airside.reporting.target_files import (
     GEOJSON,
@@ -23,7 +24,7 @@ from worker_pipeline.airside.reporting.target_files import (
     geojson_of,
     kml_of,
 )
-from worker_pipeline.airside.reporting.target_report import ReportBook
+from worker_pipeline.airside.reporting.target_report import ReportStore
 from worker_pipeline.testing import wait_for
 
 WRITER = """
@@ -31,26 +32,28 @@ import sys
 from pathlib import Path
 from targets import cloud
 from worker_pipeline.airside.reporting.target_files import TargetFiles
-from worker_pipeline.airside.reporting.target_report import ReportBook
+from worker_pipeline.airside.reporting.target_report import ReportStore
 
 files, step = TargetFiles(Path(sys.argv[1])), 0
 while True:
-    book = ReportBook(0.0)
-    book.update(cloud(*((label, 9.0 * label, 0.0) for label in range(1 + step % 40))), step)
-    files.write(book.reports)
+    store = ReportStore(0.0)
+    store.update(cloud(*((label, 9.0 * label, 0.0) for label in range(1 + step % 40))), step)
+    files.write(store.reports)
     step += 1
 """
 
 
 @pytest.fixture
 def reports():
-    book = ReportBook(1.5)
-    book.update(cloud((7, 10.0, 20.0), (NO_LABEL, 30.0, 0.0), (9, 0.0, 0.0)), 1_700_000_000 * 10**9)
-    book.update(cloud((7, 10.0, 20.0), (NO_LABEL, 30.0, 0.0)), 1_700_000_001 * 10**9)
-    return book.reports
+    store = ReportStore(1.5)
+    store.update(
+        cloud((7, 10.0, 20.0), (NO_LABEL, 30.0, 0.0), (9, 0.0, 0.0)), 1_700_000_000 * 10**9
+    )
+    store.update(cloud((7, 10.0, 20.0), (NO_LABEL, 30.0, 0.0)), 1_700_000_001 * 10**9)
+    return store.reports
 
 
-def test_geojson_is_valid_and_tells_each_target(reports):
+def test_geojson_is_valid_and_has_each_target(reports):
     geojson = pytest.importorskip('geojson')
     found = geojson.loads(geojson_of(reports))
     assert found.is_valid, found.errors()
@@ -61,7 +64,8 @@ def test_geojson_is_valid_and_tells_each_target(reports):
     assert points[0].properties['count'] == 3
 
 
-def test_an_ellipse_goes_round_its_target_counter_clockwise(reports):
+@pytest.mark.slow
+def test_an_ellipse_is_counter_clockwise_around_its_target(reports):
     features = json.loads(geojson_of(reports))['features']
     (ring,) = features[1]['geometry']['coordinates']
     assert ring[0] == ring[-1]
@@ -71,7 +75,7 @@ def test_an_ellipse_goes_round_its_target_counter_clockwise(reports):
     assert area * metres == pytest.approx(math.pi * 1.224**2, rel=0.02)
 
 
-def test_kml_is_valid_by_its_schema_and_tells_each_target(reports, tmp_path):
+def test_kml_is_valid_by_its_schema_and_has_each_target(reports, tmp_path):
     fastkml = pytest.importorskip('fastkml')
     from fastkml.validator import validate
 
@@ -83,22 +87,24 @@ def test_kml_is_valid_by_its_schema_and_tells_each_target(reports, tmp_path):
     assert document.features[0].geometry.geom_type == 'GeometryCollection'
 
 
-def test_no_target_is_a_valid_file_too():
+def test_without_targets_the_files_are_valid_too():
     geojson = pytest.importorskip('geojson')
     assert geojson.loads(geojson_of([])).is_valid
     assert b'<Document>' in kml_of([])
 
 
-def test_what_is_known_already_is_not_written(reports, tmp_path):
+@pytest.mark.slow
+def test_unchanged_reports_are_not_written(reports, tmp_path):
     files = TargetFiles(tmp_path / 'out')
-    assert files.is_news(reports)
+    assert files.has_changed(reports)
     files.write(reports)
-    assert not files.is_news(reports)
+    assert not files.has_changed(reports)
     assert sorted(os.listdir(tmp_path / 'out')) == sorted([GEOJSON, KML])
 
 
-def test_killed_while_it_writes_both_files_are_whole(tmp_path):
-    """Again and again, at any moment."""
+@pytest.mark.slow
+def test_after_a_kill_during_writing_both_files_are_complete(tmp_path):
+    """Repeatedly, at any moment."""
     sizes = set()
     for delay in range(8):
         command = [sys.executable, '-c', WRITER, str(tmp_path)]
@@ -111,9 +117,9 @@ def test_killed_while_it_writes_both_files_are_whole(tmp_path):
                     path = tmp_path / KML
                     return path.exists() and path.stat().st_mtime_ns != before.get(KML)
 
-                wait_for(written, 'that it writes')
+                wait_for(written, 'a written file')
                 with pytest.raises(subprocess.TimeoutExpired):
-                    writer.wait(0.003 * delay)  # it never ends by itself
+                    writer.wait(0.003 * delay)  # it never exits by itself
             finally:
                 writer.send_signal(signal.SIGKILL)
         features = json.loads((tmp_path / GEOJSON).read_bytes())['features']

@@ -1,4 +1,5 @@
-"""Who belongs to whom."""
+# SPDX-License-Identifier: Apache-2.0
+"""The assignment problem."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from worker_pipeline.airside.tracking.assignment import assigned
+from worker_pipeline.airside.tracking.assignment import assign
 
 
 @st.composite
@@ -21,8 +22,8 @@ def costs(draw):
 
 
 @given(costs())
-def test_it_is_the_cheapest_of_all(table):
-    found = assigned(table)
+def test_the_assignment_has_the_least_cost(table):
+    found = assign(table)
     assert len(set(found)) == len(found) == len(table)
     rows = range(len(table))
     every = itertools.permutations(range(table.shape[1]), len(table))
@@ -31,6 +32,6 @@ def test_it_is_the_cheapest_of_all(table):
 
 
 @pytest.mark.parametrize('table', [np.zeros((2, 1)), np.array([[np.nan, 1.0]])])
-def test_what_cannot_be_assigned_is_told(table):
+def test_invalid_costs_are_rejected(table):
     with pytest.raises(ValueError, match='costs: found'):
-        assigned(table)
+        assign(table)

@@ -1,4 +1,5 @@
-"""What is known of one target, and how surely."""
+# SPDX-License-Identifier: Apache-2.0
+"""The filter of one target."""
 
 from __future__ import annotations
 
@@ -19,9 +20,9 @@ def seen(east, north=0.0, seconds=0.0, covariance=METRE, longitude=0.0):
 
 
 def after(target_filter, *sightings):
-    track = target_filter.begun(7, sightings[0])
+    track = target_filter.new_track(7, sightings[0])
     for sighting in sightings[1:]:
-        track = target_filter.updated(track, sighting)
+        track = target_filter.update(track, sighting)
     return track
 
 
@@ -29,27 +30,27 @@ def variance(track):
     return track['covariance'][0, 0, 0]
 
 
-def test_with_nothing_in_common_it_is_the_weighted_mean():
+def test_without_correlation_the_estimate_is_the_weighted_mean():
     plain = TargetFilter(0.0, 100.0)
     track = after(plain, seen(0.0), seen(3.0, covariance=METRE / 2))
     assert track['state'][0, 0] == pytest.approx(2.0)
     assert variance(track) == pytest.approx(1 / 3)
 
 
-def test_a_pass_is_not_averaged_below_what_its_sightings_have_in_common():
-    """However many there are; a plain mean would claim a hundredth."""
+def test_the_common_error_of_a_pass_is_not_averaged_away():
+    """For any number of sightings; a plain mean would claim a hundredth."""
     track = after(TargetFilter(0.6, 1e9), *(seen(0.0, seconds=0.1 * i) for i in range(100)))
     assert variance(track) == pytest.approx(0.6 + 0.4 / 100, rel=1e-3)
 
 
-def test_another_pass_much_later_is_news():
+def test_a_later_pass_adds_information():
     passes = [seen(0.0, seconds=10_000.0 * n + 0.1 * i) for n in range(4) for i in range(100)]
     track = after(TargetFilter(0.6, 100.0), *passes)
     assert variance(track) == pytest.approx(0.6 / 4, rel=0.05)
 
 
-def test_it_is_what_the_whole_covariance_of_all_sightings_gives():
-    """The recursion, against generalised least squares over the same model at once."""
+def test_the_filter_agrees_with_the_batch_solution():
+    """The recursion against generalised least squares over the same model."""
     share, correlation_time = 0.7, 20.0
     random = np.random.default_rng(3)
     times = np.sort(random.uniform(0.0, 60.0, 15))
@@ -64,13 +65,13 @@ def test_it_is_what_the_whole_covariance_of_all_sightings_gives():
     assert track['state'][0, 0] == pytest.approx(inverse.sum(axis=0) @ places / inverse.sum())
 
 
-def test_how_sure_a_sighting_is_tells_nothing_of_the_error_it_has_in_common():
-    """The second is less sure, not farther along the same error: the place is not before both."""
+def test_a_changing_covariance_reveals_nothing_of_the_common_error():
+    """The second sighting is less certain, with the same error: the estimate stays between both."""
     track = after(TargetFilter(0.95, 1e9), seen(0.0), seen(0.5, covariance=2 * METRE, seconds=0.1))
     assert 0.0 <= track['state'][0, 0] <= 0.5
 
 
-def test_a_clock_that_jumps_back_makes_nothing_surer():
+def test_a_clock_that_jumps_back_adds_no_certainty():
     steady = TargetFilter(0.6, 10.0)
     forth = after(steady, seen(0.0, seconds=5000.0), seen(0.0, seconds=5000.0))
     back = after(steady, seen(0.0, seconds=5000.0), seen(0.0, seconds=1.0))
@@ -92,16 +93,16 @@ def test_a_clock_that_jumps_back_makes_nothing_surer():
     ),
     st.sampled_from([0.0, 0.6, 0.99]),
 )
-def test_the_covariance_stays_one_and_never_grows(given_sightings, share):
+def test_the_covariance_stays_positive_and_never_grows(given_sightings, share):
     target_filter = TargetFilter(share, 100.0)
     track, before = None, np.inf
     for east, north, seconds, first, second, correlation in given_sightings:
         both = correlation * first * second
         sighting = seen(east, north, seconds, [[first**2, both], [both, second**2]])
         if track is None:
-            track = target_filter.begun(1, sighting)
+            track = target_filter.new_track(1, sighting)
         else:
-            track = target_filter.updated(track, sighting)
+            track = target_filter.update(track, sighting)
         place = track['covariance'][0, :2, :2]
         assert np.linalg.eigvalsh(place).min() > 0
         assert np.trace(place) <= before * (1 + 1e-9)
@@ -109,17 +110,17 @@ def test_the_covariance_stays_one_and_never_grows(given_sightings, share):
 
 
 @pytest.mark.parametrize('share', [0.0, 0.6])
-def test_two_of_one_target_fused_claim_no_more_than_they_know(share):
-    """What they have in common is not known: the same sightings twice tell nothing more."""
+def test_fusing_two_tracks_is_not_overconfident(share):
+    """Their correlation is unknown: the same sightings twice add no information."""
     target_filter = TargetFilter(share, 100.0)
     track = after(target_filter, seen(1.0), seen(2.0, seconds=1.0))
-    fused = target_filter.fused(track, track)
+    fused = target_filter.fuse(track, track)
     np.testing.assert_allclose(fused['state'], track['state'])
     np.testing.assert_allclose(fused['covariance'], track['covariance'], atol=1e-12)
     assert fused['count'] == 4
 
 
-def test_the_mean_longitude_is_found_across_the_date_line():
+def test_the_mean_longitude_is_correct_across_the_date_line():
     track = after(
         TargetFilter(0.6, 100.0), seen(0.0, longitude=179.9999), seen(0.0, longitude=-179.9999)
     )

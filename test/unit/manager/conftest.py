@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A journal on a disk that may be full, and pipelines without ROS and processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.fake_nodes import FakeClock
+from support.journal import disk, journal, path
+from support.offline_pipeline import OfflinePipeline, pipeline_config
+
+from worker_pipeline.config import StageConfig
+from worker_pipeline.manager import (
+    answer_handler,
+    node,
+    pipeline,
+    stage_inputs,
+    stage_node,
+    stage_workers,
+)
+from worker_pipeline.ros import lifecycle, tick
+
+__all__ = ['disk', 'journal', 'path']
+
+
+@pytest.fixture
+def clock(monkeypatch) -> FakeClock:
+    """The time in all modules of the manager."""
+    found = FakeClock()
+    for module in (
+        answer_handler,
+        lifecycle,
+        node,
+        pipeline,
+        stage_inputs,
+        stage_node,
+        stage_workers,
+        tick,
+    ):
+        monkeypatch.setattr(module, 'time', found)
+    return found
+
+
+@pytest.fixture
+def make(tmp_path, clock):
+    """Makes a pipeline of these stages."""
+    made: list[OfflinePipeline] = []
+
+    def make_pipeline(
+        *stages: StageConfig, plugins: Any = None, frame_limit: int = 0, **settings: Any
+    ) -> OfflinePipeline:
+        folder = tmp_path / str(len(made))
+        config = pipeline_config(*stages, **settings)
+        made.append(
+            OfflinePipeline(folder, clock, config, plugins, frame_limit, journal=config.journal)
+        )
+        return made[-1]
+
+    yield make_pipeline
+    for each in made:
+        each.journal.close()

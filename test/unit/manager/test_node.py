@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manager's node: how it stops, and what it tells systemd."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from support.fake_nodes import FakeNode, run
+from support.offline_pipeline import stage_config
+
+from worker_pipeline.manager.node import SECOND_SIGNAL_AFTER, ManagerNode
+
+
+class FakeSystemd:
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda *_: self.calls.append(name)
+
+
+class FakeExecutor:
+    """Keeps tasks; ``turn`` runs a step of each."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def create_task(self, call, *arguments):
+        task = SimpleNamespace(call=call, arguments=arguments, is_done=False)
+        task.done = lambda: task.is_done
+        self.tasks.append(task)
+        return task
+
+    def turn(self):
+        for task in self.tasks:
+            if not task.is_done:
+                run(task.call(*task.arguments))
+                task.is_done = True
+
+
+class OfflineManager(FakeNode, ManagerNode):
+    """A manager's node whose ROS side is a fake."""
+
+    def __init__(self, rig, executor):
+        FakeNode.__init__(self, 'manager', rig.clock)
+        self.state = 'active'
+        self.finished = self.is_stopping = self._force_stop = False
+        self.exit_code = 0
+        self._stop_deadline = self._stop_asked_at = 0.0
+        self._pipeline, self._executor, self._systemd = rig.pipeline, executor, FakeSystemd()
+        self.published = 0
+        self._diagnostics = SimpleNamespace(wait_for_all_acked=lambda _: None)
+        self.transitions = []
+        self.graces = []  # s that stages had to stop
+        self.succeeds = True
+
+    def publish_diagnostics(self):
+        self.published += 1
+
+    async def transition(self, label):
+        self.transitions.append(label)
+        return self.succeeds
+
+
+@pytest.fixture
+def rig(make):
+    found = make(stage_config('a'), shutdown_timeout=10.0)
+    found.start()
+    found.stages['a'].state = 'active'
+    return found
+
+
+@pytest.fixture
+def node(rig):
+    return OfflineManager(rig, FakeExecutor())
+
+
+def shut_down(node, rig, turn=lambda: None):
+    """Run the shutdown, with the pipeline's time and ``turn`` between its steps."""
+
+    def both():
+        turn()
+        rig.step()
+        if node._executor.tasks and not all(each.is_done for each in node._executor.tasks):
+            node._executor.turn()
+
+    for stage in rig.stages.values():
+        stage.stop_workers = lambda grace: stopped(node, grace)
+    run(node.do_shutdown(), both)
+
+
+async def stopped(node, grace):
+    node.graces.append(grace)
+    return True
+
+
+def test_a_stop_drains_and_finishes(node):
+    node.stop()
+    (task,) = node._executor.tasks
+    run(task.call())
+    assert node.transitions == ['shutdown']
+    assert node.finished
+    assert node.exit_code == 0
+    assert node._systemd.calls == ['stopping']
+
+
+def test_a_stop_whose_shutdown_fails_exits_with_an_error(node):
+    node.succeeds = False
+    node.stop()
+    run(node._executor.tasks[0].call())
+    assert (node.finished, node.exit_code) == (True, 1)
+
+
+def test_a_stop_waits_for_the_transition_under_way(node):
+    node.state = 'activating'
+    node.stop()
+    turns = []
+
+    def turn():
+        turns.append(None)
+        if len(turns) == 3:
+            assert node.transitions == []
+            node.state = 'active'
+
+    run(node._executor.tasks[0].call(), turn)
+    assert node.transitions == ['shutdown']
+
+
+def test_a_second_stop_within_a_second_is_the_same_one(node, rig):
+    """A terminal and a launcher may both send it."""
+    node.stop()
+    rig.clock.now += SECOND_SIGNAL_AFTER - 0.1
+    node.stop()
+    assert not node._force_stop
+    assert len(node._executor.tasks) == 1
+
+
+def test_a_stop_a_second_later_ends_the_draining(node, rig):
+    rig.receive('a', 1)
+    node.stop()
+    node._executor.tasks.clear()
+    begun = rig.clock.now
+
+    def turn():
+        if rig.clock.now - begun > 2.0:
+            node.stop()
+
+    shut_down(node, rig, turn)
+    assert rig.clock.now - begun < 4.0
+    assert node.logger.warnings == ['stopping with unfinished items (a: 1)']
+
+
+def test_a_forced_stop_stays_forced(node, rig):
+    node.stop()
+    rig.clock.now += SECOND_SIGNAL_AFTER + 0.1
+    node.stop()
+    rig.clock.now -= SECOND_SIGNAL_AFTER
+    node.stop()
+    assert node._force_stop
+
+
+def test_a_drain_ends_with_the_last_item(node, rig):
+    rig.receive('a', 1)
+    begun = rig.clock.now
+
+    def turn():
+        if rig.worker('a').items and rig.clock.now - begun > 1.0:
+            rig.answer(rig.worker('a'), 1)
+            rig.worker('a').items.clear()
+
+    shut_down(node, rig, turn)
+    assert node.logger.warnings == []
+    assert rig.clock.now - begun < 3.0
+    assert rig.node.logger.infos[-1].startswith('a: 1 accepted, 1 completed')
+    assert node.published == 1
+
+
+def test_a_drain_takes_no_longer_than_the_shutdown_timeout(node, rig):
+    rig.receive('a', 1)
+    begun = rig.clock.now
+    shut_down(node, rig)
+    assert 10.0 <= rig.clock.now - begun < 12.0
+    assert node.logger.warnings == ['stopping with unfinished items (a: 1)']
+    assert node.graces[0] == 1.0
+
+
+def test_a_paused_pipeline_does_not_drain(node, rig):
+    rig.receive('a', 1)
+    rig.stages['a'].state = 'inactive'
+    begun = rig.clock.now
+    shut_down(node, rig)
+    assert rig.clock.now - begun < 1.0
+    assert node.logger.warnings == ['stopping with unfinished items (a: 1)']
+
+
+def test_a_shutdown_by_the_lifecycle_service_is_a_stop_too(node, rig):
+    shut_down(node, rig)
+    assert node.is_stopping
+    assert node._systemd.calls == ['stopping']
+    assert node.graces[0] == 5.0
+
+
+def test_the_service_answers_before_the_manager_finishes(node):
+    node.state = 'finalized'
+    node.state_changed()
+    assert not node.finished
+    ((_, finish),) = node.timers_made
+    finish()
+    assert node.finished
+
+
+# -- supervision ---------------------------------------------------------------------------------
+
+
+def test_the_watchdog_is_pinged_while_the_threads_are_running(node, rig):
+    node._on_supervision()
+    assert node._systemd.calls == ['ready', 'ping_watchdog']
+    rig.processes.is_running = False
+    node._on_supervision()
+    assert node._systemd.calls.count('ping_watchdog') == 1
+
+
+def test_a_manager_that_is_not_active_is_not_ready(node):
+    node.state = 'inactive'
+    node._on_supervision()
+    assert 'ready' not in node._systemd.calls
+
+
+@pytest.mark.parametrize(('asked', 'done'), [(True, True), (True, False), (False, True)])
+def test_a_manager_stops_when_all_is_done_if_it_is_asked_to(node, make, asked, done):
+    other = make(stage_config('a'), exit_when_done=asked)
+    other.start()
+    if not done:
+        other.receive('a', 1)
+    node._pipeline = other.pipeline
+    node._on_supervision()
+    assert node.is_stopping is (asked and done)
+
+
+def test_an_exit_is_handled_by_the_executor(node):
+    """It is reported by another thread."""
+    node.on_exit(5, 'exited with code 1')
+    assert node._executor.tasks[0].arguments == (5, 'exited with code 1')
+
+
+def test_a_start_that_fails_stops_the_manager(node):
+    node.succeeds = False
+    run(node.start())
+    assert node.transitions == ['configure']
+    assert (node.exit_code, node.is_stopping) == (1, True)
+
+
+def test_a_start_goes_to_active(node):
+    run(node.start())
+    assert node.transitions == ['configure', 'activate']
+    assert node.exit_code == 0

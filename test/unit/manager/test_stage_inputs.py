@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inputs of a stage: messages, invalid messages, and publishers that leave."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from support.dispatching import Flow, stage
+from support.fake_nodes import FakeNode
+from support.offline_pipeline import message
+
+from worker_pipeline.core.item import ItemKey
+from worker_pipeline.manager.outbox import Outbox
+from worker_pipeline.manager.stage_inputs import StageInputs
+
+TOPIC = '/camera/image'
+
+
+class Bench:
+    def __init__(self, journal, clock):
+        self.node = FakeNode('s', clock)
+        self.flow = Flow(s=stage('before', TOPIC))
+        self.inputs = StageInputs(self.node, self.flow.s, Outbox(journal, print))
+        self.open()
+
+    def open(self, is_large=False):
+        self.inputs.open('type', ['before', TOPIC], ['before', 's'], is_large=is_large)
+
+    def topic(self, name):
+        return self.node.topics_subscribed[name]
+
+    def accepted(self):
+        return self.flow.s.ledger.counters.accepted
+
+
+@pytest.fixture
+def bench(journal, clock):
+    journal.checkpoint({})
+    return Bench(journal, clock)
+
+
+def test_a_stage_subscribes_to_its_inputs_and_to_its_own(bench):
+    assert list(bench.node.topics_subscribed) == ['before/output', TOPIC, 's/input']
+    assert all(each.raw for each in bench.node.topics_subscribed.values())
+
+
+@pytest.mark.parametrize(('topic', 'source'), [('before/output', 'before'), (TOPIC, TOPIC)])
+def test_a_message_is_an_item_of_the_input_it_came_by(bench, topic, source):
+    bench.topic(topic).receive(message(5))
+    (sent,) = [each.item for each in bench.flow.take()]
+    assert sent.key == ItemKey(source, 5)
+    assert sent.payload == message(5)
+    assert sent.accepted_at == 100.0
+
+
+def test_a_message_is_committed_as_an_event(bench, journal):
+    commits = []
+    journal.commit = lambda: commits.append(bench.accepted())
+    bench.topic('s/input').receive(message(5))
+    assert commits == [1]
+
+
+def test_what_is_no_message_is_refused_and_counted(bench):
+    bench.topic('s/input').receive(b'too short')
+    bench.topic('s/input').receive(bytes(20))  # no stamp
+    assert bench.accepted() == 0
+    assert bench.inputs.bad_messages == 2
+    assert bench.node.logger.warnings[0].startswith('input: refused a message: found 9 bytes')
+    assert bench.node.logger.throttled == bench.node.logger.warnings
+
+
+def test_lost_messages_are_summed_up_over_the_inputs(bench):
+    """DDS reports the total of each."""
+    for topic, count in (('before/output', 2), ('before/output', 5), (TOPIC, 1)):
+        bench.topic(topic).event_callbacks.message_lost(SimpleNamespace(total_count=count))
+    assert bench.inputs.lost == 6
+    assert bench.node.logger.warnings[1].startswith('before: 5 messages were lost before they')
+
+
+@pytest.mark.parametrize(('is_large', 'history'), [(True, 'KEEP_LAST'), (False, 'KEEP_ALL')])
+def test_only_large_messages_are_kept_in_small_numbers(bench, is_large, history):
+    bench.inputs.close()
+    bench.open(is_large)
+    assert {each.profile.history.name for each in bench.node.topics_subscribed.values()} == {
+        history
+    }
+
+
+def publishers(bench, count, topic=TOPIC):
+    bench.topic(topic).event_callbacks.matched(SimpleNamespace(current_count=count))
+
+
+def test_a_topic_whose_publisher_goes_is_reported_until_it_has_one_again(bench):
+    publishers(bench, 1)
+    assert bench.inputs.without_publisher == set()
+    publishers(bench, 0)
+    assert bench.inputs.without_publisher == {TOPIC}
+    assert bench.node.logger.warnings == [f'{TOPIC}: has no publisher any more']
+    publishers(bench, 1)
+    publishers(bench, 2)
+    assert bench.inputs.without_publisher == set()
+    assert bench.node.logger.infos == [f'{TOPIC}: has a publisher again']
+
+
+def test_the_own_input_needs_no_publisher(bench):
+    publishers(bench, 0, 's/input')
+    assert bench.inputs.without_publisher == set()
+
+
+def test_closed_inputs_are_out_of_the_graph(bench):
+    publishers(bench, 0)
+    bench.inputs.close()
+    assert bench.node.topics_subscribed == {}
+    assert bench.inputs.without_publisher == set()
+    bench.inputs.close()

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DDS profile of a process, and the choice of its transports."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import attrs
+import pytest
+
+from worker_pipeline.ros import dds
+from worker_pipeline.ros.dds_profile import Transports, compose
+
+FOLDER = Path(__file__).parents[3] / 'config'
+COMMON = FOLDER / 'fastdds.xml'
+SPACE = '{http://www.eprosima.com}'
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Unset all DDS variables, and restore them after the test."""
+    names = (
+        *dds.PROFILE_VARIABLES,
+        dds.RANGE,
+        dds.PEERS,
+        dds.TRANSPORTS,
+        'RMW_FASTRTPS_USE_QOS_FROM_XML',
+    )
+    for name in names:
+        # Set first, so that it is restored even if it was not set before.
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(dds, '_is_fast_dds', lambda: True)
+    monkeypatch.setattr(dds, '_is_free', lambda _number: True)
+
+
+@pytest.mark.parametrize(
+    ('transports', 'peers'),
+    [
+        (Transports(loopback=True), ['127.0.0.1']),
+        (Transports(loopback=False), []),
+        (Transports(loopback=False, peers=('10.0.0.1', '10.0.0.2')), ['10.0.0.1', '10.0.0.2']),
+    ],
+)
+def test_a_profile_adds_a_transport_and_a_number_to_the_common_one(transports, peers):
+    """The common settings stay, and UDP is the only transport."""
+    profile = ElementTree.fromstring(compose(COMMON, transports, 47))
+    assert [each.text for each in profile.iter(f'{SPACE}type')] == ['UDPv4']
+    [rtps] = profile.iter(f'{SPACE}rtps')
+    assert rtps.findtext(f'{SPACE}participantID') == '47'
+    assert rtps.findtext(f'{SPACE}useBuiltinTransports') == 'false'
+    described = {each.text for each in profile.findall(f'.//{SPACE}transport_descriptor/*')}
+    used = {each.text for each in rtps.iter(f'{SPACE}transport_id')}
+    assert used == described & {'udp'}
+    assert profile.find(f'.//{SPACE}initialAnnouncements') is not None
+    assert profile.find(f'.//{SPACE}heartbeat_period') is not None
+    # Static peers are configured without participant numbers.
+    assert int(profile.findtext(f'.//{SPACE}maxInitialPeersRange')) > max(dds.MANAGER_NUMBERS)
+    # Otherwise ROS_AUTOMATIC_DISCOVERY_RANGE decides.
+    white = [each.text for each in profile.findall(f'.//{SPACE}interfaceWhiteList/*')]
+    assert white == (['127.0.0.1'] if transports.loopback else [])
+    initial_peers = [each.text for each in profile.iter(f'{SPACE}address')][len(white) :]
+    assert initial_peers == (list(dict.fromkeys(['127.0.0.1', *peers])) if peers else [])
+    # With known peers it does not listen to multicast.
+    assert (profile.find(f'.//{SPACE}metatrafficUnicastLocatorList') is None) == (not peers)
+
+
+def test_the_writers_heartbeat_is_named_as_in_the_version_of_fast_dds():
+    """Fast DDS rejects a file with an unknown name."""
+    for version, name in ((2, 'heartbeatPeriod'), (3, 'heartbeat_period')):
+        profile = compose(COMMON, Transports(loopback=True), version=version)
+        [writer] = ElementTree.fromstring(profile).iter(f'{SPACE}data_writer')
+        assert [each.tag for each in writer.find(f'{SPACE}times')] == [f'{SPACE}{name}']
+
+
+@pytest.mark.parametrize(
+    ('variables', 'seconds'),
+    [
+        ({}, '5'),
+        ({dds.RANGE: 'SUBNET'}, '20'),
+        ({dds.PEERS: '10.0.0.1'}, '20'),
+    ],
+)
+def test_a_manager_has_a_longer_lease_across_machines(variables, seconds, monkeypatch):
+    """A network link may recover, unlike a dead worker."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = dds.apply_defaults(FOLDER)
+    assert settings is not None
+    for transports, expected in ((settings.manager, seconds), (settings.worker, '5')):
+        profile = ElementTree.fromstring(compose(COMMON, transports))
+        [lease] = profile.iter(f'{SPACE}leaseDuration')
+        assert lease.findtext(f'{SPACE}sec') == expected
+
+
+def test_a_profile_may_have_no_number():
+    """As for a node outside a pipeline."""
+    assert 'participantID' not in compose(COMMON, Transports(loopback=True))
+
+
+@pytest.mark.parametrize(
+    ('variables', 'expected'),
+    [
+        ({}, Transports(loopback=True)),
+        ({dds.RANGE: 'LOCALHOST'}, Transports(loopback=True)),
+        ({dds.RANGE: 'SUBNET'}, Transports(loopback=False)),
+        ({dds.RANGE: 'SYSTEM_DEFAULT'}, Transports(loopback=False)),
+        (
+            {dds.PEERS: '10.0.0.1;localhost;'},
+            Transports(loopback=False, peers=('10.0.0.1', '127.0.0.1')),
+        ),
+        # In this range rmw_fastrtps handles static peers.
+        ({dds.RANGE: 'SUBNET', dds.PEERS: '10.0.0.1'}, Transports(loopback=False)),
+        # In this range rmw_fastrtps ignores the variable, and would add shared memory.
+        ({dds.TRANSPORTS: 'UDPv4'}, Transports(loopback=True)),
+    ],
+)
+def test_the_discovery_range_selects_the_transports(variables, expected, monkeypatch):
+    """Of the manager and of its workers."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = dds.apply_defaults(FOLDER)
+    assert settings is not None
+    assert settings.worker == expected
+    assert attrs.evolve(settings.manager, lease=expected.lease) == expected
+    assert os.environ[dds.RANGE] == variables.get(dds.RANGE, 'LOCALHOST')
+
+
+def test_a_static_peer_without_an_address_is_an_error(monkeypatch):
+    """It could never be found."""
+    monkeypatch.setenv(dds.PEERS, '10.0.0.1;nowhere.invalid')
+    with pytest.raises(OSError, match=r"ROS_STATIC_PEERS: found 'nowhere\.invalid'"):
+        dds.apply_defaults(FOLDER)
+
+
+@pytest.mark.parametrize(
+    'variables',
+    [
+        {dds.TRANSPORTS: 'LARGE_DATA', dds.RANGE: 'SUBNET'},
+        {'FASTDDS_DEFAULT_PROFILES_FILE': '/mine.xml'},
+        {'FASTRTPS_DEFAULT_PROFILES_FILE': '/mine.xml'},
+    ],
+)
+def test_the_users_choice_is_respected(variables, monkeypatch):
+    """Only the discovery range is set, if the user has not set it."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert dds.apply_defaults(FOLDER) is None
+    assert variables.items() <= os.environ.items()
+    assert 'RMW_FASTRTPS_USE_QOS_FROM_XML' not in os.environ
+
+
+def test_another_middleware_is_left_alone(monkeypatch):
+    """A range of SYSTEM_DEFAULT would open it to the whole network."""
+    monkeypatch.setattr(dds, '_is_fast_dds', lambda: False)
+    assert dds.apply_defaults(FOLDER) is None
+
+
+def test_a_child_process_has_the_same_settings():
+    """The variables that its parent has set do not count as a choice of the user."""
+    assert dds.apply_defaults(FOLDER) == dds.apply_defaults(FOLDER) is not None
+
+
+@pytest.mark.parametrize(
+    ('transports', 'discovery_range'),
+    [
+        (Transports(loopback=True), 'SYSTEM_DEFAULT'),
+        (Transports(loopback=False, peers=('10.0.0.1',)), 'SYSTEM_DEFAULT'),
+        (Transports(loopback=False), 'LOCALHOST'),
+    ],
+)
+def test_a_participants_profile_is_set_only_while_it_is_created(
+    transports, discovery_range, tmp_path
+):
+    """No file is left. LOCALHOST would add shared memory to the profile."""
+    assert dds.apply_defaults(FOLDER) is not None
+    before = dict(os.environ)
+    with dds.participant(str(COMMON), transports, 50, tmp_path):
+        [path] = {os.environ[name] for name in dds.PROFILE_VARIABLES if name in os.environ}
+        assert '<participantID>50</participantID>' in Path(path).read_text()
+        assert os.environ[dds.RANGE] == discovery_range
+    assert list(tmp_path.iterdir()) == []
+    assert dict(os.environ) == before
+
+
+def test_the_environment_is_restored_after_an_error():
+    """Such as rclpy.init's with bad arguments."""
+    assert dds.apply_defaults(FOLDER) is not None
+    before = dict(os.environ)
+    with pytest.raises(LookupError), dds.participant(str(COMMON), Transports(loopback=True)):
+        raise LookupError
+    assert dict(os.environ) == before

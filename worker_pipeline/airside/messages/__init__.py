@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conversions between ROS messages and numpy: images, point clouds, odometry, ticks."""

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An unused ROS domain on this machine."""
+
+from __future__ import annotations
+
+import os
+
+from worker_pipeline.airside.mission.ports import is_free
+
+# RTPS: the port of the discovery multicast of domain d is 7400 + 250 d (OMG DDSI-RTPS 2.3,
+# 9.6.1.1).
+_PORT_BASE, _PORT_GAIN = 7400, 250
+_DOMAINS = tuple(range(1, 20))
+
+
+def free_domain() -> int:
+    """Return a domain with a free discovery port, tried from one that depends on the process id.
+
+    Raises RuntimeError if all are in use.
+    """
+    first = os.getpid() % len(_DOMAINS)
+    for domain in [*_DOMAINS[first:], *_DOMAINS[:first]]:
+        if is_free(_PORT_BASE + _PORT_GAIN * domain):
+            return domain
+    raise RuntimeError(f'every ROS domain from {_DOMAINS[0]} to {_DOMAINS[-1]} is in use')

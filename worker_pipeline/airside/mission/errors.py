@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that end a mission."""
+
+from __future__ import annotations
+
+
+class MissionError(Exception):
+    """The mission cannot be flown."""

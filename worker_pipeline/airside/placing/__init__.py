@@ -1,1 +1,0 @@
-"""Where on the ground something is, and how sure that is."""

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manager's process: from its arguments to its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.exceptions import NameValidationException
+from rclpy.signals import SignalHandlerOptions
+
+from worker_pipeline.config import ConfigurationError
+from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION
+from worker_pipeline.manager.live_parameters import LiveParameters
+from worker_pipeline.manager.node import ManagerNode
+from worker_pipeline.manager.node_sections import section_problems
+from worker_pipeline.manager.pipeline_builder import PipelineBuilder, inspect_plugins
+from worker_pipeline.manager.services import ProcessServices
+from worker_pipeline.output.output_relay import OutputRelay
+from worker_pipeline.plugins.inspector import InspectionInterruptedError
+from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
+from worker_pipeline.ros import dds, shared_memory, type_supports
+from worker_pipeline.ros.errors import RCLError, describe_ros_error
+from worker_pipeline.ros.executor import create_executor
+from worker_pipeline.ros.package_share import package_share
+from worker_pipeline.system.processes import Launcher
+from worker_pipeline.system.stop_signals import StopSignals
+from worker_pipeline.system.systemd_notifier import SystemdNotifier
+
+EXIT_ALREADY_RUNNING = 1
+EXIT_CANNOT_RUN = 1
+
+
+def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRelay) -> int:
+    """Run a pipeline until it is stopped; return the exit code.
+
+    Args:
+        arguments: As in ``sys.argv``.
+        signals: Has kept the stop signals since the start of the process.
+        output: Relays what this process and its workers print.
+
+    Exit code 0: shut down cleanly (items that were left unfinished are logged); 1: shut down with
+    an error, or nothing was started, as another manager is running or shared memory is full; 2: bad
+    configuration, nothing was started.
+    """
+    try:
+        settings = dds.apply_defaults(package_share() / 'config')
+    except OSError as error:
+        print(f'manager: {error}; nothing was started', file=sys.stderr)
+        return EXIT_BAD_CONFIGURATION
+    stop_requested = threading.Event()
+    # Before any fork: it removes variables from the environment that child processes must not have.
+    pipeline = _Pipeline(settings, SystemdNotifier.from_environment(), output)
+
+    def stop() -> None:
+        stop_requested.set()
+        pipeline.stop()
+
+    def enter_fork_server() -> None:
+        signals.release()
+        output.enter_fork_server()
+
+    launcher = Launcher(
+        'worker_pipeline.worker.fork_preload',
+        pipeline.on_exit,
+        in_server=enter_fork_server,
+        on_left_behind=pipeline.on_left_behind,
+    )
+    type_supports.load()
+    gc.enable()
+    # While this process has a single thread, and after all imports that a worker needs.
+    try:
+        launcher.open(inherit_imports=True)
+    except OSError as error:
+        print(f'manager: {error}; nothing was started', file=sys.stderr)
+        return EXIT_CANNOT_RUN
+    signals.watch(stop)
+    if dds.may_use_shared_memory(settings):
+        shared_memory.remove_orphaned_segments()
+        shared_memory.remove_unfinished_ports()
+    try:
+        return pipeline.run(arguments, launcher, stop_requested)
+    finally:
+        launcher.close()
+        pipeline.release_state_dir()
+        pipeline.shared_memory.sweep()
+        signals.ignore()
+
+
+class _Pipeline:
+    """The manager's node while it exists; signals and worker exits may come before and after."""
+
+    def __init__(
+        self, settings: dds.Settings | None, systemd: SystemdNotifier, output: OutputRelay
+    ) -> None:
+        self._dds = settings
+        self._output = output
+        self._systemd = systemd
+        self._node: ManagerNode | None = None
+        self._executor: Any = None
+        self.shared_memory = shared_memory.SharedMemoryUse()
+        # Called last, when all workers and helper processes have exited.
+        self.release_state_dir: Callable[[], None] = lambda: None
+
+    def stop(self) -> None:
+        """Stop the pipeline. Called by the signal watcher's thread."""
+        if self._node is not None:
+            self._executor.create_task(self._node.stop)
+
+    def on_exit(self, pid: int, reason: str) -> None:
+        """Report the exit of a worker's process. Called by the process watcher's thread."""
+        if self._node is not None:
+            self._node.on_exit(pid, reason)
+        if dds.may_use_shared_memory(self._dds):
+            # Before the dead worker's lease ends and its peers unmap its memory.
+            self.shared_memory.note()
+
+    def on_left_behind(self, pid: int, text: str, count: int) -> None:
+        """Report the processes that a worker has left. Called by the process watcher's thread.
+
+        Args:
+            pid: The worker's pid.
+            text: Which they are, and what became of them.
+            count: How many they are.
+        """
+        if self._node is not None:
+            self._node.on_left_behind(pid, text, count)
+
+    def _note_worker(self, pid: int) -> None:
+        if dds.may_use_shared_memory(self._dds):
+            self.shared_memory.note(pid)
+
+    def _participant(self) -> contextlib.AbstractContextManager[None]:
+        if self._dds is None:
+            return contextlib.nullcontext()
+        return dds.participant(self._dds.common, self._dds.manager, dds.manager_number())
+
+    def _build(self, node: ManagerNode, process: ProcessServices) -> None:
+        """Check the configuration as a whole, and give the node its pipeline."""
+        config = node.read_configuration()
+        problems = section_problems(process.ros_arguments, node.get_fully_qualified_name(), config)
+        if problems:
+            raise ConfigurationError(problems)
+        namespace = node.get_namespace().rstrip('/')
+        state_dir = PipelineStateDir(namespace, node.context.get_domain_id())
+        # Until the pipeline is made, an earlier manager's state stays there for the next one.
+        self.release_state_dir = lambda: state_dir.close(remove=not state_dir.journal.exists())
+        plugins = inspect_plugins(node, config, process)
+        builder = PipelineBuilder(
+            node, config, plugins, state_dir, process, lambda: node.is_stopping
+        )
+        pipeline = builder.build()
+        self.release_state_dir = lambda: state_dir.close(remove=True)
+        node.attach(pipeline, process.executor, self._systemd)
+        parameters = LiveParameters(node, config, plugins, pipeline.reconfigure)
+        pipeline.revert = parameters.revert
+
+    def run(
+        self, arguments: Sequence[str], launcher: Launcher, stop_requested: threading.Event
+    ) -> int:
+        """Run the node until it has finished. Return the exit code."""
+        try:
+            with self._participant():
+                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+                node = ManagerNode()
+        except Exception as error:  # rclpy raises many classes for bad arguments
+            _report_ros_error(error)
+            rclpy.try_shutdown()
+            return EXIT_BAD_CONFIGURATION
+        try:
+            executor = create_executor()
+            process = ProcessServices(
+                launcher=launcher,
+                executor=executor,
+                ros_arguments=tuple(arguments),
+                dds_settings=self._dds,
+                note_process=self._note_worker,
+                interrupted=stop_requested.is_set,
+                output=self._output,
+            )
+            self._build(node, process)
+            self._node, self._executor = node, executor
+            # The objects of now stay: the garbage collector need not traverse it while items pass.
+            gc.freeze()
+            executor.create_task(node.start)
+            if stop_requested.is_set():
+                self.stop()
+            while not node.finished:
+                try:
+                    executor.spin_once(timeout_sec=0.2)
+                except Exception:
+                    # One event failed. The pipeline continues.
+                    node.get_logger().error(f'internal error:\n{traceback.format_exc()}')
+            return node.exit_code
+        except ConfigurationError as error:
+            _report(error)
+            return EXIT_BAD_CONFIGURATION
+        except (RCLError, NameValidationException) as error:  # for example a bad remapping
+            _report_ros_error(error)
+            return EXIT_BAD_CONFIGURATION
+        except AlreadyRunningError as error:
+            print(f'manager: {error}; nothing was started', file=sys.stderr)
+            return EXIT_ALREADY_RUNNING
+        except OSError as error:  # shared memory is full, or the folder belongs to another user
+            print(f'manager: {error}; nothing was started', file=sys.stderr)
+            return EXIT_CANNOT_RUN
+        except InspectionInterruptedError:
+            return 0  # nothing was started, so there is nothing to stop
+        finally:
+            self._node = None
+            if dds.may_use_shared_memory(self._dds):
+                self.shared_memory.note()
+            node.destroy()
+            rclpy.shutdown()
+
+
+def _report(error: ConfigurationError) -> None:
+    count = len(error.problems)
+    print(
+        f'manager: bad configuration, {count} {"problem" if count == 1 else "problems"}; '
+        'nothing was started',
+        file=sys.stderr,
+    )
+    for problem in error.problems:
+        print(f'  {problem}', file=sys.stderr)
+
+
+def _report_ros_error(error: Exception) -> None:
+    print(f'manager: {describe_ros_error(error)}; nothing was started', file=sys.stderr)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inputs of a stage: its subscriptions, and the messages lost on the way to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+
+from worker_pipeline.core.stage_dispatcher import StageDispatcher
+from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
+from worker_pipeline.manager.outbox import Outbox
+from worker_pipeline.ros import qos
+from worker_pipeline.ros.cdr import BadMessageError, stamp_of
+from worker_pipeline.ros.lifecycle import ManagedNode
+from worker_pipeline.ros.matched_subscription import MatchedSubscription
+
+
+class StageInputs:
+    """Subscribes to a stage's inputs, and passes every message to its dispatcher.
+
+    Args:
+        node: the stage's.
+        stage: its dispatcher.
+        outbox: commits each message as an event.
+    """
+
+    def __init__(self, node: ManagedNode, stage: StageDispatcher, outbox: Outbox) -> None:
+        self._node = node
+        self._stage = stage
+        self._outbox = outbox
+        self._releases: list[Callable[[], object]] = []
+        self.bad_messages = 0
+        # By input: how many messages came faster than DDS could keep them.
+        self._lost: dict[str, int] = {}
+        # Topics that had a publisher and have none now.
+        self.without_publisher: set[str] = set()
+
+    @property
+    def lost(self) -> int:
+        """Return how many messages were lost on their way here."""
+        return sum(self._lost.values())
+
+    def open(
+        self, message_type: Any, inputs: Collection[str], stages: Collection[str], is_large: bool
+    ) -> None:
+        """Subscribe to every input, and to the stage's own topic ``input``.
+
+        Args:
+            message_type: the class of the messages.
+            inputs: stages and absolute topics.
+            stages: the names of all stages of the pipeline.
+            is_large: whether messages are so large that few are kept.
+        """
+        profile = qos.reliable(qos.LARGE_INPUT_DEPTH) if is_large else qos.keep_all()
+        for source in (*inputs, EXTERNAL_INPUT):
+            if source in stages:
+                self._subscribe_to_stage(message_type, source, profile)
+            else:
+                self._subscribe_to_topic(message_type, source, profile)
+
+    def _subscribe_to_stage(self, message_type: Any, source: str, profile: Any) -> None:
+        # Its own publisher is known; others may publish there as it does.
+        subscription = self._node.create_subscription(
+            message_type,
+            f'{source}/output',
+            partial(self._on_message, source),
+            profile,
+            raw=True,
+            event_callbacks=SubscriptionEventCallbacks(
+                message_lost=partial(self._on_messages_lost, source)
+            ),
+        )
+        self._releases.append(partial(self._node.destroy_subscription, subscription))
+
+    def _subscribe_to_topic(self, message_type: Any, source: str, profile: Any) -> None:
+        is_own = source == EXTERNAL_INPUT
+        topic = f'{self._stage.name}/{EXTERNAL_INPUT}' if is_own else source
+        subscription = MatchedSubscription(
+            self._node,
+            message_type,
+            topic,
+            partial(self._on_message, source),
+            profile,
+            raw=True,
+            message_lost=partial(self._on_messages_lost, source),
+            publishers=None if is_own else partial(self._on_publishers, topic),
+        )
+        self._releases.append(subscription.destroy)
+
+    def close(self) -> None:
+        """Take the subscriptions out of the graph."""
+        while self._releases:
+            self._releases.pop()()
+        self.without_publisher.clear()
+
+    def _on_message(self, source: str, message: bytes) -> None:
+        try:
+            stamp = stamp_of(message)
+        except BadMessageError as error:
+            self.bad_messages += 1
+            self._node.get_logger().warning(
+                f'{source}: refused a message: {error}', throttle_duration_sec=1.0
+            )
+            return
+        with self._outbox:
+            self._stage.item_received(source, stamp, message, time.monotonic())
+
+    def _on_messages_lost(self, source: str, status: Any) -> None:
+        self._lost[source] = status.total_count
+        self._node.get_logger().warning(
+            f'{source}: {status.total_count} messages were lost before they arrived: there were '
+            'more than their publisher keeps',
+            throttle_duration_sec=1.0,
+        )
+
+    def _on_publishers(self, topic: str, count: int) -> None:
+        """Log when the last publisher goes: the link to another machine may be cut."""
+        if not count:
+            self.without_publisher.add(topic)
+            self._node.get_logger().warning(f'{topic}: has no publisher any more')
+        elif topic in self.without_publisher:
+            self.without_publisher.remove(topic)
+            self._node.get_logger().info(f'{topic}: has a publisher again')

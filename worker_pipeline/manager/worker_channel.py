@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stage's end of the connection to one of its workers, and its public mirror.
+
+The endpoints belong to the slot, the channel to the process that fills it. Items and answers go
+through the channel, a Unix-domain socket; the topics ``work``, ``result`` and ``outcome`` show them
+to subscribers, as ``ros2 topic echo`` is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from worker_pipeline.frames.reference import FrameNumber
+from worker_pipeline.frames.registry import FrameRegistry
+from worker_pipeline.manager.channel_server import ChannelServer
+from worker_pipeline.protocol.channel import Channel, PacketType
+from worker_pipeline.protocol.packets import pack_frame_numbers
+from worker_pipeline.ros import qos
+from worker_pipeline.ros.lifecycle import ManagedNode
+from worker_pipeline.ros.mirror_topic import MirrorTopic, subscribe_noop
+
+
+class WorkerChannel:
+    """The endpoints of one slot on the stage's node, and its worker's channel while there is one.
+
+    Args:
+        node: the stage's.
+        stage: the stage's name.
+        slot: the slot's name.
+        input_type: the message class of the stage's items.
+        output_type: the message class of its outputs.
+        concurrency: how many items the worker may hold.
+        channels: sends, and reads the worker's packets.
+        frames: releases the worker's frames.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        stage: str,
+        slot: str,
+        input_type: Any,
+        output_type: Any,
+        concurrency: int,
+        channels: ChannelServer,
+        frames: FrameRegistry,
+    ) -> None:
+        self._node = node
+        self._channels = channels
+        self._frames = frames
+        self._channel: Channel | None = None
+        profile = qos.work(concurrency)
+        base = f'{stage}/{slot}'
+        peer = f'{node.get_fully_qualified_name()}/{slot}'
+        self.work = MirrorTopic(node, input_type, f'{base}/work', profile, peer)
+        self._subscriptions = [
+            subscribe_noop(node, kind, f'{base}/{name}', profile)
+            for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
+        ]
+
+    def attach(self, channel: Channel, pid: int, last_frame: int) -> None:
+        """Use the connection that a worker has opened.
+
+        Args:
+            channel: the connection.
+            pid: the worker's.
+            last_frame: the number of the last frame that it had sent when it connected.
+        """
+        self.detach()
+        self._channel = channel
+        needed = self._frames.producer_connected(pid, self._release)
+        body = pack_frame_numbers(needed)
+        self._channels.send(channel, PacketType.FRAMES_IN_USE, last_frame, body)
+
+    def detach(self) -> None:
+        """Close the connection: the worker is gone, or another one has connected."""
+        if self._channel is not None:
+            self._channels.close_channel(self._channel)
+            self._channel = None
+
+    def read_remaining(self) -> None:
+        """Read and handle the last packets of a worker that has exited."""
+        if self._channel is not None:
+            self._channels.read(self._channel, everything=True)
+
+    def send(self, number: int, item: bytes) -> None:
+        """Send the worker a serialised item."""
+        if self._channel is not None:
+            self._channels.send(self._channel, PacketType.ITEM, number, item)
+        if self.work.has_observers:
+            self.work.publish(self._frames.materialize(item))
+
+    def _release(self, frames: list[FrameNumber]) -> None:
+        if self._channel is not None:
+            # It has to know before it makes the next one, and that it is asked for through here.
+            send = self._channels.send if self._frames.is_low else self._channels.enqueue
+            send(self._channel, PacketType.FRAMES_FREED, body=pack_frame_numbers(frames))
+
+    def request(self, label: str) -> None:
+        """Request a lifecycle transition. The worker's reports show whether it happened."""
+        if self._channel is not None:
+            self._channels.send(self._channel, PacketType.CHANGE_STATE, body=label.encode())
+
+    def set_sim_time(self, *, is_simulated: bool) -> None:
+        """Tell the worker where ROS time comes from: ``/clock``, or the system."""
+        if self._channel is not None:
+            self._channels.send(self._channel, PacketType.SIM_TIME, int(is_simulated))
+
+    def destroy(self) -> None:
+        """Close the connection, and remove the endpoints from the graph."""
+        self.detach()
+        self._node.destroy_publisher(self.work.publisher)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The liveness record: one page of shared memory per worker process.
+
+The manager creates the record, the worker writes it, and it outlives both. Reading it takes no
+message and no time: whether the process is running, which item it is processing, and why it is
+exiting. That also holds for a process that has just died, and for a restarted manager.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from worker_pipeline.system.proc import private_memory, start_of
+
+SIZE = mmap.PAGESIZE
+# The exit reason follows the fields; it ends with a zero byte.
+_EXIT_REASON = slice(256, 1280)
+
+
+class LivenessSnapshot(NamedTuple):
+    """The fields of a liveness record at one moment. Times in ns of the monotonic clock."""
+
+    run_id: int  # the pipeline run that the worker belongs to
+    config_hash: int  # digest of the configuration that the worker was started with
+    pid: int  # 0 until the process has registered
+    process_start: int  # start time of the process in clock ticks: tells a reused pid
+    heartbeat_at: int  # when the process last got CPU time
+    active_item: int  # number of the item being processed; 0: none
+    active_since: int  # when its processing started
+    finished_items: int  # how many items have been processed
+    registered_at: int  # when the process registered as this worker
+    busy_ns: int  # total processing time of the finished items
+    measures_memory: int = 0  # set by the manager: whether the next two are filled in
+    fresh_memory: int = 0  # private memory before the first item that was measured, bytes
+    active_memory: int = 0  # private memory at the start of the active item, bytes
+
+
+# Each field takes eight bytes, which are written at once, so no reader sees half a value.
+_FIELD_COUNT = len(LivenessSnapshot._fields)
+(
+    _RUN_ID,
+    _CONFIG_HASH,
+    _PID,
+    _PROCESS_START,
+    _HEARTBEAT_AT,
+    _ACTIVE_ITEM,
+    _ACTIVE_SINCE,
+    _FINISHED_ITEMS,
+    _REGISTERED_AT,
+    _BUSY_NS,
+    _MEASURES_MEMORY,
+    _FRESH_MEMORY,
+    _ACTIVE_MEMORY,
+) = range(_FIELD_COUNT)
+
+
+class LivenessRecord:
+    """The record of one worker process, mapped into memory."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        """Open a record, or create it. Raises OSError."""
+        self.path = path
+        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            if create:
+                # Allocate it now: writing to a page without memory raises SIGBUS.
+                os.posix_fallocate(descriptor, 0, SIZE)
+            self._memory = mmap.mmap(descriptor, SIZE)
+        except OSError:
+            if create:
+                path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+        self._fields = memoryview(self._memory).cast('Q')
+
+    @classmethod
+    def prepare(cls, path: Path, run_id: int, config_hash: int) -> LivenessRecord:
+        """Create the record of a process that is about to be started.
+
+        Args:
+            path: The file to create.
+            run_id: The pipeline run that the worker belongs to.
+            config_hash: The digest of its configuration.
+
+        Raises OSError where shared memory is full.
+        """
+        record = cls(path, create=True)
+        record._fields[_RUN_ID], record._fields[_CONFIG_HASH] = run_id, config_hash
+        return record
+
+    # -- called by the worker ------------------------------------------------------------------
+
+    def register(self) -> None:
+        """Enter this process as the worker."""
+        self.heartbeat()
+        self._fields[_REGISTERED_AT] = time.monotonic_ns()
+        self._fields[_PROCESS_START] = start_of(os.getpid()) or 0
+        self._fields[_PID] = os.getpid()
+
+    def heartbeat(self) -> None:
+        """Record that this process is running."""
+        self._fields[_HEARTBEAT_AT] = time.monotonic_ns()
+
+    def start_item(self, number: int) -> None:
+        """Record that the processing of an item starts now."""
+        if self._fields[_MEASURES_MEMORY]:
+            self._fields[_ACTIVE_MEMORY] = private_memory()
+            if not self._fields[_FRESH_MEMORY] and not self._fields[_FINISHED_ITEMS]:
+                self._fields[_FRESH_MEMORY] = self._fields[_ACTIVE_MEMORY]
+        # The time first: otherwise a new item would look as old as the one before it.
+        self._fields[_ACTIVE_SINCE] = time.monotonic_ns()
+        self._fields[_ACTIVE_ITEM] = number
+
+    def finish_item(self) -> None:
+        """Record that the active item has been processed."""
+        self._fields[_ACTIVE_ITEM] = 0
+        self._fields[_BUSY_NS] += time.monotonic_ns() - self._fields[_ACTIVE_SINCE]
+        self._fields[_FINISHED_ITEMS] += 1
+
+    def set_exit_reason(self, reason: str) -> None:
+        """Record why this process is about to exit; a long text is cut to 1023 bytes."""
+        room = _EXIT_REASON.stop - _EXIT_REASON.start
+        text = reason.encode(errors='replace')[: room - 1]
+        self._memory[_EXIT_REASON] = text.ljust(room, b'\0')
+
+    # -- called by the manager -----------------------------------------------------------------
+
+    def measure_memory(self, *, wanted: bool) -> None:
+        """Have the worker measure its memory at the start of each item."""
+        self._fields[_MEASURES_MEMORY] = wanted
+
+    def read(self) -> LivenessSnapshot:
+        """Return all fields."""
+        return LivenessSnapshot(*self._fields[:_FIELD_COUNT])
+
+    def exit_reason(self) -> str:
+        """Return the reason that the worker recorded; '' if it recorded none."""
+        return self._memory[_EXIT_REASON].partition(b'\0')[0].decode(errors='ignore')
+
+    def alive(self) -> bool:
+        """Return whether the registered process is alive."""
+        snapshot = self.read()
+        return snapshot.pid > 0 and start_of(snapshot.pid) == snapshot.process_start
+
+    def close(self, *, remove: bool = False) -> None:
+        """Unmap the record; ``remove``: also delete its file."""
+        self._fields.release()
+        self._memory.close()
+        if remove:
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pipeline's folder in shared memory: the state that has to survive a crash of the manager.
+
+It belongs to one namespace in one ROS domain on one machine, and to the manager that holds its
+lock. The kernel releases the lock when that manager dies, for any reason. The next manager
+finds here the journal, the liveness records of the live workers, and the items that
+these workers have saved for it. A manager that shuts down cleanly leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import marshal
+import os
+import secrets
+import select
+import shutil
+import signal
+import stat
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from worker_pipeline.frames.blocks import SHARED_MEMORY
+from worker_pipeline.recovery.liveness import LivenessRecord
+from worker_pipeline.system.proc import start_of
+
+# How long an earlier manager's helper process may take to notice that its last child has exited, s.
+HELPER_EXIT_TIMEOUT = 2.0
+# How long to wait for the holder of the lock to write its pid, or to release the lock, s.
+LOCK_TIMEOUT = 1.0
+
+
+class AlreadyRunningError(Exception):
+    """Another manager runs this pipeline, with the process id ``pid`` (0: not known)."""
+
+    def __init__(self, namespace: str, pid: int) -> None:
+        super().__init__(
+            f'{namespace or "/"}: found a manager already running, pid {pid}; '
+            'allowed: one manager in a namespace'
+        )
+        self.pid = pid
+
+
+def state_dir_path(namespace: str, domain: int) -> Path:
+    """Return the path of the folder for a namespace (``/airside``) in a ROS domain."""
+    name = namespace.strip('/').replace('/', '.') or '.root'
+    return _user_folder() / str(domain) / name
+
+
+def _user_folder() -> Path:
+    base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    return base / f'worker_pipeline_{os.getuid()}'
+
+
+def pipeline_processes() -> list[int]:
+    """Return the pids of this user's managers, of all pipelines, and of their helper processes."""
+    found = []
+    for folder in _user_folder().glob('*/*'):
+        found += [pid for pid in [manager_of(folder / 'manager')] if pid is not None]
+        found += _living(folder / 'helpers')
+    return found
+
+
+def _living(helpers_file: Path) -> list[int]:
+    """Return the pids in a list of helper processes that are alive."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = helpers_file.read_text().splitlines()
+        registered = [tuple(int(each) for each in line.split()) for line in lines]
+        return [pid for pid, started in registered if started and start_of(pid) == started]
+    return []
+
+
+class OrphanSnapshot(NamedTuple):
+    """The state of a worker without a manager, saved for the next one."""
+
+    items: dict[int, bytes]  # its unanswered items, by number
+    retained_frames: list[bytes] | None  # None: nothing was saved
+
+
+def save_orphan_snapshot(record: LivenessRecord, snapshot: OrphanSnapshot) -> None:
+    """Save a worker's snapshot beside its liveness record. Raises OSError."""
+    file = _snapshot_file(record)
+    new = file.with_name(file.name + '.new')
+    new.write_bytes(marshal.dumps(tuple(snapshot)))
+    new.replace(file)
+
+
+class PipelineStateDir:
+    """The folder of the pipeline that this process manages."""
+
+    def __init__(self, namespace: str, domain: int) -> None:
+        """Lock the folder; create it if necessary. Raises AlreadyRunningError and OSError."""
+        self.path = state_dir_path(namespace, domain)
+        self.lock_file = self.path / 'manager'
+        self._lock = self._acquire_lock(namespace)
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f'{os.getpid()} {start_of(os.getpid())}'.encode(), 0)
+        self.run_id = secrets.randbits(63)
+        self._create_subfolders()
+
+    def _create_subfolders(self) -> None:
+        for each in (self.workers, self.states, self.frames):
+            each.mkdir(exist_ok=True, mode=0o700)
+
+    def _acquire_lock(self, namespace: str) -> int:
+        deadline = time.monotonic() + LOCK_TIMEOUT
+        while True:
+            try:
+                _make_private(self.path.parents[1])
+                self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+                lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except (FileNotFoundError, FileExistsError):
+                # The previous holder is removing the folder at this moment.
+                if time.monotonic() > deadline:
+                    raise
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                pid = manager_of(self.lock_file)
+                if pid or time.monotonic() > deadline:
+                    raise AlreadyRunningError(namespace, pid or 0) from None
+                time.sleep(0.005)  # the holder has just started, or is about to exit
+                continue
+            # The previous holder may have removed the file: then this lock protects nothing.
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
+                    return lock
+            os.close(lock)
+
+    @property
+    def workers(self) -> Path:
+        """Return the folder of liveness records, one per worker process."""
+        return self.path / 'workers'
+
+    @property
+    def states(self) -> Path:
+        """Return the folder of saved stage states, one file per slot."""
+        return self.path / 'states'
+
+    @property
+    def frames(self) -> Path:
+        """Return the folder of frames: large payloads, in reusable blocks."""
+        return self.path / 'frames'
+
+    @property
+    def journal(self) -> Path:
+        """Return the journal's file."""
+        return self.path / 'journal'
+
+    @property
+    def socket(self) -> Path:
+        """Return the socket that the manager's workers connect to."""
+        return self.path / 'socket'
+
+    @property
+    def _helpers_file(self) -> Path:
+        return self.path / 'helpers'
+
+    def new_liveness_record(self, stage: str, slot: str, config_hash: int) -> LivenessRecord:
+        """Create the liveness record of a worker that is about to be started.
+
+        Args:
+            stage: The worker's stage.
+            slot: Its slot.
+            config_hash: The digest of its configuration.
+
+        Raises OSError.
+        """
+        path = self.workers / f'{stage}.{slot}.{time.monotonic_ns()}'
+        return LivenessRecord.prepare(path, self.run_id, config_hash)
+
+    def liveness_records(self) -> dict[tuple[str, str], list[LivenessRecord]]:
+        """Return the liveness records by (stage, slot), the newest first."""
+        found: dict[tuple[str, str], list[LivenessRecord]] = {}
+        files = [file for file in self.workers.iterdir() if file.suffix[1:].isdecimal()]
+        for file in sorted(files, key=lambda file: int(file.suffix[1:]), reverse=True):
+            stage, slot, _ = file.name.split('.')
+            try:
+                record = LivenessRecord(file)
+            except (FileNotFoundError, ValueError):
+                # The worker has just exited; or a manager died before the record was complete.
+                file.unlink(missing_ok=True)
+                continue
+            found.setdefault((stage, slot), []).append(record)
+        return found
+
+    def orphan_snapshot(self, record: LivenessRecord) -> OrphanSnapshot:
+        """Return the state that a worker saved since its manager died."""
+        try:
+            return OrphanSnapshot(*marshal.loads(_snapshot_file(record).read_bytes()))
+        except OSError:
+            return OrphanSnapshot({}, None)
+
+    def add_helper_process(self, pid: int) -> None:
+        """Register a process that may outlive this manager, such as the fork server of workers."""
+        with self._helpers_file.open('a') as file:
+            file.write(f'{pid} {start_of(pid) or 0}\n')
+
+    def helper_processes(self) -> list[int]:
+        """Return the pids of the registered processes that are alive."""
+        return _living(self._helpers_file)
+
+    def clear(self) -> None:
+        """Remove everything that an earlier manager has left, except its helper processes' list."""
+        self._remove_all_but(self.lock_file, self._helpers_file)
+        self._create_subfolders()
+
+    def _remove_all_but(self, *kept: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # the folder was removed
+            for each in self.path.iterdir():
+                if each.is_dir():
+                    shutil.rmtree(each, ignore_errors=True)
+                elif each not in kept:
+                    each.unlink(missing_ok=True)
+
+    def close(self, *, remove: bool) -> None:
+        """Release the lock; ``remove``: first remove the folder, when all helpers have exited."""
+        if remove:
+            for pid in self.helper_processes():
+                _await_exit(pid)
+            # The lock's file last: once it is gone, the folder may belong to the next manager.
+            self._remove_all_but(self.lock_file)
+            self.lock_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+        os.ftruncate(self._lock, 0)  # this process may live on, but not as the manager
+        os.close(self._lock)
+        for parent in self.path.parents[:2]:
+            with contextlib.suppress(OSError):  # other pipelines have their folders there
+                parent.rmdir()
+
+
+def _make_private(folder: Path) -> None:
+    """Create a folder that only this user can access: /dev/shm is open to all users."""
+    folder.mkdir(exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f'{folder}: found what belongs to another user; allowed: our own')
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        folder.chmod(0o700)
+
+
+def _await_exit(pid: int) -> None:
+    """Wait until an idle process has exited; kill it after ``HELPER_EXIT_TIMEOUT``."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    if not poll.poll(HELPER_EXIT_TIMEOUT * 1e3):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+
+
+def remove_liveness_record(record: LivenessRecord) -> None:
+    """Remove the liveness record of a worker that has exited, and its orphan snapshot."""
+    _snapshot_file(record).unlink(missing_ok=True)
+    record.close(remove=True)
+
+
+def _snapshot_file(record: LivenessRecord) -> Path:
+    return record.path.with_name(record.path.name + '.snapshot')
+
+
+def manager_of(lock_file: Path) -> int | None:
+    """Return the pid of the manager that holds a folder's lock; None if there is none."""
+    try:
+        pid, started = (int(each) for each in lock_file.read_text().split())
+    except (OSError, ValueError):
+        return None
+    return pid if start_of(pid) == started else None

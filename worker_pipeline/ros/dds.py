@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Defaults of the DDS environment; settings of the user override them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import itertools
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from worker_pipeline.ros.dds_profile import (
+    LEASE,
+    LEASE_ACROSS_MACHINES,
+    Transports,
+    compose,
+)
+
+RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+PEERS = 'ROS_STATIC_PEERS'
+TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+# Participant numbers of workers: above those that Fast DDS gives to other nodes, from 0 up, and
+# below those whose ports belong to the next domain.
+FIRST_NUMBER, LAST_NUMBER = 40, 118
+LAST_PORT = 65535
+# Of managers: among those that a new participant on this machine looks for.
+MANAGER_NUMBERS = range(1, 31)
+# rclpy's major version in ROS 2 Kilted, the first with Fast DDS 3.
+KILTED = 9
+
+
+@attrs.frozen
+class Settings:
+    """How the processes of a pipeline communicate, unless the user has made a choice."""
+
+    common: str  # path of the common profile
+    worker: Transports
+
+    @property
+    def manager(self) -> Transports:
+        """Return the manager's transports: it connects stages on this machine with others."""
+        lease = LEASE if self.worker.loopback else LEASE_ACROSS_MACHINES
+        return attrs.evolve(self.worker, lease=lease)
+
+
+def apply_defaults(folder: Path) -> Settings | None:
+    """Set unset variables: discovery on this machine only, and the package's Fast DDS profile.
+
+    Call it before ``rclpy.init``; child processes inherit the variables.
+
+    Args:
+        folder: The package's ``config`` folder.
+
+    Returns:
+        How the processes of the pipeline communicate; None if the user has chosen a profile,
+        transports or another middleware, which then apply to all of them. Chosen transports are
+        ignored in the range LOCALHOST, where rmw_fastrtps sets its own.
+
+    Raises:
+        OSError: A static peer has no address.
+    """
+    if not os.environ.get(RANGE):  # ROS takes an empty one for the whole network
+        os.environ[RANGE] = 'LOCALHOST'
+    local = os.environ[RANGE] == 'LOCALHOST'
+    common = str(folder / 'fastdds.xml')
+    chosen = {os.environ.get(each) or common for each in PROFILE_VARIABLES}
+    if (TRANSPORTS in os.environ and not local) or chosen != {common} or not _is_fast_dds():
+        return None
+    os.environ[profile_variable()] = common
+    # Without it the profile's settings of writers have no effect.
+    os.environ.setdefault('RMW_FASTRTPS_USE_QOS_FROM_XML', '1')
+    # In other ranges rmw_fastrtps handles them.
+    peers = _static_peers() if local else ()
+    return Settings(common, Transports(loopback=local and not peers, peers=peers))
+
+
+def _static_peers() -> tuple[str, ...]:
+    """Return the addresses of the static peers."""
+    addresses = []
+    for name in filter(None, os.environ.get(PEERS, '').split(';')):
+        try:
+            addresses.append(socket.gethostbyname(name))
+        except OSError as error:
+            raise OSError(f'{PEERS}: found {name!r}, which has no address: {error}') from None
+    return tuple(addresses)
+
+
+def may_use_shared_memory(settings: Settings | None) -> bool:
+    """Return whether processes may use Fast DDS's shared memory: only if the user has chosen it."""
+    return settings is None
+
+
+def participant_numbers(first: int) -> Iterator[int]:
+    """Yield participant numbers for successive processes, each reused as late as possible.
+
+    A participant's ports derive from its number. Fast DDS itself would give a replacement the
+    number of the dead process, to whose ports others are still sending.
+    """
+    count = _last_number() - FIRST_NUMBER + 1
+    return (FIRST_NUMBER + (first + step) % count for step in itertools.count())
+
+
+def manager_number() -> int:
+    """Return a free number for a manager, most likely not that of its dead predecessor."""
+    first = os.getpid() % len(MANAGER_NUMBERS)
+    order = [*MANAGER_NUMBERS[first:], *MANAGER_NUMBERS[:first]]
+    free = (number for number in order if _is_free(number))
+    return int(next(free, order[0]))
+
+
+@contextlib.contextmanager
+def participant(
+    common: str, transports: Transports, number: int | None = None, folder: Path | None = None
+) -> Iterator[None]:
+    """Set up the profile of the participant that is created in this context.
+
+    Fast DDS reads the profile once per process, before its first participant.
+
+    Args:
+        common: Path of the common profile.
+        transports: The participant's transports.
+        number: Its number, or the next free one above; None: chosen by Fast DDS.
+        folder: Where the profile is written. A process killed within the context leaves it there.
+    """
+    while number is not None and number < _last_number() and not _is_free(number):
+        number += 1
+    with tempfile.NamedTemporaryFile('w', prefix='fastdds_', suffix='.xml', dir=folder) as profile:
+        version = 3 if rclpy_major() >= KILTED else 2
+        profile.write(compose(Path(common), transports, number, version=version))
+        profile.flush()
+        settings = {profile_variable(): profile.name}
+        if transports.initial_peers:
+            # The profile has the peers. LOCALHOST would add shared memory to it.
+            settings[RANGE] = 'SYSTEM_DEFAULT'
+        before = {name: os.environ[name] for name in settings}
+        os.environ |= settings
+        try:
+            yield
+        finally:
+            os.environ |= before
+
+
+def _port(number: int) -> int:
+    """Return the port for user data of a participant (RTPS 9.6.1.1)."""
+    domain = int(os.environ.get('ROS_DOMAIN_ID') or 0)
+    return 7400 + 250 * domain + 11 + 2 * number
+
+
+def _last_number() -> int:
+    """Return the last participant number; in domain 232, higher ones would have no port."""
+    return min(LAST_NUMBER, (LAST_PORT - _port(0)) // 2)
+
+
+def _is_free(number: int) -> bool:
+    """Return whether a number is free: its port for user data is not bound."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(('127.0.0.1', _port(number)))
+        except OSError:
+            return False
+    return True
+
+
+def profile_variable() -> str:
+    """Return the variable that this Fast DDS reads; a later one warns of the old name."""
+    return PROFILE_VARIABLES[0] if rclpy_major() >= KILTED else PROFILE_VARIABLES[1]
+
+
+def _is_fast_dds() -> bool:
+    """Return whether the middleware is Fast DDS, the only one with settings here."""
+    from rclpy.utilities import get_rmw_implementation_identifier
+
+    return str(get_rmw_implementation_identifier()).startswith('rmw_fastrtps')
+
+
+def rclpy_major() -> int:
+    """Return rclpy's major version: 7 for Jazzy, 9 for Kilted; 0 if unknown."""
+    try:
+        return int(importlib.metadata.version('rclpy').partition('.')[0])
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return 0
