@@ -16,6 +16,8 @@ ROS_WHEELS ?= kilted
 PYTEST_ARGS ?=
 # The tests of make check.
 FAST := not storm and not property and not slow
+# A failed test of real processes is tried once more (test/conftest.py), at most three in a run.
+RERUNS := --max-suite-reruns 3 --rerun-show-tracebacks
 # About half of them, for the second process.
 CHECKED_ASIDE := $(addprefix test/unit/,airside quarantine recovery worker)
 # How many tests run at a time; 0: one, in this very process, as a debugger wants it.
@@ -64,7 +66,7 @@ check-style:
 	@$(VENV_PYTHON) -m mypy
 
 test: setup
-	@$(VENV_PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist worksteal $(PYTEST_ARGS)
+	@$(VENV_PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist worksteal $(RERUNS) $(PYTEST_ARGS)
 
 # The floor of the whole package stands in pyproject.toml.
 coverage: setup

@@ -33,7 +33,13 @@ WHEELS = ('kilted', 'jazzy')
 PROBES = {'opencv-python-headless': 'import cv2; cv2.aruco.ArucoDetector'}
 
 # Where the system's own would do, were it not too old: the first version that does.
-OLDEST = {'coverage': (7, 10), 'hypothesis': (6, 83), 'pytest': (7, 0), 'pytest-cov': (7, 0)}
+OLDEST = {
+    'coverage': (7, 10),
+    'hypothesis': (6, 83),
+    'pytest': (7, 0),
+    'pytest-cov': (7, 0),
+    'pytest-rerunfailures': (16, 7),  # make test passes options that are not in older ones
+}
 
 # Run by the new environment's Python: which of the names on its command line are there already.
 FIND_VERSIONS = """

@@ -24,6 +24,10 @@ from worker_pipeline.recovery.state_dir import state_dir_path
 REPOSITORY = Path(__file__).parents[2]
 # No worker is to be replaced because the machine is slow, unless that is what a test is about.
 PATIENT = {'heartbeat_timeout': 20.0}
+# Of a manager's log, in the report of a failure.
+REPORTED_LINES = 100
+# Those of the tests that run now, for the report of a failure.
+open_managers: list[ManagerProcess] = []
 
 
 def python_path() -> str:
@@ -76,6 +80,7 @@ class ManagerProcess:
         self._command = command or [*usual, '--params-file', str(path), *arguments]
         self.log.write_text('')
         self.process = self._start(output)
+        open_managers.append(self)
 
     def write(self, parameters: dict[str, Any] | str) -> None:
         """Write the parameter file of the next start: the text, or ``PATIENT`` and these."""
@@ -87,6 +92,16 @@ class ManagerProcess:
     def show(self) -> str:
         """Return its output, for a message."""
         return self.output
+
+    def describe(self) -> str:
+        """Return whether it runs, its processes, and the end of its log, for a report."""
+        code = self.process.poll()
+        lines = [f'{self.directory}: ' + ('runs' if code is None else f'ended with {code}')]
+        for process in self.relatives():
+            with contextlib.suppress(psutil.Error):
+                words = ' '.join(' '.join(process.cmdline()).split())[:100]
+                lines.append(f'{process.pid} {process.status()} {process.name()}: {words}')
+        return '\n'.join([*lines, *self.output.splitlines()[-REPORTED_LINES:]])
 
     def _start(self, output: int | None = None) -> subprocess.Popen[bytes]:
         with self.log.open('a') as log:
@@ -144,6 +159,8 @@ class ManagerProcess:
 
     def close(self) -> None:
         """End the remaining processes."""
+        if self in open_managers:
+            open_managers.remove(self)
         deadline = time.monotonic() + 40.0
         # Again and again: one may be born while the others are found.
         while (left := self.relatives()) and time.monotonic() < deadline:

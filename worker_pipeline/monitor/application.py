@@ -28,6 +28,7 @@ from worker_pipeline.ros.dds import RANGE
 from worker_pipeline.ros.errors import describe_ros_error
 
 EXIT_NO_MANAGER = 1
+EXIT_ROS_FAILED = 1
 EXIT_BAD_ARGUMENTS = 2
 EXIT_INTERRUPTED = 130
 REFRESH_PERIOD = 0.5  # s
@@ -39,8 +40,8 @@ PIPE_WIDTH = 200  # columns, for a file or a pipe
 def run_monitor(arguments: Sequence[str]) -> int:
     """Show a pipeline until the user quits. ``arguments`` are those of ``sys.argv``.
 
-    Exit code 0: the user quit, or the table was printed; 1: no manager was found within --timeout;
-    2: bad arguments; 130: interrupted before the table was printed.
+    Exit code 0: the user quit, or the table was printed; 1: no manager was found within --timeout,
+    or ROS failed while it ran; 2: bad arguments; 130: interrupted before the table was printed.
     """
     try:
         options = _options(remove_ros_args(list(arguments))[1:])
@@ -53,23 +54,31 @@ def run_monitor(arguments: Sequence[str]) -> int:
         received.put((statuses, at))
         wakeup.wake()
 
+    failures: list[Exception] = []
+
+    def on_failure(error: Exception) -> None:
+        failures.append(error)
+        wakeup.stop()
+
     try:
-        node = MonitorNode(arguments, '/' + options.namespace.strip('/'), on_statuses)
+        node = MonitorNode(arguments, '/' + options.namespace.strip('/'), on_statuses, on_failure)
     except Exception as error:  # ROS raises many classes
         return _report_ros_error(error)
     try:
         monitor = _Monitor(node, received, wakeup)
         has_screen = monitor.console.is_interactive and os.isatty(0) and os.isatty(1)
         if options.once or not has_screen:
-            return monitor.show_once(options.timeout)
-        return monitor.run()
+            code = monitor.show_once(options.timeout)
+        else:
+            code = monitor.run()
     finally:
         node.close()
+    return _report_ros_error(failures[0], EXIT_ROS_FAILED) if failures else code
 
 
-def _report_ros_error(error: Exception) -> int:
+def _report_ros_error(error: Exception, code: int = EXIT_BAD_ARGUMENTS) -> int:
     print(f'monitor: {describe_ros_error(error)}', file=sys.stderr)
-    return EXIT_BAD_ARGUMENTS
+    return code
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

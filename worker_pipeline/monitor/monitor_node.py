@@ -51,6 +51,7 @@ class MonitorNode:
         arguments: as in ``sys.argv``.
         namespace: of the pipeline.
         on_statuses: called in that thread with the statuses received, and when.
+        on_failure: called in that thread with what has ended it: nothing is received any more.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class MonitorNode:
         arguments: Sequence[str],
         namespace: str,
         on_statuses: Callable[[Sequence[Any], float], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self._on_statuses = on_statuses
         self._requests: list[_PendingRequest] = []
@@ -72,7 +74,7 @@ class MonitorNode:
         self.domain = self._context.get_domain_id()
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._spinner = Spinner(self._executor)
+        self._spinner = Spinner(self._executor, on_failure)
 
     def _on_diagnostics(self, message: Any) -> None:
         self._on_statuses(message.status, time.monotonic())

@@ -27,6 +27,11 @@ class Wakeup:
         signal.signal(signal.SIGWINCH, self._resize)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
+    def stop(self) -> None:
+        """End the loop; may be called by any thread."""
+        self.stopped = True
+        self.wake()
+
     def _stop(self, *_: object) -> None:
         self.stopped = True
 

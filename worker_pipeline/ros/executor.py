@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -36,18 +36,32 @@ class Spinner:
 
     The executor's own ``spin`` and ``shutdown`` would destroy objects that the thread may still
     use.
+
+    Args:
+        executor: of rclpy.
+        on_failure: called in the thread with what a callback, or rclpy, has raised: nothing is
+            received any more. Without it the exception ends the thread as it does any other.
     """
 
-    def __init__(self, executor: Any) -> None:
+    def __init__(
+        self, executor: Any, on_failure: Callable[[Exception], None] | None = None
+    ) -> None:
         self._executor = executor
+        self._on_failure = on_failure
         self._closing = False
         self._thread = threading.Thread(target=self._spin, name='executor', daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
+        try:
             while not self._closing:
                 self._executor.spin_once(timeout_sec=SPIN_TIMEOUT)
+        except ExternalShutdownException:
+            pass
+        except Exception as error:
+            if self._on_failure is None:
+                raise
+            self._on_failure(error)
 
     def close(self, timeout: float) -> None:
         """Stop the thread; wait up to ``timeout`` seconds."""
