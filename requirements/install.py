@@ -135,6 +135,11 @@ def check_wheels() -> None:
 
 
 def make_venv(*options: str) -> None:
+    if VENV.is_symlink():
+        raise SetupError(
+            f'{VENV} is a link to {VENV.resolve()}, which was made from other files and would be '
+            'emptied. Remove the link, or run make setup where the environment is.'
+        )
     run([sys.executable, '-m', 'venv', '--clear', *options, str(VENV)])
 
 

@@ -189,6 +189,7 @@ def _load(path: Path, with_message: bool) -> tuple[Mapping[str, str], bytes]:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         raise BadFileError(f'{path}: {type(error).__name__}: {error}') from error
+    path.stat()  # OSError if there is no such file
     raise BadFileError(f'{path}: found a file *{path.suffix}; allowed: *{MCAP}, *{BYTES}, *{JSON}')
 
 

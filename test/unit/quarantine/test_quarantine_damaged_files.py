@@ -77,11 +77,13 @@ def test_an_mcap_file_without_a_quarantined_item_is_rejected(tmp_path):
 
 def test_a_file_of_another_type_is_rejected(tmp_path):
     """By its name."""
+    (tmp_path / 'notes.txt').touch()
     with pytest.raises(BadFileError, match=r'found a file \*\.txt; allowed: \*\.mcap'):
         read(tmp_path / 'notes.txt')
 
 
-def test_a_missing_file_is_an_os_error(tmp_path, form):
+@pytest.mark.parametrize('name', ['none.mcap', 'none.json', 'none'])
+def test_a_missing_file_is_an_os_error(tmp_path, name):
     """As everywhere in Python."""
     with pytest.raises(FileNotFoundError):
-        read(tmp_path / ('none.mcap' if form == 'mcap' else 'none.json'))
+        read(tmp_path / name)
