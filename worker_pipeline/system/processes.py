@@ -59,12 +59,15 @@ class WorkerProcess:
         self.exit_code: int | None = None
         self.left_behind = ''  # what became of the processes that it left behind, in words
         self._exited = threading.Event()
+        # One thread signals, another one closes: in between, the number may stand for another file.
+        self._pidfd_lock = threading.Lock()
 
     def send_signal(self, number: signal.Signals) -> None:
         """Signal the process, never another one that has been given its pid."""
-        if self.pidfd is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.pidfd, number)
+        with self._pidfd_lock:
+            if self.pidfd is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self.pidfd, number)
 
     def join(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds until it and its tree are gone; return whether it is."""
@@ -72,9 +75,10 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Forget the process, which has exited."""
-        if self.pidfd is not None:
-            os.close(self.pidfd)
-            self.pidfd = None
+        with self._pidfd_lock:
+            if self.pidfd is not None:
+                os.close(self.pidfd)
+                self.pidfd = None
         self._exited.set()
 
 

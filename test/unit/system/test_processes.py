@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 
 import psutil
 import pytest
@@ -212,3 +213,25 @@ def test_many_exits_at_once_are_all_reported(launcher, exits):
     reported = dict(exits.get(timeout=20) for _ in codes)
     assert reported == {pid: f'exit code {code}' for pid, code in codes.items()}
     assert exits.empty()
+
+
+def test_a_process_is_not_forgotten_while_it_is_signalled(monkeypatch):
+    """By then, its descriptor could stand for another file, or for another process."""
+    with child('input()') as process:
+        worker = WorkerProcess(process.pid)
+        closing = threading.Thread(target=worker.close)
+        is_open = []
+
+        def send_slowly(pidfd: int, _number: int) -> None:
+            closing.start()
+            closing.join(0.05)  # it has to wait for us
+            is_open.append(os.path.exists(f'/proc/self/fd/{pidfd}'))
+
+        monkeypatch.setattr(signal, 'pidfd_send_signal', send_slowly)
+        worker.send_signal(signal.SIGTERM)
+        closing.join(10)
+        assert is_open == [True]
+        assert worker.pidfd is None
+        worker.send_signal(signal.SIGTERM)  # and nothing is signalled any more
+        assert is_open == [True]
+        process.tell()
