@@ -61,13 +61,17 @@ class FrameWatch:
                 blocks |= self._removed_and_mapped_by(pid)
         self._most = max(self._most, sum(blocks.values()))
 
-    def check_leftovers(self) -> None:
-        """Look for frames of dead processes, when no item is in flight any more."""
+    def check_leftovers(self) -> bool:
+        """Look for frames of dead processes, when no item is in flight any more.
+
+        Returns whether there are none.
+        """
         self._left_by_the_dead = [
             each.name
             for each in self._frames.glob('*')
             if not psutil.pid_exists(int(each.name.partition('.')[0]))
         ]
+        return not self._left_by_the_dead
 
     def check_after_exit(self) -> None:
         """Look for files, after the pipeline has exited."""

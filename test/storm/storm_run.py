@@ -31,6 +31,7 @@ PROGRESS_PERIOD = 10.0  # s
 START_TIME = 60.0  # s until a manager receives items
 STOP_TIME = 60.0  # s
 LATE_MESSAGES = 1.5  # s to wait for messages that must not come any more
+LEFTOVERS_TIMEOUT = 10.0  # s, for the frames of a worker that was killed at the very end
 LOG_TAIL = 40  # lines
 
 
@@ -186,7 +187,13 @@ class _StormRun:
                 raise StormAbortedError(f'not finished within {settings.limit:g} s; aborted')
         self._for(LATE_MESSAGES)
         if self.watch is not None:
-            self.watch.check_leftovers()
+            self._await_no_leftovers(self.watch)
+
+    def _await_no_leftovers(self, watch: FrameWatch) -> None:
+        """Wait a while: a worker may have been killed just now, as the last one that hung."""
+        deadline = time.monotonic() + LEFTOVERS_TIMEOUT
+        while not watch.check_leftovers() and time.monotonic() < deadline:
+            self._for(0.1)
 
     def _watch(self) -> None:
         self.injector.watch()
