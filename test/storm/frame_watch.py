@@ -61,15 +61,22 @@ class FrameWatch:
                 blocks |= self._removed_and_mapped_by(pid)
         self._most = max(self._most, sum(blocks.values()))
 
-    def check_leftovers(self) -> bool:
+    def check_leftovers(self, pids: Iterable[int]) -> bool:
         """Look for frames of dead processes, when no item is in flight any more.
 
-        Returns whether there are none.
+        Those that a living process has mapped are in use: stages of the storm keep their last one.
+
+        Args:
+            pids: The processes that may have frames mapped.
+
+        Returns:
+            Whether there are none.
         """
+        maps = ''.join(_maps_of(pid) for pid in pids)
         self._left_by_the_dead = [
             each.name
             for each in self._frames.glob('*')
-            if not psutil.pid_exists(int(each.name.partition('.')[0]))
+            if not psutil.pid_exists(int(each.name.partition('.')[0])) and f'{each}\n' not in maps
         ]
         return not self._left_by_the_dead
 
@@ -127,3 +134,11 @@ class FrameWatch:
             return {}  # the process has exited
         found = self._removed.findall(maps)
         return {int(inode): int(resident) * 1024 for inode, resident in found}
+
+
+def _maps_of(pid: int) -> str:
+    """Return the mappings of a process; none if it has exited."""
+    try:
+        return Path(f'/proc/{pid}/maps').read_text()
+    except OSError:
+        return ''

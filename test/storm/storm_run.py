@@ -192,13 +192,18 @@ class _StormRun:
     def _await_no_leftovers(self, watch: FrameWatch) -> None:
         """Wait a while: a worker may have been killed just now, as the last one that hung."""
         deadline = time.monotonic() + LEFTOVERS_TIMEOUT
-        while not watch.check_leftovers() and time.monotonic() < deadline:
+        while not watch.check_leftovers(self._pids) and time.monotonic() < deadline:
             self._for(0.1)
+
+    @property
+    def _pids(self) -> list[int]:
+        """The processes of the pipeline, as far as they are known."""
+        return [*self.external.pids.values(), self.manager.process.pid]
 
     def _watch(self) -> None:
         self.injector.watch()
         if self.watch is not None:
-            self.watch.sample([*self.external.pids.values(), self.manager.process.pid])
+            self.watch.sample(self._pids)
 
     def _switch_to_manager(self) -> None:
         self._switched_at = time.monotonic()
