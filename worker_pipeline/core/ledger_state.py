@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from worker_pipeline.core.dedup_window import DedupWindow
 from worker_pipeline.core.item import Item, ItemKey
 from worker_pipeline.core.ledger_events import Counters, Delivered, Overflow
 from worker_pipeline.core.resequencing import Resequencer
@@ -52,7 +53,7 @@ class LedgerState:
         self._started: dict[int, Item] = {}
         # Keys of unfinished items; and the dedup window of finished ones, the oldest first.
         self._unfinished_keys: set[ItemKey] = set()
-        self._finished_keys: OrderedDict[ItemKey, None] = OrderedDict()
+        self._finished_keys = DedupWindow(self.DEDUP_WINDOW)
         self._order: Resequencer[Delivered] = Resequencer()
 
     # -- counts ------------------------------------------------------------------------------
@@ -154,9 +155,7 @@ class LedgerState:
     def _finish(self, item: Item) -> None:
         """Move an item's key into the dedup window."""
         self._unfinished_keys.discard(item.key)
-        self._finished_keys[item.key] = None
-        if len(self._finished_keys) > self.DEDUP_WINDOW:
-            self._finished_keys.popitem(last=False)
+        self._finished_keys.add(item.key)
 
     def _free(self, worker: str, number: int) -> None:
         held = self._held[worker]
@@ -227,7 +226,9 @@ class LedgerState:
         self._unfinished_keys = {item.key for item in (*self._waiting, *self._started.values())}
         self._returned = list(state['returned'])
         self._held = {worker: dict.fromkeys(held) for worker, held in state['held'].items()}
-        self._finished_keys = OrderedDict((ItemKey(*key), None) for key in state['finished_keys'])
+        self._finished_keys = DedupWindow(self.DEDUP_WINDOW)
+        for key in state['finished_keys']:
+            self._finished_keys.add(ItemKey(*key))
         self._order.restore(state['order'], fact)
         for name, value in state['counters'].items():
             setattr(self.counters, name, value)

@@ -112,6 +112,11 @@ def evict_free_block(folder: Path) -> bool:
 
 
 def find_blocks(folder: Path, prefix: str) -> Iterator[Path]:
-    """Yield the blocks in a folder by the prefix of their names."""
-    with contextlib.suppress(FileNotFoundError):
-        yield from folder.glob(f'{prefix}*')
+    """Yield the blocks in a folder by the prefix of their names.
+
+    Not by ``Path.glob``: it compiles each pattern once and keeps it, and a prefix is a pid.
+    """
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix):
+                yield Path(entry.path)
