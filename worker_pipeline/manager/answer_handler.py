@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.frames.blocks import block_size
@@ -19,6 +18,7 @@ from worker_pipeline.protocol.packets import (
     read_frames_retained,
     read_status,
 )
+from worker_pipeline.ros.throttled_log import ThrottledLog
 
 
 class AnswerHandler:
@@ -29,7 +29,7 @@ class AnswerHandler:
         frames: keeps frames while anything refers to them.
         input_type: the name of the stage's input type, for log messages.
         makes_frames: whether large outputs are expected in shared memory.
-        logger: of the stage's node.
+        log: of the stage.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class AnswerHandler:
         frames: FrameRegistry,
         input_type: str,
         makes_frames: bool,
-        logger: Any,
+        log: ThrottledLog,
     ) -> None:
         self._stage = stage
         self._frames = frames
         self._input_type = input_type
         self._makes_frames = makes_frames
-        self._logger = logger
+        self._log = log
         self.frames_sent_inline = 0  # large outputs that shared memory had no room for
 
     def handle(
@@ -113,10 +113,10 @@ class AnswerHandler:
         elif kind == answers.END_OF_STREAM:
             stage.stream_ended(worker, number, now)
         elif kind == answers.REFUSED:
-            self._logger.warning(
-                f'{worker}: refused an item: not a valid {self._input_type} ({answer.text})',
-                throttle_duration_sec=1.0,
-            )
+            self._log.warning('refused', self._refusal_text, worker, answer.text)
             stage.item_refused(worker, number, now)
         else:
             stage.item_failed(worker, number, answer.text, now)
+
+    def _refusal_text(self, worker: str, reason: str) -> str:
+        return f'{worker}: refused an item: not a valid {self._input_type} ({reason})'

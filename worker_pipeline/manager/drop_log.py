@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+PERIOD = 1.0  # s
+
 
 class DropLog:
-    """Logs drops since the last report, in one line for each reason.
+    """Logs drops since the last report, in one line a second for each reason.
 
     Args:
         logger: of the stage's node.
@@ -17,34 +19,40 @@ class DropLog:
     def __init__(self, logger: Any, frame_memory: float) -> None:
         self._logger = logger
         self._frame_memory = frame_memory
-        self._reported = 0
-        self._reported_for_memory = 0
+        self._reported = {'queue': 0, 'memory': 0}
+        self._reported_at = dict.fromkeys(self._reported, float('-inf'))  # s
 
     def exclude(self, flushed: int) -> None:
         """Leave out items that were dropped because a flush was requested."""
-        self._reported += flushed
+        self._reported['queue'] += flushed
 
-    def report(self, dropped: int, for_memory: int, queue_size: int) -> None:
+    def report(self, dropped: int, for_memory: int, queue_size: int, now: float) -> None:
         """Log what is new.
 
         Args:
             dropped: how many items the stage has dropped in all.
             for_memory: how many of them to make room in frame memory.
             queue_size: of the stage, as configured now.
+            now: s.
         """
-        if dropped == self._reported:
+        if dropped == sum(self._reported.values()):
             return
-        of_memory = for_memory - self._reported_for_memory
-        of_queue = dropped - self._reported - of_memory
-        self._reported, self._reported_for_memory = dropped, for_memory
-        if of_queue:
+        count = self._unreported('queue', dropped - for_memory, now)
+        if count:
             self._logger.warning(
-                f'dropped {of_queue} items: the queue was full (queue_size: {queue_size})',
-                throttle_duration_sec=1.0,
+                f'dropped {count} items: the queue was full (queue_size: {queue_size})'
             )
-        if of_memory:
+        count = self._unreported('memory', for_memory, now)
+        if count:
             self._logger.warning(
-                f'dropped {of_memory} items: frame memory was full '
-                f'(frame_memory: {self._frame_memory:g} MB)',
-                throttle_duration_sec=1.0,
+                f'dropped {count} items: frame memory was full '
+                f'(frame_memory: {self._frame_memory:g} MB)'
             )
+
+    def _unreported(self, reason: str, total: int, now: float) -> int:
+        """Return how many to report now; 0 within a second after the last report."""
+        count = total - self._reported[reason]
+        if not count or now - self._reported_at[reason] < PERIOD:
+            return 0
+        self._reported[reason], self._reported_at[reason] = total, now
+        return count

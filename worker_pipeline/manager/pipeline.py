@@ -56,6 +56,8 @@ class Pipeline:
         self._ticked_at = time.monotonic()
         # Called with a stage and its settings that hold, after others had to be given up.
         self.revert: Callable[[str, dict[str, Any]], None] = lambda _stage, _settings: None
+        # Called in each tick with the time, s: logs what came too often to be logged at once.
+        self.log_withheld: Callable[[float], None] = lambda _now: None
 
     # -- processes -------------------------------------------------------------------------------
 
@@ -116,6 +118,7 @@ class Pipeline:
         if is_active and not self._stream_started:
             self._start_stream_if_ready()
         self.clock.tick(now)
+        self.log_withheld(now)
         self.release_frames()
         with self._outbox:
             self._dispatcher.frames_released()  # or whatever else has made room meanwhile

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -37,6 +38,7 @@ from worker_pipeline.ros.arguments import stage_arguments, worker_arguments
 from worker_pipeline.ros.cdr import stamp_of
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.process_config import RosProcessConfig
+from worker_pipeline.ros.throttled_log import ThrottledLog
 
 
 def inspect_plugins(
@@ -105,7 +107,8 @@ class PipelineBuilder:
         journal = Journal(
             self._state_dir.journal, self._state_dir.run_id, payloads=self._config.journal
         )
-        outbox = Outbox(journal, self._log_journal_error)
+        throttled = ThrottledLog(self._logger)
+        outbox = Outbox(journal, partial(throttled.error, 'outbox'))
         dispatcher = self._make_dispatcher(frames, journal)
         publisher = self._node.create_publisher(DiagnosticStatus, 'quarantine', qos.QUARANTINE)
         folder = default_folder(self._namespace)
@@ -121,6 +124,7 @@ class PipelineBuilder:
         services = self._make_services(dispatcher, outbox, frames, channels)
         stages = {name: StageNode(stage, services) for name, stage in self._config.stages.items()}
         pipeline = Pipeline(services, stages, quarantine, self._node)
+        pipeline.log_withheld = throttled.tick
         made.append(pipeline)
         runner = ActionRunner(dispatcher, outbox, stages, quarantine, self._logger.error)
         outbox.collect, outbox.on_dispatched = runner.collect, channels.flush_pending
@@ -129,9 +133,6 @@ class PipelineBuilder:
         pipeline.clock.open()
         journal.checkpoint(pipeline.snapshot())
         return pipeline
-
-    def _log_journal_error(self, text: str) -> None:
-        self._logger.error(text, throttle_duration_sec=1.0)
 
     def _make_frames(self) -> FrameRegistry:
         wanted = self._config.frame_memory  # MB

@@ -17,6 +17,7 @@ from worker_pipeline.ros import qos
 from worker_pipeline.ros.cdr import BadMessageError, stamp_of
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.matched_subscription import MatchedSubscription
+from worker_pipeline.ros.throttled_log import ThrottledLog
 
 
 class StageInputs:
@@ -26,10 +27,14 @@ class StageInputs:
         node: the stage's.
         stage: its dispatcher.
         outbox: commits each message as an event.
+        log: of the stage.
     """
 
-    def __init__(self, node: ManagedNode, stage: StageDispatcher, outbox: Outbox) -> None:
+    def __init__(
+        self, node: ManagedNode, stage: StageDispatcher, outbox: Outbox, log: ThrottledLog
+    ) -> None:
         self._node = node
+        self._log = log
         self._stage = stage
         self._outbox = outbox
         self._releases: list[Callable[[], object]] = []
@@ -102,20 +107,14 @@ class StageInputs:
             stamp = stamp_of(message)
         except BadMessageError as error:
             self.bad_messages += 1
-            self._node.get_logger().warning(
-                f'{source}: refused a message: {error}', throttle_duration_sec=1.0
-            )
+            self._log.warning((source, 'bad'), _refusal_text, source, error)
             return
         with self._outbox:
             self._stage.item_received(source, stamp, message, time.monotonic())
 
     def _on_messages_lost(self, source: str, status: Any) -> None:
         self._lost[source] = status.total_count
-        self._node.get_logger().warning(
-            f'{source}: {status.total_count} messages were lost before they arrived: there were '
-            'more than their publisher keeps',
-            throttle_duration_sec=1.0,
-        )
+        self._log.warning((source, 'lost'), _loss_text, source, status.total_count)
 
     def _on_publishers(self, topic: str, count: int) -> None:
         """Log when the last publisher goes: the link to another machine may be cut."""
@@ -125,3 +124,14 @@ class StageInputs:
         elif topic in self.without_publisher:
             self.without_publisher.remove(topic)
             self._node.get_logger().info(f'{topic}: has a publisher again')
+
+
+def _refusal_text(source: str, error: BadMessageError) -> str:
+    return f'{source}: refused a message: {error}'
+
+
+def _loss_text(source: str, count: int) -> str:
+    return (
+        f'{source}: {count} messages were lost before they arrived: there were more than their '
+        'publisher keeps'
+    )

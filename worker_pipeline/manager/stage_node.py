@@ -50,6 +50,7 @@ from worker_pipeline.recovery.stage_recovery import (
 from worker_pipeline.recovery.state_dir import remove_liveness_record
 from worker_pipeline.ros import message_types, qos
 from worker_pipeline.ros.lifecycle import ManagedNode, until
+from worker_pipeline.ros.throttled_log import ThrottledLog
 
 
 class StageNode(ManagedNode):
@@ -68,7 +69,8 @@ class StageNode(ManagedNode):
         self.dispatcher = services.dispatcher.stages[config.name]
         self.workers = StageWorkers(self, config, self.plugin, self.dispatcher.pool, services)
         self.slots = self.workers.slots
-        self.inputs = StageInputs(self, self.dispatcher, services.outbox)
+        self._log = ThrottledLog(self.get_logger())
+        self.inputs = StageInputs(self, self.dispatcher, services.outbox, self._log)
         self.output: OutputPublisher | None = None
         self.input_topic = f'{self.get_fully_qualified_name()}/{EXTERNAL_INPUT}'
         self.answers = AnswerHandler(
@@ -76,7 +78,7 @@ class StageNode(ManagedNode):
             services.frames,
             self.plugin.input_type,
             self._makes_frames(services),
-            self.get_logger(),
+            self._log,
         )
         self.exits = ExitReporter(services.output, self.get_logger())
         self._shared = services  # rclpy has a `_services` of its own
@@ -93,14 +95,13 @@ class StageNode(ManagedNode):
             )
 
     def _makes_frames(self, services: PipelineServices) -> bool:
-        output_type = message_types.class_of(self.plugin.output_type)
-        return bytes_after_data(output_type) is not None and services.frames.limit > 0
+        data = bytes_after_data(message_types.class_of(self.plugin.output_type))
+        return data is not None and services.frames.limit > 0
 
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_configure(self) -> None:
         config = self.config
-        input_type = message_types.class_of(self.plugin.input_type)
         self.output = open_output(
             self,
             config.name,
@@ -114,7 +115,7 @@ class StageNode(ManagedNode):
         if recovered is not None:
             self._resume(recovered)
         self.inputs.open(
-            input_type,
+            message_types.class_of(self.plugin.input_type),
             config.inputs,
             self._shared.pipeline.stages,
             is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
@@ -213,8 +214,7 @@ class StageNode(ManagedNode):
 
     def report_rejection(self, key: ItemKey, reason: Acceptance) -> None:
         """Log that an item was not accepted."""
-        text = statistics.rejection_text(key, reason)
-        self.get_logger().warning(text, throttle_duration_sec=1.0)
+        self._log.warning((key.source, reason), statistics.rejection_text, key.source, reason)
 
     # -- workers ---------------------------------------------------------------------------------
 
@@ -326,10 +326,12 @@ class StageNode(ManagedNode):
         self.workers.tick(now, self.dispatcher.ledger.held_by)
         self._consume_facts()
         self.exits.tick(now)
+        self._log.tick(now)
         self._drop_log.report(
             self.dispatcher.ledger.counters.dropped,
             self.dispatcher.budget.dropped[self.config.name],
             self.config.queue_size,
+            now,
         )
         if self.output is not None:
             self.output.tick(now)
@@ -349,8 +351,7 @@ class StageNode(ManagedNode):
         values = statistics.dispatcher_values(self.dispatcher, now)
         values['refused'] += self.inputs.bad_messages
         values |= {'lost': self.inputs.lost, 'by_socket': self.answers.frames_sent_inline}
-        values['workers'] = self.config.workers
-        values |= self.workers.values()
+        values |= {'workers': self.config.workers, **self.workers.values()}
         values['listeners'] = self.output.listeners if self.output else 0
         return StageStatistics(
             name=self.config.name,

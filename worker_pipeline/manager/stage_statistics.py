@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 
-from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Acceptance
 from worker_pipeline.core.reported_state import reported_state
 from worker_pipeline.core.ros_time import RosTime
@@ -99,14 +98,13 @@ def _seconds(stamp: int) -> str:
     return f'{stamp / NANOSECONDS:.3f}' if stamp >= 0 else ''
 
 
-def rejection_text(key: ItemKey, reason: Acceptance) -> str:
+def rejection_text(source: str, reason: Acceptance) -> str:
     """Return why an item was not accepted, for the log."""
     if reason is Acceptance.DUPLICATE:
         return (
-            f'{key.source}: refused an item: an item with this stamp was accepted before; '
-            f'{IF_REPEATED}'
+            f'{source}: refused an item: an item with this stamp was accepted before; {IF_REPEATED}'
         )
-    return f'{key.source}: refused an item: the queue is full, and overflow is block'
+    return f'{source}: refused an item: the queue is full, and overflow is block'
 
 
 def stage_notes(stage: StageDispatcher, ros_time: RosTime, now: float) -> tuple[str, ...]:

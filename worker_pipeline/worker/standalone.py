@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import time
 from bdb import BdbQuit
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.signals import SignalHandlerOptions
@@ -35,6 +37,7 @@ from worker_pipeline.ros.matched_subscription import MatchedSubscription
 from worker_pipeline.ros.node_log import NodeLog
 from worker_pipeline.ros.package_share import package_share
 from worker_pipeline.ros.sim_clock import USE_SIM_TIME
+from worker_pipeline.ros.throttled_log import ThrottledLog
 from worker_pipeline.ros.tick import read_clocks, tick_at
 from worker_pipeline.stage import Stage
 from worker_pipeline.worker.stage_logger import stage_logger
@@ -72,6 +75,7 @@ class StandaloneWorker(Node):  # type: ignore[misc]
             automatically_declare_parameters_from_overrides=True,
         )
         self.log = NodeLog(self)
+        self._throttled = ThrottledLog(self.log)
         self.stage = self._create_stage()
         # The node itself is the runner's codec and item tracker.
         self.runner = StageRunner(
@@ -95,6 +99,8 @@ class StandaloneWorker(Node):  # type: ignore[misc]
             self.create_timer(self._ticks.period, self._on_period)
         else:
             self._subscriptions_kept.append(self._subscribe_to_input())
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, lambda: self._throttled.tick(time.monotonic()), clock=steady)
 
     def _create_stage(self) -> Stage:
         plugin = self._parameter('plugin', '')
@@ -162,9 +168,7 @@ class StandaloneWorker(Node):  # type: ignore[misc]
 
     def _on_item(self, item: bytes) -> None:
         if len(self.runner.unanswered) >= QUEUE_SIZE:
-            self.get_logger().warning(
-                'dropped an item: the stage is too slow', throttle_duration_sec=1.0
-            )
+            self._throttled.warning('dropped', str, 'dropped an item: the stage is too slow')
             return
         self._last_number += 1
         self.runner.enqueue(self._last_number, item)
@@ -174,7 +178,7 @@ class StandaloneWorker(Node):  # type: ignore[misc]
         if answer.kind == answers.OUTPUT:
             self._output.publish(answer.output)
         elif answer.kind == answers.REFUSED:
-            self.log.error(f'refused an item: {answer.text}')
+            self._throttled.error('refused', f'refused an item: {answer.text}')
         elif answer.kind == answers.END_OF_STREAM:
             self._ticks.exhausted = True
             self.get_logger().info('the stream has ended')

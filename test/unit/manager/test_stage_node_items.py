@@ -183,4 +183,3 @@ def test_a_rejection_is_logged_with_its_reason(make, reason, text):
     (warning,) = stage.logger.warnings
     assert warning.startswith(f'input: refused an item: {text}')
     assert ('new_run' in warning) == (reason is Acceptance.DUPLICATE)
-    assert stage.logger.throttled == stage.logger.warnings
