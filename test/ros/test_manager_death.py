@@ -14,6 +14,7 @@ import pytest
 from support.configuring import stage
 from support.observer import header, number_of
 
+from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING
 from worker_pipeline.recovery.saved_state import SavedState
 from worker_pipeline.testing import wait_for
 
@@ -172,7 +173,7 @@ def test_a_second_manager_is_refused(start, observer):
     observer.wait_until_active('echo', 1)
     pid = observer.pid_of('echo/worker_0')
     second = start({'stages': ['echo'], 'echo': stage('Echo')}, 'second')
-    assert second.wait() == 1
+    assert second.wait() == EXIT_ALREADY_RUNNING
     assert f'pid {manager.process.pid}' in second.output
     assert 'Traceback' not in second.output
     feed = observer.feeder('echo/input')

@@ -17,11 +17,10 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION
+from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING, EXIT_CLEAN, is_permanent
 from worker_pipeline.launching.arguments import check_names, read_parameter_file
 
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
-EXIT_CLEAN = 0
 RESPAWN_DELAY = 0.2  # s
 
 
@@ -126,9 +125,12 @@ def manager(
 
 def _after_exit(event: ProcessExited, _: LaunchContext) -> list[Action]:
     """Shut the launch down if the manager ended for good."""
-    if event.returncode == EXIT_BAD_CONFIGURATION:
-        # A launch that is shut down succeeds; an exception makes it fail.
-        raise RuntimeError('the manager cannot run with this configuration; nothing was started')
+    if is_permanent(event.returncode):
+        cause = 'with this configuration'
+        if event.returncode == EXIT_ALREADY_RUNNING:
+            cause = 'beside another one in its namespace and domain'
+        # A launch that is shut down succeeds; an exception makes it fail, and ends respawning.
+        raise RuntimeError(f'the manager cannot run {cause}; nothing was started')
     if event.returncode == EXIT_CLEAN:
         return [EmitEvent(event=Shutdown(reason='the manager has exited'))]
     return []

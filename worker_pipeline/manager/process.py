@@ -16,7 +16,11 @@ from rclpy.exceptions import NameValidationException
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError
-from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION
+from worker_pipeline.exit_codes import (
+    EXIT_ALREADY_RUNNING,
+    EXIT_BAD_CONFIGURATION,
+    EXIT_FAILED,
+)
 from worker_pipeline.manager.live_parameters import LiveParameters
 from worker_pipeline.manager.node import ManagerNode
 from worker_pipeline.manager.node_sections import section_problems
@@ -33,9 +37,6 @@ from worker_pipeline.system.processes import Launcher
 from worker_pipeline.system.stop_signals import StopSignals
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
 
-EXIT_ALREADY_RUNNING = 1
-EXIT_CANNOT_RUN = 1
-
 
 def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRelay) -> int:
     """Run a pipeline until it is stopped; return the exit code.
@@ -46,8 +47,9 @@ def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRe
         output: Relays what this process and its workers print.
 
     Exit code 0: shut down cleanly (items that were left unfinished are logged); 1: shut down with
-    an error, or nothing was started, as another manager is running or shared memory is full; 2: bad
-    configuration, nothing was started.
+    an error, or nothing was started for a cause that may pass, such as full shared memory: start it
+    again; 2: bad configuration, nothing was started; 3: nothing was started, as another manager of
+    this pipeline is running.
     """
     try:
         settings = dds.apply_defaults(package_share() / 'config')
@@ -79,7 +81,7 @@ def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRe
         launcher.open(inherit_imports=True)
     except OSError as error:
         print(f'manager: {error}; nothing was started', file=sys.stderr)
-        return EXIT_CANNOT_RUN
+        return EXIT_FAILED
     signals.watch(stop)
     if dds.may_use_shared_memory(settings):
         shared_memory.remove_orphaned_segments()
@@ -209,7 +211,7 @@ class _Pipeline:
             return EXIT_ALREADY_RUNNING
         except OSError as error:  # shared memory is full, or the folder belongs to another user
             print(f'manager: {error}; nothing was started', file=sys.stderr)
-            return EXIT_CANNOT_RUN
+            return EXIT_FAILED
         except InspectionInterruptedError:
             return 0  # nothing was started, so there is nothing to stop
         finally:
