@@ -11,6 +11,7 @@ import yaml
 from support.configuring import stage
 from support.manager_process import ManagerProcess
 
+from worker_pipeline.exit_codes import EXIT_FAILED
 from worker_pipeline.testing import wait_for
 
 
@@ -182,6 +183,18 @@ def test_bad_configuration_is_reported_and_nothing_is_started(start, cases):
             assert text in manager.output, name
     assert 'nothing was started' in manager.output
     assert 'Traceback' not in manager.output
+    assert manager.relatives() == []
+
+
+def test_imports_that_are_killed_or_slow_end_in_a_code_that_is_restarted(start):
+    """No value is wrong: the kernel may have been short of memory, the disk slow."""
+    plugins = {name: f'support.bad_plugins.{name}:X' for name in ('killed', 'hangs')}
+    stages = {name: {'plugin': each, 'startup_timeout': 1.5} for name, each in plugins.items()}
+    manager = start({'stages': [*stages], **stages})
+    assert manager.wait() == EXIT_FAILED, manager.output
+    assert 'cannot check the configuration for now, 2 problems' in manager.output
+    assert 'importing it ended the process: killed by SIGKILL' in manager.output
+    assert 'importing it took longer than startup_timeout, 1.5 s' in manager.output
     assert manager.relatives() == []
 
 

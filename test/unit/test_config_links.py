@@ -231,3 +231,17 @@ def test_all_problems_of_links_are_reported_at_once():
         'detector.period',
         'detector.context.odometry',
     ]
+
+
+def test_a_class_that_cannot_be_checked_for_now_is_no_mistake():
+    """Unless something else is one; both are reported."""
+    killed = PluginDescription(problems=['plugin: was killed'], may_pass=True)
+    wrong = PluginDescription(problems=['plugin: is wrong'])
+    for detector, camera, may_pass, problems in [
+        (killed, CAMERA, True, ['detector.plugin: was killed']),
+        (wrong, CAMERA, False, ['detector.plugin: is wrong']),
+        (killed, wrong, False, ['camera.plugin: is wrong', 'detector.plugin: was killed']),
+    ]:
+        with pytest.raises(ConfigurationError) as caught:
+            check_links(load(minimal()), {'camera': camera, 'detector': detector})
+        assert (caught.value.may_pass, caught.value.problems) == (may_pass, problems)

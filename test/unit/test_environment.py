@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import tempfile
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from worker_pipeline import cli
-from worker_pipeline.environment import environment_problems
+from worker_pipeline.environment import environment_problems, report_bad_environment
 
 DOMAINS = 'allowed: a number from 0 to 232, without leading zeros'
 RANGES = 'allowed: LOCALHOST, SUBNET, OFF, SYSTEM_DEFAULT'
@@ -104,6 +107,40 @@ def test_the_log_folder_has_to_be_writable(home, tmp_path, name: str, below: str
     new = tmp_path / 'new'
     assert environment_problems(home | {name: str(new)}) == []
     assert (new / below).is_dir()
+
+
+def mounted_read_only(monkeypatch) -> None:
+    monkeypatch.setattr(os, 'access', lambda *_: False)
+    flags = mock.Mock(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, 'statvfs', lambda _: flags)
+
+
+def full_disk(monkeypatch) -> None:
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, 'mkdir', full)
+
+
+@pytest.mark.parametrize(
+    ('disk', 'text'),
+    [(mounted_read_only, 'Read-only file system'), (full_disk, 'No space left on device')],
+)
+def test_a_disk_that_is_full_or_read_only_may_pass(disk, text, monkeypatch, capsys, tmp_path):
+    """The exit code is one that is restarted; beside a mistake it is not."""
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path))
+    disk(monkeypatch)
+    assert report_bad_environment('manager') == 1
+    assert f': {text}; allowed: a folder' in capsys.readouterr().err
+    monkeypatch.setenv('ROS_DOMAIN_ID', 'abc')
+    assert report_bad_environment('manager') == 2
+
+
+def test_a_log_folder_of_another_user_stays_one(monkeypatch, tmp_path):
+    """It is a mistake."""
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path))
+    monkeypatch.setattr(os, 'access', lambda *_: False)
+    assert report_bad_environment('manager') == 2
 
 
 def test_a_home_is_that_of_the_user_if_it_is_not_set(monkeypatch):

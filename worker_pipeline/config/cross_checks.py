@@ -36,26 +36,33 @@ def check_links(
     """
     namespace = namespace.rstrip('/')
     problems: list[str] = []
+    passing: list[str] = []  # those that may pass by themselves
     warnings: list[str] = []
     types = _known_topics(plugins, namespace)
     for name, stage in config.stages.items():
         plugin = plugins[name]
         problems += _name_problems(name, namespace)
         if plugin.problems:
-            problems += [f'{name}.{text}' for text in plugin.problems]
+            found = passing if plugin.may_pass else problems
+            found += [f'{name}.{text}' for text in plugin.problems]
             continue
         problems += _input_problems(stage, plugin, plugins)
         problems += _setting_problems(stage, plugin)
         problems += _context_problems(stage, plugin, plugins)
         problems += _topic_problems(stage, plugin, types)
         warnings += [*_unused_contexts(stage, plugin), *_separate_states(stage, plugin)]
-    if config.exit_when_done and not problems and not _has_finite_source(config, plugins):
+    if (
+        config.exit_when_done
+        and not problems
+        and not passing
+        and not _has_finite_source(config, plugins)
+    ):
         problems.append(
             'exit_when_done: found True without any source; '
             'allowed: False, as nothing could ever be exhausted'
         )
-    if problems:
-        raise ConfigurationError(problems)
+    if problems or passing:
+        raise ConfigurationError([*problems, *passing], may_pass=not problems)
     return warnings
 
 

@@ -14,10 +14,16 @@ from worker_pipeline.parameter import Parameter, one_line
 
 
 class ConfigurationError(ValueError):
-    """An invalid configuration. ``problems`` has one line for each problem."""
+    """An invalid configuration, or one that cannot be checked for now.
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    Attributes:
+        problems: one line for each problem.
+        may_pass: whether they may all pass by themselves: no value is known to be wrong.
+    """
+
+    def __init__(self, problems: Sequence[str], *, may_pass: bool = False) -> None:
         self.problems = [one_line(each) for each in problems]
+        self.may_pass = may_pass
         super().__init__('\n'.join(self.problems))
 
 
@@ -93,6 +99,7 @@ class PluginDescription:
         contexts: the message type of each context by its name.
         problems: errors of the class or its parameters, one line for each, without the
             stage's name.
+        may_pass: whether these may pass by themselves, as when the machine is short of memory.
         remembers: whether the class overrides ``save_state``.
         exclusive: whether only one worker of the stage may exist at a time.
         separate_states: whether it may have several workers, each with its own state.
@@ -103,6 +110,7 @@ class PluginDescription:
     output_type: str = ''
     contexts: Mapping[str, str] = attrs.field(factory=dict)
     problems: Sequence[str] = ()
+    may_pass: bool = False
     remembers: bool = False
     exclusive: bool = False
     separate_states: bool = False

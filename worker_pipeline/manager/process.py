@@ -30,7 +30,7 @@ from worker_pipeline.output.output_relay import OutputRelay
 from worker_pipeline.plugins.inspector import InspectionInterruptedError
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory, type_supports
-from worker_pipeline.ros.errors import RCLError, describe_ros_error
+from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.ros.package_share import package_share
 from worker_pipeline.system.processes import Launcher
@@ -53,9 +53,9 @@ def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRe
     """
     try:
         settings = dds.apply_defaults(package_share() / 'config')
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f'manager: {error}; nothing was started', file=sys.stderr)
-        return EXIT_BAD_CONFIGURATION
+        return EXIT_FAILED if isinstance(error, OSError) else EXIT_BAD_CONFIGURATION
     stop_requested = threading.Event()
     # Before any fork: it removes variables from the environment that child processes must not have.
     pipeline = _Pipeline(settings, SystemdNotifier.from_environment(), output)
@@ -68,16 +68,16 @@ def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRe
         signals.release()
         output.enter_fork_server()
 
-    launcher = Launcher(
-        'worker_pipeline.worker.fork_preload',
-        pipeline.on_exit,
-        in_server=enter_fork_server,
-        on_left_behind=pipeline.on_left_behind,
-    )
     type_supports.load()
     gc.enable()
-    # While this process has a single thread, and after all imports that a worker needs.
     try:
+        launcher = Launcher(
+            'worker_pipeline.worker.fork_preload',
+            pipeline.on_exit,
+            in_server=enter_fork_server,
+            on_left_behind=pipeline.on_left_behind,
+        )
+        # While this process has a single thread, and after all imports that a worker needs.
         launcher.open(inherit_imports=True)
     except OSError as error:
         print(f'manager: {error}; nothing was started', file=sys.stderr)
@@ -172,9 +172,8 @@ class _Pipeline:
                 rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
                 node = ManagerNode()
         except Exception as error:  # rclpy raises many classes for bad arguments
-            _report_ros_error(error)
             rclpy.try_shutdown()
-            return EXIT_BAD_CONFIGURATION
+            return _report_ros_error(error)
         try:
             executor = create_executor()
             process = ProcessServices(
@@ -201,11 +200,9 @@ class _Pipeline:
                     node.get_logger().error(f'internal error:\n{traceback.format_exc()}')
             return node.exit_code
         except ConfigurationError as error:
-            _report(error)
-            return EXIT_BAD_CONFIGURATION
+            return _report(error)
         except (RCLError, NameValidationException) as error:  # for example a bad remapping
-            _report_ros_error(error)
-            return EXIT_BAD_CONFIGURATION
+            return _report_ros_error(error)
         except AlreadyRunningError as error:
             print(f'manager: {error}; nothing was started', file=sys.stderr)
             return EXIT_ALREADY_RUNNING
@@ -222,16 +219,17 @@ class _Pipeline:
             rclpy.shutdown()
 
 
-def _report(error: ConfigurationError) -> None:
-    count = len(error.problems)
-    print(
-        f'manager: bad configuration, {count} {"problem" if count == 1 else "problems"}; '
-        'nothing was started',
-        file=sys.stderr,
-    )
+def _report(error: ConfigurationError) -> int:
+    count = f'{len(error.problems)} {"problem" if len(error.problems) == 1 else "problems"}'
+    text = f'manager: bad configuration, {count}; nothing was started'
+    if error.may_pass:
+        text = f'manager: cannot check the configuration for now, {count}; nothing was started'
+    print(text, file=sys.stderr)
     for problem in error.problems:
         print(f'  {problem}', file=sys.stderr)
+    return EXIT_FAILED if error.may_pass else EXIT_BAD_CONFIGURATION
 
 
-def _report_ros_error(error: Exception) -> None:
+def _report_ros_error(error: Exception) -> int:
     print(f'manager: {describe_ros_error(error)}; nothing was started', file=sys.stderr)
+    return EXIT_BAD_CONFIGURATION if is_bad_argument(error) else EXIT_FAILED

@@ -25,7 +25,7 @@ from worker_pipeline.monitor.terminal import Painter, cbreak_mode, stderr_held_b
 from worker_pipeline.monitor.view import Scene, screen, snapshot
 from worker_pipeline.monitor.wakeup import Wakeup
 from worker_pipeline.ros.dds import RANGE
-from worker_pipeline.ros.errors import describe_ros_error
+from worker_pipeline.ros.errors import describe_ros_error, is_bad_argument
 
 EXIT_NO_MANAGER = 1
 EXIT_ROS_FAILED = 1
@@ -41,7 +41,8 @@ def run_monitor(arguments: Sequence[str]) -> int:
     """Show a pipeline until the user quits. ``arguments`` are those of ``sys.argv``.
 
     Exit code 0: the user quit, or the table was printed; 1: no manager was found within --timeout,
-    or ROS failed while it ran; 2: bad arguments; 130: interrupted before the table was printed.
+    or ROS failed, at its start or later; 2: bad arguments; 130: interrupted before the table was
+    printed.
     """
     try:
         options = _options(remove_ros_args(list(arguments))[1:])
@@ -63,7 +64,9 @@ def run_monitor(arguments: Sequence[str]) -> int:
     try:
         node = MonitorNode(arguments, '/' + options.namespace.strip('/'), on_statuses, on_failure)
     except Exception as error:  # ROS raises many classes
-        return _report_ros_error(error)
+        return _report_ros_error(
+            error, EXIT_BAD_ARGUMENTS if is_bad_argument(error) else EXIT_ROS_FAILED
+        )
     try:
         monitor = _Monitor(node, received, wakeup)
         has_screen = monitor.console.is_interactive and os.isatty(0) and os.isatty(1)

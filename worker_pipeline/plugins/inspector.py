@@ -36,6 +36,7 @@ from worker_pipeline.state_codec import BYTES, CODECS, JSON, is_available
 from worker_pipeline.system import processes
 from worker_pipeline.system.processes import WorkerProcess
 from worker_pipeline.topic import message_type_of
+from worker_pipeline.transient_errors import file_may_appear, is_transient
 
 # The names allowed for a stage's extra topics: not those that every stage has.
 TOPIC_NAME = re.compile(r'(?!(input|output|transition_event)$|worker_)[a-z][a-z0-9_]*')
@@ -69,12 +70,13 @@ def describe(stage: StageConfig) -> PluginDescription:
             )
         return _describe_class(stage, stage_class)
     except PluginError as error:
-        return PluginDescription(problems=[one_line(f'plugin: {error}')])
+        may_pass = is_transient(error) or file_may_appear(error)
+        return PluginDescription(problems=[one_line(f'plugin: {error}')], may_pass=may_pass)
     # A class may be wrong in ways that are not checked here, and may even call sys.exit().
     except BaseException as error:
         found = short_repr(stage.plugin)
         text = f'plugin: found {found}; inspecting it failed: {describe_error(error)}'
-        return PluginDescription(problems=[one_line(text)])
+        return PluginDescription(problems=[one_line(text)], may_pass=is_transient(error))
 
 
 def _describe_class(stage: StageConfig, found: type[Stage]) -> PluginDescription:
@@ -169,14 +171,16 @@ def inspect(
     """Describe every stage's class, in parallel, each in its own process.
 
     Nothing is raised for a bad plugin: a class that on import crashes its process, or takes longer
-    than the stage's ``startup_timeout``, is described by that problem. The processes, and those
-    that a plugin has started during its import, are killed in the end.
+    than the stage's ``startup_timeout``, is described by that problem. What may pass by itself,
+    such as a process that was killed, is tried once more within that time. The processes, and
+    those that a plugin has started during its import, are killed in the end.
 
     Args:
         stages: The stages' configurations by name.
         launcher: Starts the processes.
         interrupted: Polled; becomes true when the inspection should stop.
-        warn: Called with a text on each module whose import has left processes behind.
+        warn: Called with a text on each module that is tried once more, or whose import has left
+            processes behind.
 
     Returns:
         The descriptions by stage.
@@ -184,6 +188,26 @@ def inspect(
     Raises:
         InspectionInterruptedError: ``interrupted`` became true.
     """
+    begin = time.monotonic()
+    descriptions = _describe_all(stages, launcher, interrupted, warn)
+    elapsed = time.monotonic() - begin
+    again = {
+        name: stages[name]
+        for name, each in descriptions.items()
+        if each.may_pass and elapsed < stages[name].startup_timeout
+    }
+    for name in again:
+        warn(f'{name}: {descriptions[name].problems[0]}; importing it once more')
+    return descriptions | (_describe_all(again, launcher, interrupted, warn) if again else {})
+
+
+def _describe_all(
+    stages: Mapping[str, StageConfig],
+    launcher: processes.Launcher,
+    interrupted: Callable[[], bool],
+    warn: Callable[[str], None],
+) -> dict[str, PluginDescription]:
+    """Describe every stage's class, as ``inspect`` does, in one attempt."""
     begin = time.monotonic()
     started: dict[str, tuple[WorkerProcess, Connection]] = {}
     descriptions: dict[str, PluginDescription] = {}
@@ -200,6 +224,7 @@ def inspect(
                 descriptions[name] = _failed_import(
                     stages[name],
                     f'took longer than startup_timeout, {stages[name].startup_timeout:g} s',
+                    may_pass=True,
                 )
     finally:
         for process, receiver in started.values():
@@ -229,13 +254,15 @@ def _receive(stage: StageConfig, process: WorkerProcess, receiver: Connection) -
     except (EOFError, OSError):
         process.join(EXIT_TIMEOUT)
         reason = processes.exit_reason(process.exit_code)
-        return _failed_import(stage, f'ended the process: {reason}')
+        # A signal may be the kernel's, as when memory is short. An exit code is the module's own.
+        by_signal = process.exit_code is None or process.exit_code < 0
+        return _failed_import(stage, f'ended the process: {reason}', may_pass=by_signal)
     return description
 
 
-def _failed_import(stage: StageConfig, result: str) -> PluginDescription:
+def _failed_import(stage: StageConfig, result: str, *, may_pass: bool) -> PluginDescription:
     problem = f'plugin: found {short_repr(stage.plugin)}; importing it {result}'
-    return PluginDescription(problems=[problem])
+    return PluginDescription(problems=[problem], may_pass=may_pass)
 
 
 def _describe_into(stage: StageConfig, sender: Connection) -> None:

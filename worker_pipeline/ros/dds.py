@@ -7,8 +7,11 @@ import contextlib
 import importlib.metadata
 import itertools
 import os
+import re
 import socket
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +26,11 @@ from worker_pipeline.ros.dds_profile import (
 
 RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 PEERS = 'ROS_STATIC_PEERS'
+# How long a static peer may have no address, and how often it is looked for, s.
+PEER_TIMEOUT, PEER_PERIOD = 5.0, 0.25
+MAX_HOST_NAME = 253
+_LABEL = r'[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
+HOST_NAME = re.compile(rf'{_LABEL}(?:\.{_LABEL})*\.?', re.ASCII)
 TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 # Participant numbers of workers: above those that Fast DDS gives to other nodes, from 0 up, and
@@ -63,7 +71,8 @@ def apply_defaults(folder: Path) -> Settings | None:
         ignored in the range LOCALHOST, where rmw_fastrtps sets its own.
 
     Raises:
-        OSError: A static peer has no address.
+        ValueError: A static peer's name can be nobody's.
+        OSError: A static peer has no address within ``PEER_TIMEOUT``.
     """
     if not os.environ.get(RANGE):  # ROS takes an empty one for the whole network
         os.environ[RANGE] = 'LOCALHOST'
@@ -81,14 +90,32 @@ def apply_defaults(folder: Path) -> Settings | None:
 
 
 def _static_peers() -> tuple[str, ...]:
-    """Return the addresses of the static peers."""
-    addresses = []
-    for name in filter(None, os.environ.get(PEERS, '').split(';')):
+    """Return the addresses of the static peers. Raises ValueError and OSError."""
+    names = [each.strip() for each in os.environ.get(PEERS, '').split(';') if each.strip()]
+    for name in names:
+        if len(name) > MAX_HOST_NAME or not HOST_NAME.fullmatch(name):
+            raise ValueError(
+                f'{PEERS}: found {name!r}; allowed: names of hosts and IPv4 addresses, '
+                'separated by semicolons'
+            )
+    deadline = time.monotonic() + PEER_TIMEOUT
+    return tuple(_address_of(name, deadline) for name in names)
+
+
+def _address_of(name: str, deadline: float) -> str:
+    """Return the address of a host, which at boot may be unknown until the network is up."""
+    is_told = False
+    while True:
         try:
-            addresses.append(socket.gethostbyname(name))
+            return socket.gethostbyname(name)
         except OSError as error:
-            raise OSError(f'{PEERS}: found {name!r}, which has no address: {error}') from None
-    return tuple(addresses)
+            if time.monotonic() > deadline:
+                raise OSError(f'{PEERS}: found {name!r}, which has no address: {error}') from None
+            if not is_told:
+                text = f'{PEERS}: {name!r} has no address yet; trying for {PEER_TIMEOUT:g} s'
+                print(text, file=sys.stderr, flush=True)
+                is_told = True
+        time.sleep(PEER_PERIOD)
 
 
 def may_use_shared_memory(settings: Settings | None) -> bool:

@@ -32,6 +32,7 @@ from worker_pipeline.plugins.loader import PluginError, load_stage_class
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
 from worker_pipeline.ros import dds, qos, shared_memory
+from worker_pipeline.ros.errors import describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import Spinner, create_executor
 from worker_pipeline.ros.matched_subscription import MatchedSubscription
 from worker_pipeline.ros.node_log import NodeLog
@@ -40,11 +41,13 @@ from worker_pipeline.ros.sim_clock import USE_SIM_TIME
 from worker_pipeline.ros.throttled_log import ThrottledLog
 from worker_pipeline.ros.tick import read_clocks, tick_at
 from worker_pipeline.stage import Stage
+from worker_pipeline.transient_errors import file_may_appear, is_transient
 from worker_pipeline.worker.stage_logger import stage_logger
 from worker_pipeline.worker.stage_runner import StageFailedError, StageRunner
 from worker_pipeline.worker.stage_topics import make_topics
 
 EXIT_HOOK_FAILED = 1
+EXIT_CANNOT_START = 1
 # How many items may wait; further ones are dropped.
 QUEUE_SIZE = 10
 # What the command reads, beside what every ROS node has.
@@ -221,14 +224,15 @@ class StandaloneWorker(Node):  # type: ignore[misc]
 def run_standalone(arguments: Sequence[str]) -> int:
     """Run one stage until Ctrl-C; ``arguments`` as in ``sys.argv``. Return the exit code.
 
-    Exit code 0: interrupted; 1: a hook raised; 2: bad plugin or parameters, nothing was started;
-    70: an item failed, and the class has restart_on_error.
+    Exit code 0: interrupted; 1: a hook raised, or nothing was started for a cause that may pass;
+    2: bad plugin, parameters or arguments, nothing was started; 70: an item failed, and the class
+    has restart_on_error.
     """
     try:
         settings = dds.apply_defaults(package_share() / 'config')
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f'worker: {error}; nothing was started', file=sys.stderr)
-        return EXIT_BAD_CONFIGURATION
+        return EXIT_CANNOT_START if isinstance(error, OSError) else EXIT_BAD_CONFIGURATION
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _request_stop)
     try:
@@ -237,7 +241,14 @@ def run_standalone(arguments: Sequence[str]) -> int:
         key = 'plugin' if isinstance(error, PluginError) else 'params'
         print(f'worker: {key}: {error}', file=sys.stderr)
         rclpy.shutdown()
-        return EXIT_BAD_CONFIGURATION
+        may_pass = is_transient(error) or file_may_appear(error)
+        return EXIT_CANNOT_START if may_pass else EXIT_BAD_CONFIGURATION
+    except StopRequestedError:
+        raise
+    except Exception as error:  # rclpy raises many classes for bad arguments
+        print(f'worker: {describe_ros_error(error)}; nothing was started', file=sys.stderr)
+        rclpy.try_shutdown()
+        return EXIT_BAD_CONFIGURATION if is_bad_argument(error) else EXIT_CANNOT_START
     executor = create_executor()
     executor.add_node(node)
     spinner: Spinner | None = None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -128,8 +129,48 @@ def test_the_discovery_range_selects_the_transports(variables, expected, monkeyp
     assert os.environ[dds.RANGE] == variables.get(dds.RANGE, 'LOCALHOST')
 
 
+def resolving(monkeypatch, failures: int, found: list[str]) -> None:
+    """Have names resolved after a number of failures, without a resolver; note the attempts."""
+
+    def look_up(name: str) -> str:
+        found.append(name)
+        if len(found) <= failures:
+            raise socket.gaierror(socket.EAI_AGAIN, 'Temporary failure in name resolution')
+        return '10.0.0.7'
+
+    monkeypatch.setattr(dds.socket, 'gethostbyname', look_up)
+    monkeypatch.setattr(dds, 'PEER_PERIOD', 0.0)
+
+
+def test_a_static_peer_may_get_its_address_late(monkeypatch, capsys):
+    """As at boot, before the network is up."""
+    attempts: list[str] = []
+    resolving(monkeypatch, 3, attempts)
+    monkeypatch.setenv(dds.PEERS, 'ground.local')
+    settings = dds.apply_defaults(FOLDER)
+    assert settings is not None
+    assert settings.worker.peers == ('10.0.0.7',)
+    assert attempts == ['ground.local'] * 4
+    assert capsys.readouterr().err.count("'ground.local' has no address yet") == 1
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['a..b', 'bad name', '-x', 'x-', 'a' * 64, '::1', 'http://x', 'ä', '.'.join(['abc'] * 70)],
+)
+def test_a_static_peer_that_can_be_nobodys_is_refused_at_once(monkeypatch, name: str):
+    """It is a mistake, unlike a name without an address; nothing is looked up."""
+    attempts: list[str] = []
+    resolving(monkeypatch, 0, attempts)
+    monkeypatch.setenv(dds.PEERS, f'10.0.0.1;{name}')
+    with pytest.raises(ValueError, match=r'ROS_STATIC_PEERS: found .*; allowed: names of hosts'):
+        dds.apply_defaults(FOLDER)
+    assert attempts == []
+
+
 def test_a_static_peer_without_an_address_is_an_error(monkeypatch):
-    """It could never be found."""
+    """It could not be found, for now."""
+    monkeypatch.setattr(dds, 'PEER_TIMEOUT', 0.0)
     monkeypatch.setenv(dds.PEERS, '10.0.0.1;nowhere.invalid')
     with pytest.raises(OSError, match=r"ROS_STATIC_PEERS: found 'nowhere\.invalid'"):
         dds.apply_defaults(FOLDER)

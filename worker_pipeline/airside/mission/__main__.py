@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from worker_pipeline.airside.common.missing import MissingPackageError
-from worker_pipeline.airside.mission.errors import MissionError
+from worker_pipeline.airside.mission.errors import FlightFailedError, MissionError
 from worker_pipeline.airside.simulation.photograph import ImageryMissingError
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Exit code 0: success; 1: failure; 2: could not start; 130: interrupted."""
+    """Run the command, and return its exit code.
+
+    Exit code 0: success; 1: failure, or could not start for a cause that may pass; 2: bad
+    arguments, or something is not installed; 130: interrupted.
+    """
     options = _options(arguments)
     try:
         from worker_pipeline.airside.mission.runner import run_mission
@@ -26,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except (MissionError, ImageryMissingError, MissingPackageError) as error:
         print(f'mission: {error}', file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, FlightFailedError) else 2
+    except OSError as error:  # the folder cannot be written, or a static peer has no address
+        print(f'mission: {error}', file=sys.stderr)
+        return 1
 
 
 def find_configuration() -> Path:

@@ -25,7 +25,7 @@ from worker_pipeline.airside.geometry.pinhole import (
 from worker_pipeline.airside.mission.assessment import Assessment, assess
 from worker_pipeline.airside.mission.display import Display, flight_table, make_display, pad_table
 from worker_pipeline.airside.mission.domain import free_domain
-from worker_pipeline.airside.mission.errors import MissionError
+from worker_pipeline.airside.mission.errors import FlightFailedError, MissionError
 from worker_pipeline.airside.mission.footprint import footprints
 from worker_pipeline.airside.mission.kills import Kill, kill_one, kill_schedule, parse_stages
 from worker_pipeline.airside.mission.map_picture import draw_map
@@ -181,18 +181,18 @@ def _watch(
             _, stage = left.pop(0)
             kills += kill_one(watcher, display, stage)
         if time.time() > deadline:
-            raise MissionError(
+            raise FlightFailedError(
                 f'not finished {_EXTRA_TIME:.0f} s after the end of the flight; '
                 'the manager printed:\n' + manager.log_tail()
             )
     if not began and not manager.exit_code:
-        raise MissionError('the flight was over before the pipeline was ready; ' + _ADVICE)
+        raise FlightFailedError('the flight was over before the pipeline was ready; ' + _ADVICE)
     return kills
 
 
 def _check_begin(late: float) -> None:
     if late > _MAX_FIRST_DELAY:
-        raise MissionError(
+        raise FlightFailedError(
             f'the flight began {late:.1f} s before the pipeline was ready; ' + _ADVICE
         )
 
