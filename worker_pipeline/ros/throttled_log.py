@@ -37,8 +37,8 @@ class ThrottledLog:
             text: Returns the text; called only if it is written.
             arguments: What it is called with.
         """
-        if self._throttle.note(cause, (self._logger.warning, text, arguments), time.monotonic()):
-            self._logger.warning(text(*arguments))
+        if self._throttle.note(cause, (self._warn, text, arguments), time.monotonic()):
+            self._warn(text(*arguments))
 
     def error(self, cause: Hashable, text: str) -> None:
         """Write an error, or count it.
@@ -47,10 +47,18 @@ class ThrottledLog:
             cause: Its kind: one of a few.
             text: Its text.
         """
-        if self._throttle.note(cause, (self._logger.error, str, (text,)), time.monotonic()):
-            self._logger.error(text)
+        if self._throttle.note(cause, (self._report, str, (text,)), time.monotonic()):
+            self._report(text)
 
     def tick(self, now: float) -> None:
         """Write what was counted in the last second. ``now``: s."""
         for _, ((write, text, arguments), more) in self._throttle.due(now):
             write(text(*arguments) + (f' (and {more:,} more)' if more else ''))
+
+    # rclpy allows a line of code one severity only.
+
+    def _warn(self, text: str) -> None:
+        self._logger.warning(text)
+
+    def _report(self, text: str) -> None:
+        self._logger.error(text)
