@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,25 @@ from worker_pipeline.testing import isolated_domain
 with isolated_domain() as domain:
     print(domain, flush=True)
     input()
+"""
+
+# Loaded before it is another user, who may not be allowed to read the package.
+AS_NOBODY = """
+import os, sys
+from worker_pipeline.system.domain_lock import lock_domain
+from worker_pipeline.testing import isolated_domain
+
+os.setgid(65534)
+os.setuid(65534)
+domain = int(sys.argv[1])
+print(lock_domain(domain))
+try:
+    with isolated_domain([domain]):
+        print('reserved twice')
+except RuntimeError:
+    print('RuntimeError')
+with isolated_domain():
+    print('free')
 """
 
 
@@ -58,6 +78,15 @@ def test_a_domain_stays_reserved_while_a_process_started_in_it_lives():
             assert other != domain
     finally:
         left.communicate(b'\n', timeout=20)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='only root becomes another user')
+def test_a_domain_of_another_user_is_not_given_out():
+    """Nor is it an error that this user has made a lock of that name before."""
+    with isolated_domain() as domain:
+        command = [sys.executable, '-c', AS_NOBODY, str(domain)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout.split() == ['None', 'RuntimeError', 'free'], done.stderr
 
 
 def test_the_former_names_still_work():

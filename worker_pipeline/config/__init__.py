@@ -18,6 +18,7 @@ from worker_pipeline.config.model import (
     has_separate_states,
     is_source,
 )
+from worker_pipeline.config.process_count import check_process_count
 from worker_pipeline.config.reader import load
 from worker_pipeline.config.schema import (
     LIVE_STAGE_KEYS,
@@ -54,6 +55,7 @@ __all__ = [
     'PluginDescription',
     'StageConfig',
     'check_links',
+    'check_process_count',
     'has_separate_states',
     'is_source',
     'load',

@@ -24,6 +24,7 @@ from worker_pipeline.config import (
     PipelineConfig,
     PluginDescription,
     check_links,
+    check_process_count,
     load,
 )
 from worker_pipeline.parameter import Parameter, ParameterError, check_parameters
@@ -44,6 +45,7 @@ class LiveParameters:
         plugins: The stages' classes, by stage.
         apply: Called with each new configuration, and the names of the stages of which somebody
             has set a parameter.
+        process_limit: How many workers, standbys and spares there may be; None: not known.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class LiveParameters:
         config: PipelineConfig,
         plugins: Mapping[str, PluginDescription],
         apply: Callable[[PipelineConfig, Collection[str]], None],
+        process_limit: int | None = None,
     ) -> None:
+        self._process_limit = process_limit
         self._node = node
         self._plugins = plugins
         self._apply = apply
@@ -148,6 +152,7 @@ class LiveParameters:
             if each.type_ is RosParameter.Type.NOT_SET:
                 del values[each.name]  # back to its default
         config = load(values)
+        check_process_count(config, self._process_limit)
         problems = []
         for name, stage in config.stages.items():
             try:

@@ -15,7 +15,7 @@ import rclpy
 from rclpy.exceptions import NameValidationException
 from rclpy.signals import SignalHandlerOptions
 
-from worker_pipeline.config import ConfigurationError
+from worker_pipeline.config import ConfigurationError, check_process_count
 from worker_pipeline.exit_codes import (
     EXIT_ALREADY_RUNNING,
     EXIT_BAD_CONFIGURATION,
@@ -28,6 +28,7 @@ from worker_pipeline.manager.pipeline_builder import PipelineBuilder, inspect_pl
 from worker_pipeline.manager.services import ProcessServices
 from worker_pipeline.output.output_relay import OutputRelay
 from worker_pipeline.plugins.inspector import InspectionInterruptedError
+from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory, type_supports
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
@@ -149,18 +150,28 @@ class _Pipeline:
         problems = section_problems(process.ros_arguments, node.get_fully_qualified_name(), config)
         if problems:
             raise ConfigurationError(problems)
+        check_process_count(config, dds.worker_limit(self._dds))
         namespace = node.get_namespace().rstrip('/')
-        state_dir = PipelineStateDir(namespace, node.context.get_domain_id())
+        domain = node.context.get_domain_id()
+        state_dir = PipelineStateDir(namespace, domain)
         # Until the pipeline is made, an earlier manager's state stays there for the next one.
         self.release_state_dir = lambda: state_dir.close(remove=not state_dir.journal.exists())
+        name_lock = lock_manager_name(domain, node.get_fully_qualified_name())
         plugins = inspect_plugins(node, config, process)
         builder = PipelineBuilder(
             node, config, plugins, state_dir, process, lambda: node.is_stopping
         )
         pipeline = builder.build()
-        self.release_state_dir = lambda: state_dir.close(remove=True)
+
+        def release() -> None:
+            name_lock.close()  # first: the next manager of this user waits for the folder
+            state_dir.close(remove=True)
+
+        self.release_state_dir = release
         node.attach(pipeline, process.executor, self._systemd)
-        parameters = LiveParameters(node, config, plugins, pipeline.reconfigure)
+        parameters = LiveParameters(
+            node, config, plugins, pipeline.reconfigure, dds.worker_limit(self._dds)
+        )
         pipeline.revert = parameters.revert
 
     def run(

@@ -34,11 +34,15 @@ LOCK_TIMEOUT = 1.0
 
 
 class AlreadyRunningError(Exception):
-    """Another manager runs this pipeline, with the process id ``pid`` (0: not known)."""
+    """Another manager runs this pipeline, with the process id ``pid`` (0: not known).
 
-    def __init__(self, namespace: str, pid: int) -> None:
+    ``about``: what else is known of it, such as ``of user ann``.
+    """
+
+    def __init__(self, namespace: str, pid: int, about: str = '') -> None:
+        who = ' '.join(filter(None, [f'pid {pid}' if pid else '', about])) or 'pid not known'
         super().__init__(
-            f'{namespace or "/"}: found a manager already running, pid {pid}; '
+            f'{namespace or "/"}: found a manager already running, {who}; '
             'allowed: one manager in a namespace'
         )
         self.pid = pid
@@ -123,7 +127,8 @@ class PipelineStateDir:
                 os.close(lock)
                 pid = manager_of(self.lock_file)
                 if pid or time.monotonic() > deadline:
-                    raise AlreadyRunningError(namespace, pid or 0) from None
+                    about = '' if pid else _unseen_holder(self.lock_file)
+                    raise AlreadyRunningError(namespace, pid or 0, about) from None
                 time.sleep(0.005)  # the holder has just started, or is about to exit
                 continue
             # The previous holder may have removed the file: then this lock protects nothing.
@@ -276,3 +281,11 @@ def manager_of(lock_file: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return pid if start_of(pid) == started else None
+
+
+def _unseen_holder(lock_file: Path) -> str:
+    """Describe who holds a folder's lock although no process here is the one in its file."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, _ = (int(each) for each in lock_file.read_text().split())
+        return f'pid {pid} in another PID namespace, such as a container'
+    return ''

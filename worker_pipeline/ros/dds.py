@@ -133,6 +133,14 @@ def participant_numbers(first: int) -> Iterator[int]:
     return (FIRST_NUMBER + (first + step) % count for step in itertools.count())
 
 
+def worker_limit(settings: Settings | None) -> int | None:
+    """Return how many workers and spares a domain has numbers for; None if they are not ours.
+
+    One number stays free: while a worker is being replaced, there may be one more process.
+    """
+    return None if settings is None else _last_number() - FIRST_NUMBER
+
+
 def manager_number() -> int:
     """Return a free number for a manager, most likely not that of its dead predecessor."""
     first = os.getpid() % len(MANAGER_NUMBERS)

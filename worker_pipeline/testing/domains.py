@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+
+from worker_pipeline.system.domain_lock import lock_domain
 
 # Domains from 0 to 101 use ports below the range from which Linux assigns ports. Those below 20 are
 # left to people, and to the mission.
@@ -17,7 +16,7 @@ DOMAINS = range(20, 100)
 
 @contextlib.contextmanager
 def isolated_domain(domains: Iterable[int] = DOMAINS) -> Iterator[int]:
-    """Reserve one of ``domains`` on this machine, and return it.
+    """Reserve one of ``domains`` on this machine, among all its users, and return it.
 
     The reservation ends with the context, or with the last process that was started in it with
     ``close_fds=False``: processes that a killed test has left behind keep their domain to
@@ -25,14 +24,14 @@ def isolated_domain(domains: Iterable[int] = DOMAINS) -> Iterator[int]:
 
     Raises RuntimeError if all of them are reserved.
     """
-    for domain in domains:
-        lock = Path(tempfile.gettempdir()) / f'worker_pipeline_test_domain_{domain}'
-        with lock.open('w') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            os.set_inheritable(file.fileno(), True)
-            yield domain
+    # Not from the first one each time: late messages of the last test may still be on their way.
+    order = [*domains]
+    begin = os.getpid() % max(1, len(order))
+    for domain in [*order[begin:], *order[:begin]]:
+        lock = lock_domain(domain)
+        if lock is not None:
+            with lock:
+                lock.set_inheritable(True)
+                yield domain
             return
     raise RuntimeError('every test domain is reserved')

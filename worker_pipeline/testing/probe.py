@@ -22,6 +22,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 from worker_pipeline.ros.executor import Spinner
+from worker_pipeline.system.pid_namespace import own_pid_namespace
 from worker_pipeline.system.proc import start_of
 from worker_pipeline.testing.participants import by_udp
 from worker_pipeline.testing.service_calls import ServiceCalls
@@ -190,24 +191,33 @@ class PipelineProbe:
     def pid_of(self, worker: str, but: int = 0, timeout: float = TIMEOUT) -> int:
         """Wait for a worker's heartbeat, and return the pid in the newest one.
 
-        Never 0, for which ``os.kill`` would signal the whole process group of the tests.
+        Never 0, for which ``os.kill`` would signal the whole process group of the tests; nor the
+        pid of a process on another machine, or in a container with a PID namespace of its own,
+        which is another process's here: that raises :class:`WaitTimeoutError`.
 
         Args:
             worker: its name.
             but: a pid that does not count: the worker's former process.
             timeout: the longest wait, s.
         """
-        host, pid = self._process_of(worker, but, timeout)
+        host, pid, pid_namespace = self._process_of(worker, but, timeout)
         if host != socket.gethostname():
             raise WaitTimeoutError(f'{worker}: found on {host}; this is {socket.gethostname()}')
+        if pid_namespace not in ('', str(own_pid_namespace())):
+            raise WaitTimeoutError(
+                f'{worker}: found pid {pid} in another PID namespace, such as a container; here '
+                'that pid is another process, or none'
+            )
         return pid
 
-    def _process_of(self, worker: str, but: int, timeout: float) -> tuple[str, int]:
-        def newest() -> tuple[str, int] | None:
+    def _process_of(self, worker: str, but: int, timeout: float) -> tuple[str, int, str]:
+        def newest() -> tuple[str, int, str] | None:
             for heartbeat in reversed(self.heartbeats):
                 if heartbeat.name == worker:
                     host, _, pid = heartbeat.hardware_id.rpartition(':')
-                    return None if int(pid) == but else (host, int(pid))
+                    values = {each.key: each.value for each in heartbeat.values}
+                    found = host, int(pid), values.get('pid_namespace', '')
+                    return None if int(pid) == but else found
             return None
 
         what = f'a heartbeat of {worker}' + (f' from another process than {but}' if but else '')

@@ -32,6 +32,7 @@ from worker_pipeline.ros.mirror_topic import subscribe_noop
 from worker_pipeline.ros.node_log import NodeLog
 from worker_pipeline.ros.sim_clock import USE_SIM_TIME
 from worker_pipeline.stage import Stage
+from worker_pipeline.system.pid_namespace import own_pid_namespace
 from worker_pipeline.worker.answer_mirror import AnswerMirror
 from worker_pipeline.worker.manager_client import ManagerClient
 from worker_pipeline.worker.output_codec import OutputCodec
@@ -66,6 +67,7 @@ class WorkerNode(ManagedNode):
         self.failure = ''  # the error of a hook
         self.liveness = LivenessRecord(Path(spec.liveness))
         self._hardware_id = f'{socket.gethostname()}:{os.getpid()}'
+        self._pid_namespace = str(own_pid_namespace())
         for key, value in stage.params.items():
             self.declare_parameter(key, value)
         self.reject_parameter_changes()
@@ -233,7 +235,7 @@ class WorkerNode(ManagedNode):
                 name=self.spec.name,
                 message=self.failure or self.state,
                 hardware_id=self._hardware_id,
-                values=key_values(report.values),
+                values=key_values(report.values | {'pid_namespace': self._pid_namespace}),
             )
         )
 

@@ -90,6 +90,23 @@ def test_a_second_manager_is_refused_with_the_pid_of_the_first(base):
 
 
 @pytest.mark.slow
+def test_a_manager_of_another_pid_namespace_is_not_called_pid_0(base, monkeypatch):
+    """Its pid is not one of this namespace: no process here has it, or a stranger."""
+    monkeypatch.setattr(state_dir_module, 'LOCK_TIMEOUT', 0.05)
+    with child(MANAGER, base) as first:
+        assert first.line() == 'locked'
+        lock_file = state_dir_path('/airside', 3) / 'manager'
+        lock_file.write_text('7 1')  # as seen from outside
+        with pytest.raises(AlreadyRunningError, match='running, pid 7 in another PID namespace'):
+            PipelineStateDir('/airside', 3)
+        lock_file.write_text('')
+        with pytest.raises(AlreadyRunningError, match='running, pid not known; allowed'):
+            PipelineStateDir('/airside', 3)
+        first.tell()
+        assert first.line() == 'closed'
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('attempt', range(3))
 def test_the_lock_of_a_killed_manager_is_free_at_once(base, attempt: int):  # noqa: ARG001
     """Its files are still there, and no manager is reported."""

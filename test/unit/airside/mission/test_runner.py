@@ -116,6 +116,9 @@ def test_a_domain_in_use_is_not_chosen(monkeypatch):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as somebody:
         somebody.bind(('', 7400 + 250 * 3))
         assert domain.free_domain() == 4
+        with pytest.raises(RuntimeError, match='is in use'):
+            domain.free_domain()  # another mission has the one, and somebody else the other
+        domain._locks.pop().close()
         monkeypatch.setattr(domain, '_DOMAINS', (3,))
         with pytest.raises(RuntimeError, match='is in use'):
             domain.free_domain()
