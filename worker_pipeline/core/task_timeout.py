@@ -30,7 +30,8 @@ class TaskTimeout:
     def __init__(self) -> None:
         self._seen = (0, 0)
         self._idle_since: float | None = None
-        self._grace = 0.0
+        # When the manager was held up: beginnings and ends, s.
+        self._hold_ups: list[tuple[float, float]] = []
 
     def check(self, progress: Progress, in_flight: int, now: float, timeout: float) -> str:
         """Return which limit was exceeded, '' if none.
@@ -45,20 +46,28 @@ class TaskTimeout:
         if seen != self._seen:
             self._seen = seen
             self._idle_since = None
-            self._grace = 0.0
         if progress.active_item:
-            if now - progress.active_since / NANOSECONDS - self._grace > timeout:
+            if self._elapsed(progress.active_since / NANOSECONDS, now) > timeout:
                 return f'an item took longer than {timeout:g} s'
             return ''
         if not in_flight:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
-            self._grace = 0.0
-        elif now - self._idle_since - self._grace > timeout:
+        elif self._elapsed(self._idle_since, now) > timeout:
             return f'it holds {in_flight} items and started none for {timeout:g} s'
         return ''
 
-    def extend_deadlines(self, seconds: float) -> None:
-        """Shift the deadlines by the time for which the manager itself was held up."""
-        self._grace += seconds
+    def _elapsed(self, since: float, now: float) -> float:
+        """Return the time since then, without that for which the manager was held up, s."""
+        self._hold_ups = [each for each in self._hold_ups if each[1] > since]
+        return now - since - sum(end - max(begin, since) for begin, end in self._hold_ups)
+
+    def extend_deadlines(self, seconds: float, now: float) -> None:
+        """Leave out the time for which the manager was held up: the workers were, most likely.
+
+        Args:
+            seconds: for how long, until now.
+            now: the time on the monotonic clock, s.
+        """
+        self._hold_ups.append((now - seconds, now))

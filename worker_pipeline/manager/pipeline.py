@@ -112,7 +112,7 @@ class Pipeline:
         for name, stage in self.stages.items():
             if held_up > SUPERVISION_PERIOD:
                 # On a loaded machine: the heartbeats of that time have not been read yet.
-                stage.workers.extend_deadlines(held_up)
+                stage.workers.extend_deadlines(held_up, now)
             stage.tick(now)
             self._revert(name, stage)
         if is_active and not self._stream_started:

@@ -271,10 +271,10 @@ class Slot:
         self.due = reason
         return is_urgent and self.supervision.phase in HEALTHY
 
-    def extend_deadlines(self, seconds: float) -> None:
-        """Extend all deadlines: for so long the manager could not receive packets."""
+    def extend_deadlines(self, seconds: float, now: float) -> None:
+        """Extend all deadlines: for so long, until now, the manager could not receive packets."""
         self.supervision.extend_deadlines(seconds)
-        self._work.extend_deadlines(seconds)
+        self._work.extend_deadlines(seconds, now)
 
     def _do(self, actions: list[Action], now: float) -> None:
         for action in actions:

@@ -351,7 +351,7 @@ class StageWorkers:
             for name, slot in self.slots.items()
         )
 
-    def extend_deadlines(self, seconds: float) -> None:
-        """Extend all deadlines: for so long the manager's own process was held up."""
+    def extend_deadlines(self, seconds: float, now: float) -> None:
+        """Extend all deadlines: for so long, until now, the manager's own process was held up."""
         for slot in self.slots.values():
-            slot.extend_deadlines(seconds)
+            slot.extend_deadlines(seconds, now)

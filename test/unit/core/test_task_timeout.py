@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker_pipeline.core.task_timeout import TaskTimeout
 
@@ -89,26 +91,62 @@ def test_time_in_which_the_manager_was_held_up_does_not_count(shown: Liveness):
     """Neither for an item being processed nor for one not started."""
     watch = TaskTimeout()
     assert watch.check(shown, 1, 10.0, TIMEOUT) == ''
-    watch.extend_deadlines(3.0)
-    watch.extend_deadlines(2.0)
+    watch.extend_deadlines(3.0, 13.5)
+    watch.extend_deadlines(2.0, 16.0)
     assert watch.check(shown, 1, 16.9, TIMEOUT) == ''
     assert watch.check(shown, 1, 17.1, TIMEOUT)
 
 
+def test_an_item_that_was_begun_just_before_a_pause_is_not_overdue_after_it():
+    """Nothing had seen it before: the manager slept from 0.05 s to 12 s, and so did the worker."""
+    watch = TaskTimeout()
+    assert watch.check(processing(1, since=0.0), 2, 0.05, TIMEOUT) == ''
+    watch.extend_deadlines(11.95, 12.0)
+    assert watch.check(processing(2, since=0.06, done=1), 1, 12.0, TIMEOUT) == ''
+    assert watch.check(processing(2, since=0.06, done=1), 1, 13.9, TIMEOUT) == ''
+    assert watch.check(processing(2, since=0.06, done=1), 1, 14.2, TIMEOUT)
+
+
+def test_of_a_pause_only_what_an_item_has_seen_of_it_is_left_out():
+    """A worker that went on meanwhile began it in the middle of the manager's pause."""
+    watch = TaskTimeout()
+    watch.extend_deadlines(10.0, 20.0)
+    assert watch.check(processing(3, since=18.0), 1, 21.9, TIMEOUT) == ''
+    assert watch.check(processing(3, since=18.0), 1, 22.1, TIMEOUT)
+
+
 @pytest.mark.parametrize('after', [processing(8, since=20.0, done=1), Liveness(finished_items=1)])
-def test_an_extension_is_for_the_present_item_only(after: Liveness):
-    """The next one has the usual time."""
+def test_a_pause_is_for_the_items_of_its_time_only(after: Liveness):
+    """A later one has the usual time."""
     watch = TaskTimeout()
     watch.check(processing(7, since=10.0), 1, 10.0, TIMEOUT)
-    watch.extend_deadlines(100.0)
+    watch.extend_deadlines(9.0, 19.5)
     assert watch.check(after, 1, 20.0, TIMEOUT) == ''
     assert watch.check(after, 1, 22.1, TIMEOUT)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 3), st.floats(0, 20)), max_size=8),
+    st.floats(0, 100),
+)
+def test_an_item_has_its_time_of_what_is_not_paused(
+    history: list[tuple[float, float]], since: float
+):
+    """Whenever it was begun, and however often the manager was held up."""
+    watch, now, worked = TaskTimeout(), since, 0.0
+    for running, pause in history:
+        now, worked = now + running, worked + running
+        overdue = watch.check(processing(5, since), 1, now, TIMEOUT)
+        if abs(worked - TIMEOUT) > 1e-6:
+            assert bool(overdue) == (worked > TIMEOUT)
+        now += pause
+        watch.extend_deadlines(pause, now)
 
 
 def test_an_extension_without_items_is_not_saved_up():
     """An item that comes later does not benefit from it."""
     watch = TaskTimeout()
     watch.check(Liveness(), 0, 0.0, TIMEOUT)
-    watch.extend_deadlines(100.0)
+    watch.extend_deadlines(9.0, 9.5)
     assert watch.check(Liveness(), 1, 10.0, TIMEOUT) == ''
     assert watch.check(Liveness(), 1, 12.1, TIMEOUT)

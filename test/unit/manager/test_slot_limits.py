@@ -80,7 +80,7 @@ def test_a_manager_that_was_held_up_extends_the_deadlines(bench):
     bench.bring_up()
     bench.beat(0.5, active_item=1, active_since=NS // 2)
     bench.slot.tick(0.5, 1, 1.0)
-    bench.slot.extend_deadlines(3.0)
+    bench.slot.extend_deadlines(3.0, 4.0)
     bench.slot.tick(4.0, 1, 1.0)
     assert bench.processes.signals == []
     bench.slot.tick(4.6, 1, 1.0)
@@ -90,7 +90,7 @@ def test_a_manager_that_was_held_up_extends_the_deadlines(bench):
 def test_the_limits_of_items_start_anew_with_each_worker(bench):
     """An extension for the former worker does not apply to its successor."""
     bench.bring_up()
-    bench.slot.extend_deadlines(60.0)
+    bench.slot.extend_deadlines(60.0, 1.0)
     bench.replace(1.0)
     bench.take()
     bench.bring_up(1.0)
