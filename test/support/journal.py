@@ -17,16 +17,16 @@ RUN = 2**63 - 1
 
 
 class Disk:
-    """A replacement of os.write that accepts ``room`` bytes, then raises ENOSPC."""
+    """A replacement of os.pwrite that accepts ``room`` bytes, then raises ENOSPC."""
 
     def __init__(self) -> None:
         self.room = float('inf')
-        self._write = os.write
+        self._write = os.pwrite
 
-    def __call__(self, file: int, data: memoryview) -> int:
+    def __call__(self, file: int, data: memoryview, position: int) -> int:
         if self.room <= 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = self._write(file, bytes(data)[: int(min(self.room, len(data)))])
+        written = self._write(file, bytes(data)[: int(min(self.room, len(data)))], position)
         self.room -= written
         return written
 
@@ -56,5 +56,5 @@ def journal(path: Path) -> Iterator[Journal]:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     found = Disk()
-    monkeypatch.setattr(os, 'write', found)
+    monkeypatch.setattr(os, 'pwrite', found)
     return found

@@ -29,6 +29,8 @@ class LedgerState:
 
     # How many finished keys are kept, to recognise a late duplicate.
     DEDUP_WINDOW = 4096
+    # More than the items of which the records may be missing.
+    SKIPPED_NUMBERS = 1 << 32
 
     def __init__(
         self,
@@ -112,6 +114,10 @@ class LedgerState:
     def last_number(self) -> int:
         """Return the number of the item accepted last; 0 before any."""
         return self._next_number - 1
+
+    def skip_numbers(self) -> None:
+        """Leave out numbers that may have been given to items of which nothing is known."""
+        self._next_number += self.SKIPPED_NUMBERS
 
     # -- questions ---------------------------------------------------------------------------
 

@@ -79,7 +79,8 @@ def remove_block(path: Path) -> None:
                 memory.madvise(mmap.MADV_REMOVE)
         finally:
             os.close(file)
-    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # removed already, or a folder, which is no block
+        path.unlink()
 
 
 def mark_free(path: str, frame: FrameNumber) -> None:

@@ -315,7 +315,8 @@ class StageNode(ManagedNode):
         now = time.monotonic()
         if self.plugin.remembers:
             state = self.workers.specs.state_of(worker)
-            for answer in saved_answers(self.dispatcher, worker, state):
+            warn = self.get_logger().error
+            for answer in saved_answers(self.dispatcher, worker, state, warn):
                 self.answers.book(worker, pid, answer, now)
         self.dispatcher.worker_exited(worker, reason, suspect, now)
 

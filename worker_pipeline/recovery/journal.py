@@ -7,9 +7,15 @@ waits for a disk: it survives a crash of the manager, not of the machine. All ch
 written in one call: after a crash an entry is there completely or not at all. Effects of an event
 (messages sent) follow only after its entry has been written.
 
-An entry is four bytes of length and a marshalled list of changes (see ``records``). The first entry
-is a checkpoint: a snapshot of everything. When the file has grown enough, it is replaced by a new
-one that starts with another checkpoint.
+The file begins with a line that names its format. An entry is its length, a checksum, and a
+marshalled list of changes (see ``records``). The checksum continues that of the entry before, so
+that an entry counts only behind all earlier ones. The file ends with an *end mark*, which each
+entry overwrites and writes anew behind itself: a file that was cut between two entries, or in which
+an entry is missing for lack of space, has none. The first entry is a checkpoint: a snapshot of
+everything. When the file has grown enough, it is replaced by a new one that starts with another
+checkpoint.
+
+Reading uses all entries before the first damage. Nothing is unmarshalled whose checksum is wrong.
 """
 
 from __future__ import annotations
@@ -19,9 +25,10 @@ import marshal
 import os
 import struct
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from worker_pipeline.core.ledger import Record
 from worker_pipeline.recovery import records
@@ -33,9 +40,11 @@ from worker_pipeline.recovery.records import (
     StageSnapshot,
 )
 
-_LENGTH = struct.Struct('<I')
+_ENTRY = struct.Struct('<II')  # its length and its checksum
 # The version of the format. Journals of other versions are not read.
-FORMAT = 3
+FORMAT = 4
+_PREFIX = b'worker_pipeline journal '
+_FIRST_LINE = _PREFIX + b'%d\n' % FORMAT
 # The least growth, in bytes, after which the file is compacted.
 COMPACT_AFTER = 8_000_000
 # How long to wait after a checkpoint that failed for lack of space, s.
@@ -48,6 +57,12 @@ class Recovered(NamedTuple):
     run_id: int  # the pipeline run that it belongs to
     snapshot: Mapping[str, StageSnapshot]  # by stage
     entries: list[list[Change]]  # since the snapshot, in order
+    damage: str = ''  # what is wrong with the rest of the file
+    is_complete: bool = True  # whether all changes are known that may have had effects
+
+
+class UnreadableJournalError(Exception):
+    """Nothing in a journal can be used."""
 
 
 class Journal:
@@ -65,7 +80,8 @@ class Journal:
         self._path = path
         self._run_id = run_id
         self._file = -1
-        self._size = 0
+        self._size = 0  # without the end mark
+        self._checksum = 0  # of all entries
         self._compact_at = 0
         self._broken = False  # whether an entry is missing
         self._retry_at = 0.0
@@ -85,11 +101,12 @@ class Journal:
         Changes that are not committed yet are discarded: the snapshot contains them.
         """
         self._changes.clear()
-        data = marshal.dumps((FORMAT, self._run_id, dict(snapshot)))
+        data = marshal.dumps((self._run_id, dict(snapshot)))
+        checksum = zlib.crc32(data, zlib.crc32(_FIRST_LINE))
         new = self._path.with_suffix('.new')
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _write(file, _LENGTH.pack(len(data)) + data)
+            _write(file, _FIRST_LINE + _packed(data, checksum), 0)
             new.replace(self._path)
         except OSError:
             os.close(file)
@@ -97,7 +114,8 @@ class Journal:
             self._retry_at = time.monotonic() + RETRY_INTERVAL
             raise
         self.close()
-        self._file, self._size = file, len(data) + _LENGTH.size
+        self._file, self._size = file, len(_FIRST_LINE) + _ENTRY.size + len(data)
+        self._checksum = checksum
         self._compact_at = COMPACT_AFTER + 4 * len(data)
         self._broken = False
 
@@ -113,15 +131,17 @@ class Journal:
         self._changes.clear()
         if self._broken:
             return
+        checksum = zlib.crc32(data, self._checksum)
         try:
-            _write(self._file, _LENGTH.pack(len(data)) + data)
+            _write(self._file, _packed(data, checksum), self._size)
         except OSError:
             self._broken = True
-            # A partial entry is useless, and takes space.
+            # A partial entry is useless, and takes space. The end mark goes too: one is missing.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise
-        self._size += len(data) + _LENGTH.size
+        self._size += _ENTRY.size + len(data)
+        self._checksum = checksum
 
     @property
     def needs_compaction(self) -> bool:
@@ -136,31 +156,77 @@ class Journal:
             self._file = -1
 
 
-def _write(file: int, data: bytes) -> None:
+def _packed(data: bytes, checksum: int) -> bytes:
+    """Return an entry and the end mark behind it."""
+    return _ENTRY.pack(len(data), checksum) + data + _end_mark(checksum)
+
+
+def _end_mark(checksum: int) -> bytes:
+    """Return the end mark of a file, from the checksum of its entries."""
+    return _ENTRY.pack(0, checksum ^ 0xFFFFFFFF)
+
+
+def _write(file: int, data: bytes, position: int) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(file, view) :]
+        written = os.pwrite(file, view, position)
+        view, position = view[written:], position + written
 
 
 def read(path: Path) -> Recovered | None:
-    """Return the content of a journal; None if there is none, or it is of another version."""
+    """Return the content of a journal up to its first damage; None if there is none.
+
+    Raises UnreadableJournalError if nothing in it can be used.
+    """
     try:
         data = path.read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return None
-    parts: list[Any] = []
-    position = 0
-    while position + _LENGTH.size <= len(data):
-        (length,) = _LENGTH.unpack_from(data, position)
-        position += _LENGTH.size
-        if position + length > len(data):
-            break  # the manager was killed while it wrote this entry
-        try:
-            parts.append(marshal.loads(memoryview(data)[position : position + length]))
-        except (ValueError, EOFError, TypeError):
-            return None
-        position += length
-    if not parts or not isinstance(parts[0], tuple) or parts[0][0] != FORMAT:
-        return None
-    _, run_id, snapshot = parts[0]
-    return Recovered(run_id, snapshot, parts[1:])
+    except OSError as error:
+        raise UnreadableJournalError(f'it cannot be read: {error.strerror}') from error
+    if not data.startswith(_FIRST_LINE):
+        raise UnreadableJournalError(_wrong_beginning(data))
+    entries, end, damage = _split(data)
+    if not entries:
+        raise UnreadableJournalError(f'its checkpoint is damaged: {damage}')
+    try:
+        (run_id, snapshot), *changes = map(marshal.loads, entries)
+    except (ValueError, EOFError, TypeError) as error:
+        raise UnreadableJournalError(f'an entry has another structure: {error}') from error
+    if not damage and end < len(data):
+        excess = f'{len(data) - end} bytes follow its end mark'
+        return Recovered(run_id, snapshot, changes, excess)
+    return Recovered(run_id, snapshot, changes, damage, is_complete=not damage)
+
+
+def _wrong_beginning(data: bytes) -> str:
+    """Return what is wrong with a file that does not begin like a journal of this format."""
+    line = data[:40].partition(b'\n')[0]
+    if line.startswith(_PREFIX) and line[len(_PREFIX) :].isdigit():
+        found = line[len(_PREFIX) :].decode()
+        return f'found format {found}; allowed: {FORMAT}, that of this version'
+    return 'it does not begin like a journal; it is damaged, or of a version before format 4'
+
+
+def _split(data: bytes) -> tuple[list[memoryview], int, str]:
+    """Return the intact entries of a file, where they end, and what is wrong there."""
+    view = memoryview(data)
+    entries: list[memoryview] = []
+    at, checksum = len(_FIRST_LINE), zlib.crc32(_FIRST_LINE)
+    while at + _ENTRY.size <= len(data):
+        length, expected = _ENTRY.unpack_from(data, at)
+        begin = at + _ENTRY.size
+        if not length and expected == checksum ^ 0xFFFFFFFF:
+            return entries, begin, ''
+        entry = view[begin : begin + length]
+        found = zlib.crc32(entry, checksum)
+        if not length or len(entry) < length or found != expected:
+            return entries, at, f'{_rest(data, at)} not intact'
+        entries.append(entry)
+        at, checksum = begin + length, found
+    rest = f'{_rest(data, at)} incomplete' if at < len(data) else 'its end mark is missing'
+    return entries, at, rest
+
+
+def _rest(data: bytes, at: int) -> str:
+    return f'the last {len(data) - at} of {len(data)} bytes are'

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -15,6 +15,7 @@ from worker_pipeline.recovery import journal
 from worker_pipeline.recovery.left_behind import LeftBehind
 from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.recovery.records import FLOW_RECORDS, OUTPUT_RECORDS, StageSnapshot
+from worker_pipeline.recovery.set_aside import set_aside
 from worker_pipeline.recovery.state_dir import PipelineStateDir, remove_liveness_record
 from worker_pipeline.system.process_table import worker_mark
 
@@ -36,6 +37,7 @@ class RecoveredStage:
     subscribers: int = 0  # external subscribers to the stage's output
     unacked_outputs: list[bytes] = attrs.field(factory=list)
     retained_frames: dict[str, list[bytes]] = attrs.field(factory=dict)  # references by slot
+    is_complete: bool = True  # whether no change of the stage is missing
 
 
 def recover(
@@ -48,10 +50,12 @@ def recover(
 
     Args:
         state_dir: The pipeline's folder; its run becomes the recovered one.
-        warn: Called with a message where processes had to be ended.
+        warn: Called with a message where processes had to be ended, or something is damaged.
         journal_kept: Whether the journal contains the items, so that it is of use without workers.
     """
-    records = state_dir.liveness_records()
+    for each in state_dir.obstacles:
+        warn(each)
+    records = state_dir.liveness_records(warn)
     left_behind = LeftBehind(_names(records), warn)
     # While there are their records, which the next manager needs if this one is killed now.
     left_behind.end()
@@ -77,27 +81,62 @@ def _recover(
     *,
     journal_kept: bool,
 ) -> dict[str, RecoveredStage] | None:
-    recovered = journal.read(state_dir.journal)
+    found_journal = _read(state_dir, warn)
     workers = [record for each in records.values() for record in each]
-    if recovered is None:
-        unknown = [record for record in workers if record.alive()]
-        for record in unknown:
-            kill_worker(record)
-        if unknown:
-            warn(f'killed {len(unknown)} workers of an earlier manager: its journal is unreadable')
-        state_dir.clear()
+    if found_journal is None:
+        _give_up(state_dir, workers, warn)
         return None
+    recovered, stages = found_journal
     if not journal_kept and not any(
-        record.alive() or state_dir.orphan_snapshot(record).items for record in workers
+        record.alive() or state_dir.orphan_snapshot(record, warn).items for record in workers
     ):
         state_dir.clear()  # left by a run that ended long ago
         return None
+    if recovered.damage:
+        kept = set_aside(state_dir.journal, copy=True)
+        warn(
+            f'{state_dir.journal}: {recovered.damage}; using its checkpoint and the '
+            f'{len(recovered.entries)} entries after it; {kept}'
+            + ('' if recovered.is_complete else '; later items and answers may be lost or repeated')
+        )
     state_dir.run_id = recovered.run_id
-    stages = _read_journal(recovered)
     for (name, slot), found in records.items():
         stage = stages.setdefault(name, RecoveredStage())
-        _sort_workers(state_dir, stage, slot, found)
+        _sort_workers(state_dir, stage, slot, found, warn)
+    for stage in stages.values():
+        stage.is_complete = recovered.is_complete
     return stages
+
+
+def _read(
+    state_dir: PipelineStateDir, warn: Callable[[str], None]
+) -> tuple[journal.Recovered, dict[str, RecoveredStage]] | None:
+    """Return the content of the journal, also by stage; None if there is none that can be used."""
+    try:
+        recovered = journal.read(state_dir.journal)
+        return None if recovered is None else (recovered, _read_journal(recovered))
+    except journal.UnreadableJournalError as error:
+        kept = set_aside(state_dir.journal)
+        warn(f'{state_dir.journal}: unusable: {error}; {kept}; starting without it')
+        return None
+
+
+def _give_up(
+    state_dir: PipelineStateDir, workers: Iterable[LivenessRecord], warn: Callable[[str], None]
+) -> None:
+    """Start from nothing: kill the live workers, whose items are unknown, and clear the folder.
+
+    Args:
+        state_dir: The pipeline's folder.
+        workers: The liveness records of an earlier manager.
+        warn: Called with a message where workers were killed.
+    """
+    unknown = [record for record in workers if record.alive()]
+    for record in unknown:
+        kill_worker(record)
+    if unknown:
+        warn(f'killed {len(unknown)} workers of an earlier manager: its journal is unreadable')
+    state_dir.clear()
 
 
 def kill_worker(record: LivenessRecord) -> None:
@@ -125,6 +164,19 @@ def _wait(pidfd: int, timeout: float = 5.0) -> None:
 
 
 def _read_journal(recovered: journal.Recovered) -> dict[str, RecoveredStage]:
+    """Return the content of a journal by stage.
+
+    Raises UnreadableJournalError if its structure is another one, though its checksums are right.
+    """
+    try:
+        return _by_stage(recovered)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise journal.UnreadableJournalError(
+            f'an entry has another structure: {type(error).__name__}: {error}'
+        ) from error
+
+
+def _by_stage(recovered: journal.Recovered) -> dict[str, RecoveredStage]:
     stages: dict[str, RecoveredStage] = {}
     for name, snapshot in recovered.snapshot.items():
         stages[name] = RecoveredStage(
@@ -137,6 +189,7 @@ def _read_journal(recovered: journal.Recovered) -> dict[str, RecoveredStage]:
         for name, kind, fields in entry:
             stage = stages.setdefault(name, RecoveredStage())
             if kind in FLOW_RECORDS:
+                FLOW_RECORDS[kind](*fields)  # raises here, not in the middle of the restoration
                 stage.log_entries.append((kind, fields))
             else:
                 OUTPUT_RECORDS[kind](*fields).apply(stage)
@@ -144,16 +197,28 @@ def _read_journal(recovered: journal.Recovered) -> dict[str, RecoveredStage]:
 
 
 def _sort_workers(
-    state_dir: PipelineStateDir, stage: RecoveredStage, slot: str, found: list[LivenessRecord]
+    state_dir: PipelineStateDir,
+    stage: RecoveredStage,
+    slot: str,
+    found: list[LivenessRecord],
+    warn: Callable[[str], None],
 ) -> None:
-    """Sort a slot's workers into live and dead ones. Of several live ones the newest is kept."""
+    """Sort a slot's workers into live and dead ones. Of several live ones the newest is kept.
+
+    Args:
+        state_dir: The pipeline's folder.
+        stage: The stage, which gets them.
+        slot: The slot.
+        found: The liveness records of its workers.
+        warn: Called with a message where something is damaged.
+    """
     for record in found:
         seen = record.read()
         if seen.run_id != state_dir.run_id:  # its item numbers are those of another run
             kill_worker(record)
             remove_liveness_record(record)
             continue
-        saved = state_dir.orphan_snapshot(record)
+        saved = state_dir.orphan_snapshot(record, warn)
         stage.payloads.update(saved.items)
         if not record.alive():
             if slot not in stage.live_workers:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import marshal
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
+from worker_pipeline.recovery.checked_file import read_checked, write_checked
 
 
 class Saved(NamedTuple):
@@ -28,7 +27,6 @@ class SavedState:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._new = path.with_name(path.name + '.new')
 
     def write(self, state: bytes, answers: RecentAnswers, codec: str = '') -> None:
         """Save a state with the last answers. Raises OSError.
@@ -38,22 +36,13 @@ class SavedState:
             answers: The last answers.
             codec: What has written the state.
         """
-        data = marshal.dumps((bytes(state), [tuple(each) for each in answers.all()], codec))
-        file = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.fchmod(file, 0o600)  # whatever umask the stage has set
-            view = memoryview(data)
-            while view:
-                view = view[os.write(file, view) :]
-        finally:
-            os.close(file)
-        self._new.replace(self.path)
+        values = bytes(state), [tuple(each) for each in answers.all()], codec
+        write_checked(self.path, values)
 
     def read(self) -> Saved | None:
-        """Return the last saved state; None if there is none."""
+        """Return the last saved state; None if there is none. Raises DamagedFileError."""
         try:
-            data = self.path.read_bytes()
-        except OSError:
+            state, answers, codec = read_checked(self.path)
+        except FileNotFoundError:
             return None
-        state, answers, codec = marshal.loads(data)
         return Saved(state, [Answer(*each) for each in answers], codec)

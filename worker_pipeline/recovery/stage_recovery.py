@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.protocol.answers import Answer
+from worker_pipeline.recovery.checked_file import DamagedFileError
 from worker_pipeline.recovery.records import replay
 from worker_pipeline.recovery.recover import RecoveredStage
 from worker_pipeline.recovery.saved_state import SavedState
@@ -18,6 +19,8 @@ def restore_stage(stage: StageDispatcher, recovered: RecoveredStage) -> None:
     if recovered.snapshot is not None:
         stage.restore(recovered.snapshot)
     replay(stage, recovered.log_entries)
+    if not recovered.is_complete:
+        stage.ledger.skip_numbers()
     stage.set_policy(stage.policy)
 
 
@@ -26,7 +29,9 @@ def workers_that_died(stage: StageDispatcher, recovered: RecoveredStage) -> list
     return [worker for worker in stage.ledger.workers if worker not in recovered.live_workers]
 
 
-def saved_answers(stage: StageDispatcher, worker: str, state: Path) -> Iterable[Answer]:
+def saved_answers(
+    stage: StageDispatcher, worker: str, state: Path, warn: Callable[[str], object]
+) -> Iterable[Answer]:
     """Yield the answers that a dead worker's saved state contains and the manager never got.
 
     An item in the state of a stage that remembers is done, whether or not the answer arrived: it
@@ -36,8 +41,13 @@ def saved_answers(stage: StageDispatcher, worker: str, state: Path) -> Iterable[
         stage: the stage's dispatcher.
         worker: the worker's slot.
         state: the file of its state.
+        warn: called with a message if the file is damaged: then no answer is known.
     """
-    saved = SavedState(state).read()
+    try:
+        saved = SavedState(state).read()
+    except DamagedFileError as error:
+        warn(f'{worker}: {error}; its unanswered items are processed again')
+        saved = None
     for answer in saved.answers if saved else ():
         if stage.ledger.is_held(worker, answer.number):
             yield answer

@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import marshal
 import os
 import secrets
 import select
-import shutil
 import signal
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from worker_pipeline.frames.blocks import SHARED_MEMORY
+from worker_pipeline.recovery.checked_file import DamagedFileError, read_checked, write_checked
 from worker_pipeline.recovery.liveness import LivenessRecord
+from worker_pipeline.recovery.set_aside import SUFFIX, remove, set_aside
 from worker_pipeline.system.proc import start_of
 
 # How long an earlier manager's helper process may take to notice that its last child has exited, s.
@@ -86,10 +87,7 @@ class OrphanSnapshot(NamedTuple):
 
 def save_orphan_snapshot(record: LivenessRecord, snapshot: OrphanSnapshot) -> None:
     """Save a worker's snapshot beside its liveness record. Raises OSError."""
-    file = _snapshot_file(record)
-    new = file.with_name(file.name + '.new')
-    new.write_bytes(marshal.dumps(tuple(snapshot)))
-    new.replace(file)
+    write_checked(_snapshot_file(record), tuple(snapshot))
 
 
 class PipelineStateDir:
@@ -103,7 +101,17 @@ class PipelineStateDir:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f'{os.getpid()} {start_of(os.getpid())}'.encode(), 0)
         self.run_id = secrets.randbits(63)
+        self.obstacles = [
+            f'{each}: of a wrong type; {set_aside(each)}' for each in self._misplaced()
+        ]
         self._create_subfolders()
+
+    def _misplaced(self) -> list[Path]:
+        """Return files in place of our folders, and folders in place of our files."""
+        folders = [self.workers, self.states, self.frames]
+        files = [self._helpers_file, self.socket, self.journal.with_suffix('.new')]
+        found = [each for each in folders if os.path.lexists(each) and not _is_folder(each)]
+        return found + [each for each in files if _is_folder(each)]
 
     def _create_subfolders(self) -> None:
         for each in (self.workers, self.states, self.frames):
@@ -179,26 +187,46 @@ class PipelineStateDir:
         path = self.workers / f'{stage}.{slot}.{time.monotonic_ns()}'
         return LivenessRecord.prepare(path, self.run_id, config_hash)
 
-    def liveness_records(self) -> dict[tuple[str, str], list[LivenessRecord]]:
-        """Return the liveness records by (stage, slot), the newest first."""
+    def liveness_records(
+        self, warn: Callable[[str], object] = lambda _: None
+    ) -> dict[tuple[str, str], list[LivenessRecord]]:
+        """Return the liveness records by (stage, slot), the newest first.
+
+        ``warn``: called with a message about each file that is none; it stays where it is.
+        """
         found: dict[tuple[str, str], list[LivenessRecord]] = {}
-        files = [file for file in self.workers.iterdir() if file.suffix[1:].isdecimal()]
-        for file in sorted(files, key=lambda file: int(file.suffix[1:]), reverse=True):
+        files = [(number, file) for file in self.workers.iterdir() if (number := _number_of(file))]
+        for _, file in sorted(files, reverse=True):
             stage, slot, _ = file.name.split('.')
             try:
                 record = LivenessRecord(file)
-            except (FileNotFoundError, ValueError):
-                # The worker has just exited; or a manager died before the record was complete.
-                file.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue  # the worker has just exited
+            except (OSError, ValueError) as error:
+                # A manager died before it was complete; or it was cut, or is no file. Its worker,
+                # if there is one, exits when it misses it.
+                warn(f'{file}: no liveness record ({error}); {set_aside(file)}')
                 continue
             found.setdefault((stage, slot), []).append(record)
+        for file in sorted(self.workers.iterdir()):
+            if not _belongs_to_worker(file):
+                warn(f'{file}: is no file of this pipeline; ignored')
         return found
 
-    def orphan_snapshot(self, record: LivenessRecord) -> OrphanSnapshot:
-        """Return the state that a worker saved since its manager died."""
+    def orphan_snapshot(
+        self, record: LivenessRecord, warn: Callable[[str], object] = lambda _: None
+    ) -> OrphanSnapshot:
+        """Return the state that a worker saved since its manager died.
+
+        ``warn``: called with a message if what it saved is damaged.
+        """
+        file = _snapshot_file(record)
         try:
-            return OrphanSnapshot(*marshal.loads(_snapshot_file(record).read_bytes()))
-        except OSError:
+            return OrphanSnapshot(*read_checked(file))
+        except FileNotFoundError:
+            return OrphanSnapshot({}, None)
+        except DamagedFileError as error:
+            warn(f'{error}; the items in it may be lost; {set_aside(file)}')
             return OrphanSnapshot({}, None)
 
     def add_helper_process(self, pid: int) -> None:
@@ -211,17 +239,16 @@ class PipelineStateDir:
         return _living(self._helpers_file)
 
     def clear(self) -> None:
-        """Remove everything that an earlier manager has left, except its helper processes' list."""
-        self._remove_all_but(self.lock_file, self._helpers_file)
+        """Remove what an earlier manager has left, but its helpers' list and what is set aside."""
+        kept = [each for each in self.path.iterdir() if each.suffix == SUFFIX]
+        self._remove_all_but(self.lock_file, self._helpers_file, *kept)
         self._create_subfolders()
 
     def _remove_all_but(self, *kept: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # the folder was removed
             for each in self.path.iterdir():
-                if each.is_dir():
-                    shutil.rmtree(each, ignore_errors=True)
-                elif each not in kept:
-                    each.unlink(missing_ok=True)
+                if each not in kept:
+                    remove(each)
 
     def close(self, *, remove: bool) -> None:
         """Release the lock; ``remove``: first remove the folder, when all helpers have exited."""
@@ -250,6 +277,10 @@ def _make_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _await_exit(pid: int) -> None:
     """Wait until an idle process has exited; kill it after ``HELPER_EXIT_TIMEOUT``."""
     try:
@@ -268,6 +299,20 @@ def remove_liveness_record(record: LivenessRecord) -> None:
     """Remove the liveness record of a worker that has exited, and its orphan snapshot."""
     _snapshot_file(record).unlink(missing_ok=True)
     record.close(remove=True)
+
+
+def _number_of(file: Path) -> int:
+    """Return the number in the name of a liveness record; 0 if the name is no record's."""
+    stage, _, rest = file.name.partition('.')
+    slot, _, number = rest.partition('.')
+    is_record = stage and slot and number.isascii() and number.isdecimal()
+    return int(number[:20]) if is_record else 0
+
+
+def _belongs_to_worker(file: Path) -> bool:
+    """Return whether a file in the folder of liveness records is a record, or beside one."""
+    name = '.'.join(file.name.split('.')[:3])
+    return file.suffix == SUFFIX or _number_of(file.with_name(name)) > 0
 
 
 def _snapshot_file(record: LivenessRecord) -> Path:

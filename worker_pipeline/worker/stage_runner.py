@@ -21,6 +21,7 @@ from worker_pipeline.core.item import TICK
 from worker_pipeline.error_text import describe_error, traceback_text
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
+from worker_pipeline.recovery.checked_file import DamagedFileError
 from worker_pipeline.stage import EndOfStream, Stage
 from worker_pipeline.worker.forked_child import exit_if_forked
 from worker_pipeline.worker.stage_state import StageState
@@ -178,10 +179,14 @@ class StageRunner:
             self._source.wake()
 
     def restore(self) -> None:
-        """Restore the saved state; if there is none, save the present one."""
+        """Restore the saved state; if there is none, or a damaged one, save the present one."""
         if self._state is None:
             return
-        restored = self._state.restore()
+        try:
+            restored = self._state.restore()
+        except DamagedFileError as error:  # it would be damaged at every later start, too
+            self._log_error(f'{error}; {self._state.set_aside()}; starting without a saved state')
+            restored = None
         if restored is None:
             self._state.save(self._recent)
         for answer in restored or ():

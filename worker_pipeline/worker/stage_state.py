@@ -7,6 +7,7 @@ import time
 
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
 from worker_pipeline.recovery.saved_state import SavedState
+from worker_pipeline.recovery.set_aside import set_aside
 from worker_pipeline.stage import Stage
 from worker_pipeline.state_codec import StateError, decode_state, encode_state
 
@@ -36,10 +37,14 @@ class StageState:
         self._saved.write(data, answers, self._codec)
         self.size, self.save_time = len(data), time.monotonic() - begin
 
+    def set_aside(self) -> str:
+        """Set the file aside, which is damaged; return in words where it is kept."""
+        return set_aside(self._saved.path)
+
     def restore(self) -> list[Answer] | None:
         """Restore the saved state; return its answers, or None if there is none.
 
-        Raises StateError and what the stage raises.
+        Raises DamagedFileError, StateError and what the stage raises.
         """
         saved = self._saved.read()
         if saved is None:

@@ -291,7 +291,7 @@ def test_whatever_the_disk_does_the_journal_holds_a_true_past(events, grow: bool
     outbox.snapshot = lambda: {'facts': list(facts)}
     disk = Disk()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, 'write', disk)
+        patch.setattr(os, 'pwrite', disk)
         patch.setattr(journal_module, 'RETRY_INTERVAL', 0.0)
         patch.setattr(journal_module, 'COMPACT_AFTER', 40 if grow else 10**6)
         journal.checkpoint({'facts': []})

@@ -5,24 +5,28 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import marshal
 import os
 import stat
-import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.child_processes import child
 from support.journal import RUN, fact, numbers_in
 
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Ledger
 from worker_pipeline.recovery import journal as journal_module
-from worker_pipeline.recovery.journal import FORMAT, Journal, Recovered, read
-from worker_pipeline.recovery.records import OutputPublished, SourceChanged
+from worker_pipeline.recovery.journal import (
+    FORMAT,
+    Journal,
+    Recovered,
+    UnreadableJournalError,
+    read,
+)
+from worker_pipeline.recovery.records import SourceChanged
 
 SNAPSHOT = {'stage': {'items': [(1, 'input', b'\x00\xff', 1.5)], 'known': None}}
+END_MARK = 8  # bytes
+HEADERS = 60  # bytes, at most: the first line, an entry's header and the end mark
 
 WRITER = """
 import sys
@@ -134,35 +138,6 @@ def test_a_journal_without_payloads_has_everything_but_the_messages(path, payloa
     assert (again.snapshot(payloads=True) == ledger.snapshot(payloads=True)) == payloads
 
 
-@given(entries=st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=3), max_size=4))
-def test_a_file_cut_anywhere_has_the_entries_before_the_cut(entries, tmp_path_factory):
-    """All of them, complete, and nothing else; without its whole snapshot it is not read."""
-    path = tmp_path_factory.mktemp('cut') / 'journal'
-    journal = Journal(path, RUN, payloads=True)
-    journal.checkpoint(SNAPSHOT)
-    ends = [path.stat().st_size]
-    for entry in entries:
-        for message in entry:
-            journal.append('stage', OutputPublished(message))
-        journal.commit()
-        ends.append(path.stat().st_size)
-    journal.close()
-    for cut in range(ends[-1], -1, -1):
-        os.truncate(path, cut)
-        if cut < ends[0]:
-            assert read(path) is None
-        else:
-            whole = sum(end <= cut for end in ends[1:])
-            assert read(path) == Recovered(
-                RUN,
-                SNAPSHOT,
-                [
-                    [('stage', 'unacked', (message,)) for message in entry]
-                    for entry in entries[:whole]
-                ],
-            )
-
-
 def test_after_a_checkpoint_only_the_new_snapshot_and_later_entries_are_there(journal, path):
     """Changes that were not committed are discarded: the snapshot contains them."""
     journal.checkpoint({'count': 0})
@@ -198,42 +173,40 @@ def test_compaction_is_needed_when_the_file_is_much_larger_than_its_snapshot(
         journal.checkpoint({'all': bytes(size)})
         first = path.stat().st_size
         while not journal.needs_compaction:
-            assert path.stat().st_size <= 1000 + 4 * first
+            assert path.stat().st_size <= 1000 + 4 * first + END_MARK
             write(journal, 1)
-        assert path.stat().st_size > 1000 + 4 * first - 4
+        assert path.stat().st_size > 1000 + 4 * (first - HEADERS)
 
 
 @pytest.mark.parametrize(
-    'data',
+    ('data', 'cause'),
     [
-        b'',
-        b'\x00\x00',
-        b'no journal at all, though of some length',
-        struct.pack('<I', 0),
-        *(
-            struct.pack('<I', len(each)) + each
-            for each in (
-                marshal.dumps((FORMAT + 1, RUN, {})),
-                marshal.dumps((FORMAT - 1, RUN, {})),
-                marshal.dumps([FORMAT, RUN, {}]),
-                b'not marshalled',
-            )
-        ),
+        (b'', 'does not begin like a journal'),
+        (b'no journal at all, though of some length', 'does not begin like a journal'),
+        (bytes(5000), 'does not begin like a journal'),
+        (b'worker_pipeline journal %d\n' % (FORMAT + 1), f'found format {FORMAT + 1}; allowed: '),
+        (b'worker_pipeline journal %d\n' % (FORMAT - 1), f'found format {FORMAT - 1}; allowed: '),
+        (b'worker_pipeline journal x\n', 'does not begin like a journal'),
+        (b'worker_pipeline journal %d\n' % FORMAT, 'its checkpoint is damaged'),
+        (b'worker_pipeline journal %d\n' % FORMAT + bytes(500), 'its checkpoint is damaged'),
     ],
 )
-def test_a_file_that_is_no_journal_of_this_version_is_not_read(path, data: bytes):
-    """It would be misinterpreted."""
+def test_a_file_that_is_no_journal_of_this_version_is_not_read(path, data: bytes, cause: str):
+    """It would be misinterpreted. The error says what was found."""
     path.write_bytes(data)
-    assert read(path) is None
+    with pytest.raises(UnreadableJournalError, match=cause):
+        read(path)
 
 
-def test_a_journal_with_a_corrupt_entry_is_not_read(journal, path):
-    """The entries after it mean nothing without it."""
+def test_what_follows_the_end_mark_is_not_used_and_no_entry_is_missing(journal, path):
+    """Somebody has appended to the file."""
     journal.checkpoint({})
     write(journal, 1)
     with path.open('ab') as file:
-        file.write(struct.pack('<I', 4) + b'?!?!')
-    assert read(path) is None
+        file.write(b'?!?!')
+    recovered = read(path)
+    assert numbers_in(recovered) == [[1]]
+    assert (recovered.damage, recovered.is_complete) == ('4 bytes follow its end mark', True)
 
 
 def test_without_a_file_nothing_is_read(path):
@@ -271,14 +244,18 @@ def test_a_killed_manager_leaves_all_entries_that_it_had_committed(path, entries
 
 @pytest.mark.parametrize('room', [0, 1, 3, 4, 5, 20, 33])
 def test_an_entry_that_runs_out_of_space_leaves_those_before_it(journal, path, disk, room: int):
-    """The part that was written is truncated, as others may need the space."""
+    """The part that was written is truncated, as others may need the space.
+
+    An entry is missing, so its effects are unknown: the end mark is missing too.
+    """
     journal.checkpoint(SNAPSHOT)
     write(journal, 1)
-    before = path.read_bytes()
+    before = path.read_bytes()[:-END_MARK]
     disk.room = room
     with pytest.raises(OSError, match='No space left'):
         write(journal, 2, 2, 2)
     assert numbers_in(read(path)) == [[1]]
+    assert not read(path).is_complete
     assert path.read_bytes() == before
 
 

@@ -13,6 +13,7 @@ from support.child_processes import child
 
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
+from worker_pipeline.recovery.checked_file import DamagedFileError
 from worker_pipeline.recovery.saved_state import Saved, SavedState
 
 WRITER = """
@@ -112,3 +113,29 @@ def test_the_next_worker_can_read_it_whatever_umask_a_stage_has_set(saved):
     finally:
         os.umask(umask)
     assert stat.S_IMODE(saved.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize('kind', ['flip', 'cut', 'zeroed', 'grown', 'folder'])
+def test_a_damaged_state_is_known_to_be_damaged(saved, kind: str):
+    """Wherever it is damaged, it is never taken for a state."""
+    saved.write(b'state', recently(Answer(1, answers.NONE)))
+    data = saved.path.read_bytes()
+    if kind == 'folder':
+        saved.path.unlink()
+        saved.path.mkdir()
+        with pytest.raises(DamagedFileError):
+            saved.read()
+        return
+    for at in range(len(data)):
+        saved.path.write_bytes(
+            {
+                'flip': data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :],
+                'cut': data[:at],
+                'zeroed': data[:at] + bytes(len(data) - at),
+                'grown': data + bytes(at + 1),
+            }[kind]
+        )
+        if saved.path.read_bytes() == data:
+            continue  # zeroing what was zero
+        with pytest.raises(DamagedFileError, match=str(saved.path)):
+            saved.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 
 import pytest
@@ -77,7 +78,7 @@ def test_after_release_there_is_no_manager():
 def test_closing_a_folder_that_was_removed_manually_raises_nothing():
     """A user has deleted it."""
     state_dir = PipelineStateDir('/airside', 3)
-    state_dir_module.shutil.rmtree(state_dir.path)
+    shutil.rmtree(state_dir.path)
     state_dir.close(remove=True)
 
 

@@ -221,7 +221,7 @@ def test_each_item_is_in_the_state_once_whenever_workers_die(deaths, bad, tmp_pa
         def write(self, state, recent, codec):
             number = stage.seen and int(stage.seen[-1][1:])
             die(number, 'saving')
-            replace = type(self._new).replace
+            replace = type(self.path).replace
 
             def watched(new, path):
                 die(number, 'replacing')
@@ -229,7 +229,7 @@ def test_each_item_is_in_the_state_once_whenever_workers_die(deaths, bad, tmp_pa
                 die(number, 'replaced')
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(type(self._new), 'replace', watched)
+                patch.setattr(type(self.path), 'replace', watched)
                 super().write(state, recent, codec)
 
     def say(answer: Answer) -> None:
@@ -255,3 +255,17 @@ def test_each_item_is_in_the_state_once_whenever_workers_die(deaths, bad, tmp_pa
     assert saved.read().state == ' '.join(good).encode()
     assert sorted(heard) == [1, 2, 3, 4, 5, 6]
     assert {number for number, answer in heard.items() if answer.kind == answers.ERROR} == bad
+
+
+def test_a_damaged_state_is_set_aside_and_the_stage_starts_without(saved):
+    """Otherwise no start would ever succeed."""
+    first = Worker(Counting(), saved)
+    first.runner.restore()
+    first.run((1, 'a'))
+    data = saved.path.read_bytes()
+    saved.path.write_bytes(data[:-1])
+    second = Worker(Counting(), saved)
+    second.runner.restore()
+    assert saved.read() == Saved(b'', [], 'bytes')
+    assert saved.path.with_name('state.damaged').read_bytes() == data[:-1]
+    assert second.run((2, 'b')) == [output(2, 'b')]
