@@ -31,6 +31,7 @@ from worker_pipeline.plugins.inspector import InspectionInterruptedError
 from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory, type_supports
+from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.ros.package_share import package_share
@@ -151,6 +152,9 @@ class _Pipeline:
         if problems:
             raise ConfigurationError(problems)
         check_process_count(config, dds.worker_limit(self._dds))
+        warning = advisory_warning(fast_dds_version(), is_reachable=dds.is_reachable(self._dds))
+        if warning:
+            node.get_logger().warning(warning)
         namespace = node.get_namespace().rstrip('/')
         domain = node.context.get_domain_id()
         state_dir = PipelineStateDir(namespace, domain)

@@ -118,6 +118,11 @@ def _address_of(name: str, deadline: float) -> str:
         time.sleep(PEER_PERIOD)
 
 
+def is_reachable(settings: Settings | None) -> bool:
+    """Return whether other machines can send to this pipeline; True if the user has chosen how."""
+    return settings is None or not settings.worker.loopback
+
+
 def may_use_shared_memory(settings: Settings | None) -> bool:
     """Return whether processes may use Fast DDS's shared memory: only if the user has chosen it."""
     return settings is None

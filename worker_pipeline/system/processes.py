@@ -23,7 +23,7 @@ from worker_pipeline.system import fork_child
 from worker_pipeline.system.fork_client import ExitReport, ForkServerClient
 from worker_pipeline.system.leftovers import describe_leftovers
 from worker_pipeline.system.proc import exit_code_of, start_of
-from worker_pipeline.system.temporary_folder import shorten_socket_paths
+from worker_pipeline.system.temporary_folder import forbid_abstract_sockets, shorten_socket_paths
 
 # How long to wait for the fork server's report on a process that has exited, s: longer than it
 # waits for what the process has left behind, even if it has to be started again.
@@ -125,6 +125,7 @@ class Launcher:
 
         Raises OSError where there is no folder for its sockets.
         """
+        forbid_abstract_sockets()
         shorten_socket_paths()
         self._server.open(inherit_imports=inherit_imports)
         self._thread.start()

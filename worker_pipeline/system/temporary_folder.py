@@ -14,6 +14,15 @@ MAX_BASE = 107 - len('/pymp-12345678') - len('/listener-12345678')
 SHORT_PLACES = ('/run/user/{uid}', '/tmp', '/var/tmp', '/dev/shm')
 
 
+def forbid_abstract_sockets() -> None:
+    """Keep the fork servers that a stage's code starts from other users (CVE-2022-42919).
+
+    Before Python 3.10.9, ``multiprocessing`` gave them sockets that every user on the machine may
+    connect to. Forked processes inherit the setting; later versions do not read it.
+    """
+    vars(util)['abstract_sockets_supported'] = False
+
+
 def shorten_socket_paths() -> None:
     """Have multiprocessing use a short folder if the usual one is too long, until this exits.
 

@@ -41,6 +41,7 @@ from worker_pipeline.ros.sim_clock import USE_SIM_TIME
 from worker_pipeline.ros.throttled_log import ThrottledLog
 from worker_pipeline.ros.tick import read_clocks, tick_at
 from worker_pipeline.stage import Stage
+from worker_pipeline.system.temporary_folder import forbid_abstract_sockets
 from worker_pipeline.transient_errors import file_may_appear, is_transient
 from worker_pipeline.worker.stage_logger import stage_logger
 from worker_pipeline.worker.stage_runner import StageFailedError, StageRunner
@@ -229,6 +230,7 @@ def run_standalone(arguments: Sequence[str]) -> int:
     has restart_on_error.
     """
     try:
+        forbid_abstract_sockets()
         settings = dds.apply_defaults(package_share() / 'config')
     except (OSError, ValueError) as error:
         print(f'worker: {error}; nothing was started', file=sys.stderr)

@@ -12,7 +12,11 @@ from multiprocessing import process, util
 import pytest
 
 from worker_pipeline.system import temporary_folder
-from worker_pipeline.system.temporary_folder import MAX_BASE, shorten_socket_paths
+from worker_pipeline.system.temporary_folder import (
+    MAX_BASE,
+    forbid_abstract_sockets,
+    shorten_socket_paths,
+)
 
 
 @pytest.fixture
@@ -41,6 +45,15 @@ def test_a_socket_can_be_made_whatever_the_length_of_tmpdir(
     address = multiprocessing.connection.arbitrary_address('AF_UNIX')
     with multiprocessing.connection.Listener(address, family='AF_UNIX'):
         assert os.path.exists(address)
+
+
+def test_no_socket_is_one_that_other_users_can_connect_to(monkeypatch):
+    """Also with a Python whose multiprocessing would make such; forked processes inherit it."""
+    monkeypatch.setattr(util, 'abstract_sockets_supported', True)
+    forbid_abstract_sockets()
+    assert util.abstract_sockets_supported is False
+    with multiprocessing.connection.Listener(family='AF_UNIX') as listener:
+        assert str(listener.address).startswith('/')
 
 
 def test_without_any_short_folder_the_variable_is_named(config, monkeypatch):
