@@ -24,7 +24,7 @@ SHARED = {
     name: stage('Echo', input=f'/{name}', queue_size=1000)
     for name in (
         *(f'{profile}_{comes}' for profile in PROFILES for comes in COMES),
-        *('latched_before', 'latched_after', 'deserted', 'mixed', 'improved'),
+        *('latched_before', 'latched_after', 'deserted', 'mixed'),
     )
 } | {
     f'placed_{comes}': stage(
@@ -128,34 +128,6 @@ def test_one_that_offers_less_is_heard_beside_one_that_offers_more(shared):
     second = publisher(observer, BEST_EFFORT, '/mixed')
     publish_until_heard(second, answers, 1_000_000)
     publish_until_heard(first, answers, 2_000_000)
-
-
-def test_an_input_is_reliable_again_when_its_best_effort_publisher_is_gone(shared):
-    """It stayed best-effort for good, and lost a fifth of a reliable burst."""
-    observer = shared.observer
-
-    def is_reliable() -> bool:
-        found = observer.node.get_subscriptions_info_by_topic('/improved')
-        profiles = [each.qos_profile.reliability for each in found]
-        return profiles == [QoSReliabilityPolicy.RELIABLE]  # two while it is being replaced
-
-    answers = observer.collect('improved/output')
-    observer.wait_until_active('improved', 1)
-    poor = publisher(observer, BEST_EFFORT, '/improved')
-    publish_until_heard(poor, answers, 1)
-    wait_for(lambda: not is_reliable(), 'a best-effort subscription')
-    observer.node.destroy_publisher(poor)
-    wait_for(is_reliable, 'a reliable subscription')
-    good = publisher(observer, RELIABLE, '/improved')
-    wait_for(lambda: good.get_subscription_count() == 1, 'the match')
-    burst = [header(number) for number in range(1000, 1500)]
-    for message in burst:
-        good.publish(message)
-    wait_for(
-        lambda: number_of(answers[-1]) == 1499, 'the last of the burst', seen=lambda: answers[-1]
-    )
-    assert [number_of(each) for each in answers][-500:] == list(range(1000, 1500))
-    assert is_reliable()
 
 
 @pytest.mark.parametrize('comes', COMES)

@@ -11,7 +11,6 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import (
@@ -21,20 +20,15 @@ from rclpy.qos import (
     QoSReliabilityPolicy,
 )
 
-from worker_pipeline.core.matched_qos import MatchedQos, Qos
-
-# How often, and for how many times, to look at the graph after publishers have come or gone: it may
-# list that later than DDS reports it.
-GRAPH_PERIOD, GRAPH_CHECKS = 0.5, 6  # s
 _BEST_EFFORT = QoSReliabilityPolicy.BEST_EFFORT
 _TRANSIENT_LOCAL = QoSDurabilityPolicy.TRANSIENT_LOCAL
 
 
 class MatchedSubscription:
-    """Reliable if all present publishers are, and latched if all of them are.
+    """Reliable if all publishers are, and latched if all of them are.
 
-    When publishers that come or go require it, the subscription is recreated before the old one is
-    destroyed, so a message may be received twice.
+    When a new publisher requires it, the subscription is recreated before the old one is destroyed,
+    so a message may be received twice.
 
     Args:
         node: The subscribing node.
@@ -67,33 +61,28 @@ class MatchedSubscription:
         self._raw = raw
         self._message_lost = message_lost
         self._publishers = publishers
-        self._qos = MatchedQos()
-        self._checks_left = 0
-        self._timer: Any = None
-        self._demanded = self._demand()
+        # Policies that some publisher does not offer.
+        self._refused: set[int] = set()
+        self._offered = self._offer()
         self._subscription: Any = self._create()
 
-    def _demand(self) -> Qos:
+    def _offer(self) -> tuple[QoSReliabilityPolicy, QoSDurabilityPolicy]:
         """Return the quality of service that all known publishers offer."""
         offers = [each.qos_profile for each in self._node.get_publishers_info_by_topic(self._topic)]
-        return self._qos.demand(
-            [
-                Qos(
-                    is_reliable=each.reliability is not _BEST_EFFORT,
-                    is_latched=each.durability is _TRANSIENT_LOCAL,
-                )
-                for each in offers
-            ]
+        is_reliable = QoSPolicyKind.RELIABILITY not in self._refused and all(
+            each.reliability is not _BEST_EFFORT for each in offers
+        )
+        is_latched = QoSPolicyKind.DURABILITY not in self._refused and all(
+            each.durability is _TRANSIENT_LOCAL for each in offers
+        )
+        return (
+            QoSReliabilityPolicy.RELIABLE if is_reliable else _BEST_EFFORT,
+            _TRANSIENT_LOCAL if is_latched and offers else QoSDurabilityPolicy.VOLATILE,
         )
 
     def _create(self) -> Any:
         profile = copy.copy(self._profile)
-        profile.reliability = (
-            QoSReliabilityPolicy.RELIABLE if self._demanded.is_reliable else _BEST_EFFORT
-        )
-        profile.durability = (
-            _TRANSIENT_LOCAL if self._demanded.is_latched else QoSDurabilityPolicy.VOLATILE
-        )
+        profile.reliability, profile.durability = self._offered
         return self._node.create_subscription(
             self._message_type,
             self._topic,
@@ -108,10 +97,7 @@ class MatchedSubscription:
         )
 
     def _on_incompatible(self, event: Any) -> None:
-        if event.last_policy_kind == QoSPolicyKind.RELIABILITY:
-            self._qos.refuse_reliability()
-        elif event.last_policy_kind == QoSPolicyKind.DURABILITY:
-            self._qos.refuse_durability()
+        self._refused.add(event.last_policy_kind)
         self._schedule_update()
 
     def _on_matched(self, event: Any) -> None:
@@ -123,39 +109,18 @@ class MatchedSubscription:
         # Not now: this is a callback of the subscription that may be destroyed.
         executor = self._node.executor
         if executor is not None:
-            executor.create_task(self._update_until_settled)
-
-    def _update_until_settled(self) -> None:
-        if self._subscription is None:
-            return
-        self._checks_left = GRAPH_CHECKS
-        if self._timer is None:
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = self._node.create_timer(GRAPH_PERIOD, self._check, clock=steady)
-        else:
-            self._timer.reset()
-        self._update()
-
-    def _check(self) -> None:
-        self._checks_left -= 1
-        if self._checks_left <= 0:
-            self._timer.cancel()
-            self._qos.settle()
-        self._update()
+            executor.create_task(self._update)
 
     def _update(self) -> None:
-        demanded = self._demand()
-        if self._subscription is None or demanded == self._demanded:
+        offered = self._offer()
+        if self._subscription is None or offered == self._offered:
             return
-        former, self._demanded = self._subscription, demanded
+        former, self._offered = self._subscription, offered
         self._subscription = self._create()
         self._node.destroy_subscription(former)
 
     def destroy(self) -> None:
         """Destroy the subscription."""
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-            self._timer = None
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
