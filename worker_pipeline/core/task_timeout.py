@@ -52,6 +52,7 @@ class TaskTimeout:
             return ''
         if not in_flight:
             self._idle_since = None
+            self._hold_ups.clear()  # what it is given later begins later
         elif self._idle_since is None:
             self._idle_since = now
         elif self._elapsed(self._idle_since, now) > timeout:

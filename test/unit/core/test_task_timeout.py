@@ -150,3 +150,12 @@ def test_an_extension_without_items_is_not_saved_up():
     watch.extend_deadlines(9.0, 9.5)
     assert watch.check(Liveness(), 1, 10.0, TIMEOUT) == ''
     assert watch.check(Liveness(), 1, 12.1, TIMEOUT)
+
+
+def test_pauses_are_forgotten_while_a_worker_is_idle():
+    """A loaded machine holds the manager up again and again."""
+    watch = TaskTimeout()
+    for second in range(1000):
+        watch.extend_deadlines(0.5, second + 0.5)
+        watch.check(Liveness(), 0, second + 0.6, TIMEOUT)
+    assert len(watch._hold_ups) <= 1
