@@ -315,8 +315,7 @@ class StageNode(ManagedNode):
         now = time.monotonic()
         if self.plugin.remembers:
             state = self.workers.specs.state_of(worker)
-            warn = self.get_logger().error
-            for answer in saved_answers(self.dispatcher, worker, state, warn):
+            for answer in saved_answers(self.dispatcher, worker, state, self.get_logger().error):
                 self.answers.book(worker, pid, answer, now)
         self.dispatcher.worker_exited(worker, reason, suspect, now)
 

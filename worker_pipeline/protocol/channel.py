@@ -17,6 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from worker_pipeline.system.unix_sockets import peer_of
+
 _HEADER = struct.Struct('<IIQ')  # size of the body, type, number
 # Plain integers: combining two members of an enum takes longer than the system call.
 _DONT_WAIT = int(socket.MSG_DONTWAIT)
@@ -78,9 +80,7 @@ class Channel:
     @property
     def peer_pid(self) -> int:
         """Return the pid of the process at the other end, as the kernel knows it."""
-        size = struct.calcsize('3i')
-        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        return int(struct.unpack('3i', credentials)[0])
+        return peer_of(self._socket).pid
 
     def close(self) -> None:
         """Close the socket and discard unsent packets."""

@@ -9,17 +9,15 @@ the folder was removed, or in containers that share only the network.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import pwd
 import socket
-import struct
 import time
 
 from worker_pipeline.recovery.state_dir import LOCK_TIMEOUT, AlreadyRunningError
+from worker_pipeline.system.unix_sockets import bind_if_free, peer_of
 
-_PEER = struct.Struct('3i')  # pid, user, group (SO_PEERCRED, unix(7))
 # How many refused managers may ask who it is before later ones are not told.
 _BACKLOG = 128
 
@@ -43,7 +41,7 @@ def lock_manager_name(domain: int, name: str) -> socket.socket:
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     deadline = time.monotonic() + LOCK_TIMEOUT
     try:
-        while not _bind(lock, address):
+        while not bind_if_free(lock, address):
             if time.monotonic() > deadline:
                 raise AlreadyRunningError(name, *_holder(address))
             time.sleep(0.005)  # the holder may be about to exit
@@ -54,29 +52,18 @@ def lock_manager_name(domain: int, name: str) -> socket.socket:
     return lock
 
 
-def _bind(lock: socket.socket, address: str) -> bool:
-    try:
-        lock.bind(address)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        return False
-    return True
-
-
 def _holder(address: str) -> tuple[int, str]:
     """Return the pid of the process that has a name, 0 if not known, and what else is known."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         try:
             asking.connect(address)
-            found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+            peer = peer_of(asking)
         except OSError:
             return 0, 'of a process that does not answer'
-    pid, user, _ = _PEER.unpack(found)
-    owner = '' if user == os.getuid() else f'of user {_name_of(user)}'
-    if pid:
-        return pid, owner
+    owner = '' if peer.user == os.getuid() else f'of user {_name_of(peer.user)}'
+    if peer.pid:
+        return peer.pid, owner
     # The kernel translates it to what it is here.
     return 0, ' '.join(filter(None, [owner, 'in another PID namespace, such as a container']))
 

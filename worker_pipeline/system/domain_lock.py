@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import errno
 import socket
+
+from worker_pipeline.system.unix_sockets import bind_if_free
 
 _NAME = '\0worker_pipeline_test_domain_{}'
 
@@ -20,11 +21,10 @@ def lock_domain(domain: int) -> socket.socket | None:
     Raises OSError where no socket can be made.
     """
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    is_free = False
     try:
-        lock.bind(_NAME.format(domain))
-    except OSError as error:
-        lock.close()
-        if error.errno != errno.EADDRINUSE:
-            raise
-        return None
-    return lock
+        is_free = bind_if_free(lock, _NAME.format(domain))
+    finally:
+        if not is_free:
+            lock.close()
+    return lock if is_free else None
