@@ -20,7 +20,6 @@ At the end all workers answer, and the pipeline must drain.
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 
@@ -28,6 +27,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from support.pipeline_checks import CheckedPipeline
+from support.storm_seeds import storm_seeds
 
 from worker_pipeline.core.ledger import Overflow
 from worker_pipeline.core.stage_policy import StagePolicy
@@ -215,9 +215,7 @@ def test_long_random_histories_of_pipelines_keep_every_promise():
 
     ``STORM_SEED`` sets the first seed; each seed is used for 200 steps.
     """
-    steps = int(os.environ.get('STORM_STEPS', '200000'))
-    first = int(os.environ.get('STORM_SEED', random.SystemRandom().randrange(2**32)))
-    for seed in range(first, first + -(-steps // 200)):
+    for seed in storm_seeds(200_000, 200):
         walk(seed, 200)
 
 

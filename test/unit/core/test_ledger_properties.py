@@ -12,7 +12,6 @@ it. Its workers live on meanwhile, or die, and the ledger is restored from the c
 
 from __future__ import annotations
 
-import os
 import random
 from collections import deque
 
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.ledger_account import CONCURRENCY, MOST_SLOTS, SmallWindowLedger
 from support.ledger_crashes import CrashingLedgerModel
+from support.storm_seeds import storm_seeds
 
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Overflow
@@ -222,9 +222,7 @@ def test_a_million_steps_keep_every_promise():
 
     ``STORM_SEED`` sets the first seed; each seed is used for 400 steps.
     """
-    steps = int(os.environ.get('STORM_STEPS', '1000000'))
-    first = int(os.environ.get('STORM_SEED', random.SystemRandom().randrange(2**32)))
-    for seed in range(first, first + -(-steps // 400)):
+    for seed in storm_seeds(1_000_000, 400):
         walk(seed, 400)
 
 

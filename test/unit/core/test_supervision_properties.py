@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from support.storm_seeds import storm_seeds
 from support.supervised_process import BACKOFF_MAX, STATES, TICK, TIMING
 from support.supervision_world import World
 
@@ -286,9 +286,7 @@ def test_a_million_steps_keep_the_slot_in_order():
 
     ``STORM_SEED`` chooses the first seed; each further one has 400 steps more.
     """
-    steps = int(os.environ.get('STORM_STEPS', '1000000'))
-    first = int(os.environ.get('STORM_SEED', random.SystemRandom().randrange(2**32)))
-    for seed in range(first, first + -(-steps // 400)):
+    for seed in storm_seeds(1_000_000, 400):
         print(f'STORM_SEED={seed}')  # pytest shows it with a failure
         walk(seed, 400)
 

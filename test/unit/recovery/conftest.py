@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A journal, on a disk that may be full, and a folder in place of the shared memory."""
+"""A journal on a disk that may be full, a folder as shared memory, a killed manager's state."""
 
 from __future__ import annotations
 
 import pytest
 from support.journal import disk, journal, path
+from support.killed_manager import killed
 
 from worker_pipeline.recovery import state_dir as state_dir_module
 
-__all__ = ['disk', 'journal', 'path']
+__all__ = ['disk', 'journal', 'killed', 'path']
 
 
 @pytest.fixture

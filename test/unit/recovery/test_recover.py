@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-from typing import Any
 
 import pytest
 from support.child_processes import sleeper
+from support.killed_manager import PID, PROCESS_START, SNAPSHOT
 
-from worker_pipeline.protocol.channel import listen
-from worker_pipeline.recovery import state_dir as state_dir_module
-from worker_pipeline.recovery.journal import Journal
-from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.recovery.records import (
     FramesRetained,
     ItemAccepted,
@@ -26,94 +21,8 @@ from worker_pipeline.recovery.records import (
     SourceChanged,
     SubscribersChanged,
 )
-from worker_pipeline.recovery.recover import RecoveredStage, kill_worker, recover
-from worker_pipeline.recovery.state_dir import (
-    OrphanSnapshot,
-    PipelineStateDir,
-    save_orphan_snapshot,
-)
+from worker_pipeline.recovery.recover import RecoveredStage, kill_worker
 from worker_pipeline.system.proc import start_of
-
-SNAPSHOT = {
-    'ledger': {},
-    'source': {},
-    'routes': [],
-    'retained_frames': {},
-    'subscribers': 0,
-    'unacked_outputs': [],
-}
-PID, PROCESS_START = 2, 3  # fields of a liveness record
-
-
-class KilledManager:
-    """The folder that a killed manager has left, and its workers."""
-
-    def __init__(self) -> None:
-        self.state_dir = PipelineStateDir('/airside', 0)
-        self._stack = contextlib.ExitStack()
-        self.run_id = self.state_dir.run_id
-        self.warnings: list[str] = []
-
-    def write_journal(self, snapshot: dict[str, Any], *entries: list[tuple[str, Any]]) -> None:
-        """Write a checkpoint, and entries of (stage, record)."""
-        journal = Journal(self.state_dir.journal, self.run_id, payloads=True)
-        journal.checkpoint(snapshot)
-        for entry in entries:
-            for stage, record in entry:
-                journal.append(stage, record)
-            journal.commit()
-        journal.close()
-
-    def add_record(
-        self, stage: str, slot: str, active_item: int = 0, saved: Any = None
-    ) -> LivenessRecord:
-        """Add the record of a worker that has never registered."""
-        record = self.state_dir.new_liveness_record(stage, slot, config_hash=7)
-        if active_item:
-            record.start_item(active_item)
-        if saved is not None:
-            save_orphan_snapshot(record, OrphanSnapshot(saved, [b'a frame']))
-        return record
-
-    def add_dead(self, stage: str, slot: str, active_item: int = 0, saved: Any = None) -> int:
-        """Add a worker whose process has exited. Returns its pid."""
-        record = self.add_record(stage, slot, active_item, saved)
-        with sleeper() as process:
-            record._fields[PID], record._fields[PROCESS_START] = process.pid, start_of(process.pid)
-        return process.pid
-
-    def add_live(self, stage: str, slot: str, active_item: int = 0, saved: Any = None) -> Any:
-        """Add a worker with a live process. Returns the process."""
-        record = self.add_record(stage, slot, active_item, saved)
-        process = self._stack.enter_context(sleeper())
-        record._fields[PID], record._fields[PROCESS_START] = process.pid, start_of(process.pid)
-        return process
-
-    def recover(self, *, journal_kept: bool = True) -> dict[str, RecoveredStage] | None:
-        """Recover as the next manager."""
-        self.state_dir.close(remove=False)
-        self.state_dir = PipelineStateDir('/airside', 0)
-        return recover(self.state_dir, self.warnings.append, journal_kept=journal_kept)
-
-    @property
-    def files(self) -> list[str]:
-        return sorted(
-            str(path.relative_to(self.state_dir.path))
-            for path in self.state_dir.path.rglob('*')
-            if path.is_file() and path != self.state_dir.lock_file
-        )
-
-    def close(self) -> None:
-        self._stack.close()
-        self.state_dir.close(remove=True)
-
-
-@pytest.fixture
-def killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(state_dir_module, 'SHARED_MEMORY', tmp_path)
-    found = KilledManager()
-    yield found
-    found.close()
 
 
 def pids(stage: RecoveredStage) -> dict[str, int]:
@@ -383,93 +292,3 @@ def test_a_process_that_reuses_a_workers_pid_is_not_killed(killed):
         kill_worker(record)
         assert stranger.wait(5.0) == -signal.SIGKILL
     kill_worker(record)
-
-
-# -- damage --------------------------------------------------------------------------------------
-
-
-def test_the_intact_part_of_a_damaged_journal_is_used_and_the_file_is_kept(killed):
-    """A warning says how much is missing; the next items get numbers never used before."""
-    assigned = [('a', ItemAssigned('worker_0'))]
-    killed.write_journal({'a': SNAPSHOT}, assigned, assigned)
-    file = killed.state_dir.journal
-    data = bytearray(file.read_bytes())
-    data[-15] ^= 1
-    file.write_bytes(data)
-    stage = killed.recover()['a']
-    assert stage.log_entries == [('assign', ('worker_0',))]
-    assert not stage.is_complete
-    (warning,) = killed.warnings
-    assert 'not intact; using its checkpoint and the 1 entries after it' in warning
-    assert f'kept as {file}.damaged; later items and answers may be lost or repeated' in warning
-    assert (file.with_name('journal.damaged')).read_bytes() == data
-    killed.write_journal({'a': SNAPSHOT})  # as the new manager does: the kept file is another one
-    assert (file.with_name('journal.damaged')).read_bytes() == data
-    assert killed.recover()['a'].is_complete
-
-
-@pytest.mark.parametrize(
-    ('snapshot', 'entry'),
-    [
-        ([], []),
-        ({'a': {}}, []),
-        ({'a': None}, []),
-        ({}, [1]),
-        ({}, [('a', 'unknown', ())]),
-        ({}, [('a', 'assign', ())]),
-        ({}, [('a', 'assign', None)]),
-        ({}, [('a', ['assign'], ())]),
-        ({}, None),
-    ],
-)
-def test_a_journal_of_another_structure_with_right_checksums_is_set_aside(killed, snapshot, entry):
-    """Of a version that forgot to change the format's number; the start succeeds."""
-    journal = Journal(killed.state_dir.journal, killed.run_id, payloads=True)
-    journal.checkpoint(snapshot)
-    journal._changes = entry or [None]
-    journal.commit()
-    journal.close()
-    assert killed.recover() is None
-    assert 'another structure' in killed.warnings[0]
-    assert killed.files == ['journal.damaged']
-
-
-@pytest.mark.parametrize('kind', ['folder', 'loop'])
-def test_what_cannot_be_read_in_place_of_the_journal_is_set_aside(killed, kind: str):
-    """The new manager can write its own."""
-    file = killed.state_dir.journal
-    file.mkdir() if kind == 'folder' else file.symlink_to(file)
-    assert killed.recover() is None
-    assert 'unusable: it cannot be read' in killed.warnings[0]
-    killed.write_journal({'a': SNAPSHOT})
-    assert list(killed.recover()) == ['a']
-
-
-def test_zeroed_liveness_records_are_those_of_no_worker(killed):
-    """Their workers, if they live, are unknown to the manager, and get no item."""
-    killed.write_journal({'a': SNAPSHOT})
-    killed.add_record('a', 'worker_0').path.write_bytes(bytes(4096))
-    killed.add_record('a', 'worker_1').path.write_bytes(b'\xff' * 4096)
-    assert killed.recover()['a'].live_workers == {}
-    assert killed.files == ['journal']
-
-
-@pytest.mark.parametrize(
-    'name', ['workers', 'states', 'frames', 'helpers', 'socket', 'journal.new']
-)
-def test_a_file_in_place_of_a_folder_or_the_other_way_round_is_set_aside(killed, name: str):
-    """The start succeeds, and says what it found."""
-    file = killed.state_dir.path / name
-    if file.is_dir():
-        file.rmdir()
-        file.write_bytes(b'not ours')
-    else:
-        file.unlink(missing_ok=True)
-        file.mkdir()
-    assert killed.recover() is None
-    assert killed.warnings == [f'{file}: of a wrong type; kept as {file}.damaged']
-    killed.state_dir.add_helper_process(2**22 + 1)
-    killed.write_journal({'a': SNAPSHOT})
-    listen(killed.state_dir.socket).close()
-    assert list(killed.recover()) == ['a']
-    assert len(killed.warnings) == 1
