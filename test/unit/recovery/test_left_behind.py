@@ -211,6 +211,7 @@ def test_nothing_is_said_where_nothing_was_left(killed, state_dir, warnings):
     worker = killed('program')
     for each in worker.tree:
         each.kill()
+    wait_for(lambda: not alive(worker.tree), 'the death of what it has started')
     worker.enter(state_dir.new_liveness_record('port', 'worker_0', 7))
     worker.die()
     recover(state_dir, warnings.append, journal_kept=True)
