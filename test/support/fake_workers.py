@@ -144,5 +144,8 @@ class FakeProcesses:
     def flush_pending(self) -> None:
         pass
 
+    def check(self, _now: float) -> None:
+        pass
+
     def close(self) -> None:
         self.log.append(('end', None))

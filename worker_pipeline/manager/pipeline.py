@@ -15,7 +15,7 @@ from worker_pipeline.manager.quarantine_recorder import QuarantineRecorder
 from worker_pipeline.manager.services import PipelineServices
 from worker_pipeline.manager.stage_node import StageNode
 from worker_pipeline.manager.stage_statistics import StageStatistics
-from worker_pipeline.protocol.channel import Channel, Packet
+from worker_pipeline.protocol.channel import Channel, Packet, ProtocolError
 from worker_pipeline.protocol.packets import read_hello
 from worker_pipeline.ros.lifecycle import ManagedNode
 
@@ -48,6 +48,8 @@ class Pipeline:
         self._dispatcher = services.dispatcher
         self._outbox = services.outbox
         self._slots_by_pid = services.slots_by_pid
+        # The workers of an earlier manager, which try to connect before they are adopted.
+        self.expected_pids: frozenset[int] = frozenset()
         self._launcher = services.launcher
         self._quarantine = quarantine
         self.clock = PipelineClock(node, services, stages)
@@ -61,12 +63,23 @@ class Pipeline:
 
     # -- processes -------------------------------------------------------------------------------
 
+    def is_worker(self, pid: int) -> bool:
+        """Return whether a process is one of the workers, which alone may connect."""
+        return pid in self._slots_by_pid or pid in self.expected_pids
+
     def worker_connected(self, channel: Channel, hello: Packet) -> PacketHandler | None:
-        """Return what to call with a worker's packets; None to have it connect again later."""
+        """Return what to call with a worker's packets; None to have it connect again later.
+
+        Raises ProtocolError.
+        """
         stage, name, received = read_hello(hello)
         slot = self._slots_by_pid.get(channel.peer_pid)
-        if slot is None or (slot.stage, slot.name) != (stage, name):
-            return None
+        if slot is None:
+            return None  # its stage is not configured yet
+        if (slot.stage, slot.name) != (stage, name):
+            raise ProtocolError(
+                f'found a hello of {stage[:40]}/{name[:40]}; allowed: of {slot.stage}/{slot.name}'
+            )
         return self.stages[stage].worker_connected(slot, channel, received, hello.number)
 
     def process_exited(self, pid: int, reason: str) -> None:
@@ -115,6 +128,7 @@ class Pipeline:
                 stage.workers.extend_deadlines(held_up, now)
             stage.tick(now)
             self._revert(name, stage)
+        self.channels.check(now)
         if is_active and not self._stream_started:
             self._start_stream_if_ready()
         self.clock.tick(now)

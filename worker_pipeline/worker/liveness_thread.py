@@ -75,7 +75,7 @@ class LivenessThread:
             self._liveness.heartbeat()
             period = self._spec.heartbeat_period
             if self.client is not None and not self.client.channel.connected:
-                self.client.channel.connect()
+                self.client.channel.connect(self._manager)
                 period = min(period, RECONNECT_PERIOD)
         os.close(pidfd)
 

@@ -145,7 +145,7 @@ class ManagerClient:
             last = FrameNumber(packet.number)
             self._codec.release_except([*in_use, *self._resent_frames, *retained], last)
         elif packet.kind == PacketType.CHANGE_STATE:
-            self._request_transition(packet.body.decode())
+            self._request_transition(packet.body.decode(errors='replace'))
         elif packet.kind == PacketType.SIM_TIME:
             self._set_sim_time(bool(packet.number))
 

@@ -143,7 +143,7 @@ class WorkerNode(ManagedNode):
 
     async def start(self) -> None:
         """Connect to the manager, and go to the spec's target state."""
-        self.client.channel.connect()
+        self.client.channel.connect(self.spec.manager_pid)
         steps = ['configure'] if self.spec.target == 'inactive' else ['configure', 'activate']
         for step in steps:
             if not await self.transition(step):

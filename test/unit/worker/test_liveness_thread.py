@@ -36,7 +36,7 @@ class Client:
         self.reads: list[bool] = []
         self.snapshot = OrphanSnapshot({1: b'item'}, [])
 
-    def connect(self) -> None:
+    def connect(self, _manager: int) -> None:
         self.connects += 1
 
     def read(self, *, everything: bool) -> None:
