@@ -33,6 +33,9 @@ class FakeRecord:
     def measure_memory(self, *, wanted: bool) -> None:
         self.set(measures_memory=wanted)
 
+    def follow(self) -> None:
+        pass
+
     def exit_reason(self) -> str:
         return self.words
 

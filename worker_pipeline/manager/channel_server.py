@@ -23,6 +23,8 @@ from typing import Any
 from worker_pipeline.protocol import channel as channels
 from worker_pipeline.protocol.channel import FROM_WORKER, Channel, Packet, ProtocolError
 from worker_pipeline.protocol.handshake import HELLO_TIMEOUT, Handshake, peer_refusal
+from worker_pipeline.recovery.folder_lock import identity_of, is_folder
+from worker_pipeline.recovery.set_aside import set_aside
 from worker_pipeline.system.unix_sockets import peer_of
 
 # How many callers are served before the channels are read again.
@@ -70,6 +72,7 @@ class ChannelServer:
         self._closed = False
         self._listen_again_at: float | None = None  # s; None: it is listening
         self._listener = channels.listen(path)
+        self._socket_identity = identity_of(path)
         self._stop_event = os.eventfd(0, os.EFD_CLOEXEC)
         self._epoll = select.epoll()
         self._epoll.register(self._stop_event, select.EPOLLIN)
@@ -115,16 +118,23 @@ class ChannelServer:
 
     # -- connections -----------------------------------------------------------------------------
 
+    def is_in_place(self) -> bool:
+        """Return whether workers find the socket at its path."""
+        return identity_of(self._path) == self._socket_identity
+
     def listen_anew(self) -> None:
         """Make the socket again: its file is gone, or another one's. Raises OSError.
 
         Connections stay as they are.
         """
+        if is_folder(self._path):
+            set_aside(self._path)
         fresh = channels.listen(self._path)
         if self._listen_again_at is None:
             self._epoll.unregister(self._listener)
         self._listener.close()
         self._listener, self._listen_again_at = fresh, None
+        self._socket_identity = identity_of(self._path)
         self._epoll.register(self._listener, select.EPOLLIN)
 
     def _accept(self) -> None:
@@ -315,6 +325,7 @@ class ChannelServer:
         for handshake in self._handshakes.values():
             handshake.close()
         self._listener.close()
-        self._path.unlink(missing_ok=True)
+        if self.is_in_place():
+            self._path.unlink(missing_ok=True)
         self._epoll.close()
         os.close(self._stop_event)

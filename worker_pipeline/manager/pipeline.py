@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from worker_pipeline.config import PipelineConfig
 from worker_pipeline.core.supervision_table import Phase
 from worker_pipeline.manager.channel_server import PacketHandler
+from worker_pipeline.manager.folder_guard import FolderGuard
 from worker_pipeline.manager.pipeline_clock import PipelineClock
 from worker_pipeline.manager.quarantine_recorder import QuarantineRecorder
 from worker_pipeline.manager.services import PipelineServices
@@ -17,6 +18,7 @@ from worker_pipeline.manager.stage_node import StageNode
 from worker_pipeline.manager.stage_statistics import StageStatistics
 from worker_pipeline.protocol.channel import Channel, Packet, ProtocolError
 from worker_pipeline.protocol.packets import read_hello
+from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.ros.lifecycle import ManagedNode
 
 SUPERVISION_PERIOD = 0.05  # s
@@ -56,6 +58,8 @@ class Pipeline:
         self._logger = node.get_logger()
         self._stream_started = False
         self._ticked_at = time.monotonic()
+        # Looks after the folder of its state; given by the builder.
+        self.guard: FolderGuard | None = None
         # Called with a stage and its settings that hold, after others had to be given up.
         self.revert: Callable[[str, dict[str, Any]], None] = lambda _stage, _settings: None
         # Called in each tick with the time, s: logs what came too often to be logged at once.
@@ -129,6 +133,8 @@ class Pipeline:
             stage.tick(now)
             self._revert(name, stage)
         self.channels.check(now)
+        if self.guard is not None:
+            self.guard.tick(now)
         if is_active and not self._stream_started:
             self._start_stream_if_ready()
         self.clock.tick(now)
@@ -170,7 +176,18 @@ class Pipeline:
         """Return whether the threads that watch processes and sockets are alive."""
         return self._launcher.is_running and self.channels.is_running
 
+    def liveness_records(self) -> Iterator[LivenessRecord]:
+        """Yield the liveness records of the present workers."""
+        for slot in self._slots_by_pid.values():
+            if slot.liveness is not None:
+                yield slot.liveness
+
     # -- the end ---------------------------------------------------------------------------------
+
+    @property
+    def lost_folder(self) -> str:
+        """Return why the manager has to end: another one has its folder; '' if none has."""
+        return self.guard.lost if self.guard is not None else ''
 
     def close_intake(self) -> None:
         """Accept no more items, ask sources for no more, and keep no more spares."""

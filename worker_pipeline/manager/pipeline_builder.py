@@ -19,6 +19,7 @@ from worker_pipeline.frames.reference import stripped_message
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.action_runner import ActionRunner
 from worker_pipeline.manager.channel_server import ChannelServer
+from worker_pipeline.manager.folder_guard import FolderGuard
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.pipeline import Pipeline
 from worker_pipeline.manager.policies import policy_of
@@ -130,6 +131,15 @@ class PipelineBuilder:
         runner = ActionRunner(dispatcher, outbox, stages, quarantine, self._logger.error)
         outbox.collect, outbox.on_dispatched = runner.collect, channels.flush_pending
         outbox.on_settled, outbox.snapshot = pipeline.release_frames, pipeline.snapshot
+        guard = pipeline.guard = FolderGuard(
+            self._state_dir,
+            channels,
+            outbox,
+            self._process.output,
+            pipeline.liveness_records,
+            throttled,
+        )
+        self._state_dir.repair = guard.check_now
         self._restore(stages, frames, recovered or {})
         pipeline.expected_pids = frozenset(_live_pids(recovered or {}))
         pipeline.clock.open()

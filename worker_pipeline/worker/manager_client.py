@@ -149,6 +149,17 @@ class ManagerClient:
         elif packet.kind == PacketType.SIM_TIME:
             self._set_sim_time(bool(packet.number))
 
+    # -- files -----------------------------------------------------------------------------------
+
+    def keep_files(self, *, was_folder_gone: bool) -> None:
+        """Write this worker's frames and saved state again, where their files are gone.
+
+        ``was_folder_gone``: whether others of its files were.
+        """
+        self._codec.restore_missing_frames()
+        if was_folder_gone:
+            self.runner.submit(self.runner.save_again)
+
     # -- without a manager -----------------------------------------------------------------------
 
     def orphan_snapshot(self) -> OrphanSnapshot:

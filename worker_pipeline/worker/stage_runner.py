@@ -193,6 +193,11 @@ class StageRunner:
         for answer in restored or ():
             self._recent.add(answer)
 
+    def save_again(self) -> None:
+        """Save the state as after the last answer: its file may be gone. On the main thread."""
+        if self._state is not None and self.accepting:
+            self._state.save(self._recent)
+
     def run(self) -> None:
         """Process items and jobs until closed. Raises StageFailedError."""
         self._main_thread = threading.get_ident()

@@ -34,6 +34,7 @@ class Client:
         self.connected = True
         self.connects = 0
         self.reads: list[bool] = []
+        self.kept: list[bool] = []
         self.snapshot = OrphanSnapshot({1: b'item'}, [])
 
     def connect(self, _manager: int) -> None:
@@ -41,6 +42,9 @@ class Client:
 
     def read(self, *, everything: bool) -> None:
         self.reads.append(everything)
+
+    def keep_files(self, *, was_folder_gone: bool) -> None:
+        self.kept.append(was_folder_gone)
 
     def orphan_snapshot(self) -> OrphanSnapshot:
         return self.snapshot
