@@ -33,6 +33,9 @@ class FakeRecord:
     def measure_memory(self, *, wanted: bool) -> None:
         self.set(measures_memory=wanted)
 
+    def follow(self) -> None:
+        pass
+
     def exit_reason(self) -> str:
         return self.words
 
@@ -142,6 +145,9 @@ class FakeProcesses:
         self.log.append(('closed', channel.pid))
 
     def flush_pending(self) -> None:
+        pass
+
+    def check(self, _now: float) -> None:
         pass
 
     def close(self) -> None:

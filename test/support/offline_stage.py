@@ -13,7 +13,7 @@ from worker_pipeline.frames.reference import FrameNumber, Reference, encode
 
 def reference(pid: int, frame: int = 1) -> bytes:
     """Return a reference to a frame of a process, 100 KB large."""
-    return encode(Reference(FrameNumber(frame), 100_000, 0, f'{pid}.block', message(1)))
+    return encode(Reference(FrameNumber(frame), 100_000, 0, f'{pid}.1', message(1)))
 
 
 def reconfigure(rig: OfflinePipeline, **changes: Any) -> None:

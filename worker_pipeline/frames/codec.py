@@ -112,6 +112,12 @@ class FrameCodec:
             with self._write_lock:
                 self._writer.release_except(set(in_use), last)
 
+    def restore_missing_frames(self) -> None:
+        """Write frames of this worker again whose files are gone. Any thread may call."""
+        if self._writer is not None:
+            with self._write_lock:
+                self._writer.restore_missing()
+
     def materialize(self, payload: bytes) -> bytes:
         """Return the whole serialised message, with its data. Raises FrameGoneError."""
         if not is_reference(payload):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NewType
 # Smaller data is cheaper to send than to share, bytes.
 MIN_FRAME_BYTES = 64 * 1024
 MAGIC = b'\xffwpf'
+MAX_BLOCK_NAME = 40  # bytes
 # Magic, frame, size, offset of the length, length of the block's name.
 _HEADER = struct.Struct('<4sQQIH')
 _LENGTH = struct.Struct('<I')
@@ -25,6 +26,10 @@ _UNALIGNED = {'boolean', 'octet', 'uint8', 'int8', 'char'}
 # A frame's number, unique among its producer's. Not to be confused with sizes and pids.
 FrameNumber = NewType('FrameNumber', int)
 FIELD, FIELD_TYPE = 'data', 'sequence<uint8>'
+
+
+class BadReferenceError(ValueError):
+    """Bytes that begin like a reference, and are none."""
 
 
 class Reference(NamedTuple):
@@ -65,12 +70,30 @@ def encode(reference: Reference) -> bytes:
 
 
 def decode(payload: bytes) -> Reference:
-    """Return the reference in a payload."""
+    """Return the reference in a payload. Raises BadReferenceError.
+
+    The block's name becomes a path, at which files are written and removed: it has to be that of a
+    block, a pid and a number.
+    """
     if isinstance(payload, ReferencePayload):
         return payload.reference
+    if len(payload) < _HEADER.size:
+        raise BadReferenceError(f'found a reference of {len(payload)} bytes; allowed: more')
     _, frame, size, length_offset, length = _HEADER.unpack_from(payload)
     name = payload[_HEADER.size : _HEADER.size + length]
-    return Reference(frame, size, length_offset, name.decode(), payload[_HEADER.size + length :])
+    producer, dot, number = name.partition(b'.')
+    # Of bytes, these are the digits 0 to 9.
+    if not (producer.isdigit() and dot and number.isdigit() and len(name) < MAX_BLOCK_NAME):
+        raise BadReferenceError(
+            f'found a reference to the block {name[:40]!r}; allowed: a pid, a dot and a number'
+        )
+    stripped = payload[_HEADER.size + length :]
+    if length_offset + _LENGTH.size > len(stripped):
+        raise BadReferenceError(
+            f'found a reference with its length at {length_offset}; allowed: within the '
+            f'{len(stripped)} bytes of its message'
+        )
+    return Reference(frame, size, length_offset, name.decode(), stripped)
 
 
 def stripped_message(payload: bytes) -> bytes:

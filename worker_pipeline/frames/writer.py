@@ -104,6 +104,31 @@ class _Block:
         """Return its first ``size`` bytes, read-only."""
         return np.frombuffer(memoryview(self.memory).toreadonly(), np.uint8, size, DATA_OFFSET)
 
+    def is_in_place(self) -> bool:
+        """Return whether readers find the block."""
+        try:
+            return os.path.samestat(os.fstat(self._file), os.lstat(self.path))
+        except OSError:
+            return False
+
+    def copy(self) -> _Block:
+        """Return a copy in the place of this block, which may be read until it is dropped.
+
+        Raises OSError.
+        """
+        fresh = _Block(self.path.with_name(f'{self.path.name}.new'), self.length)
+        try:
+            fresh.allocate()
+            fresh.memory[:] = self.memory[:]
+            fresh.path.rename(self.path)
+        except OSError:
+            fresh.remove()
+            raise
+        fresh.path = self.path
+        fresh.abandon()
+        os.close(self._file)  # arrays may still use the memory
+        return fresh
+
     def _unlock(self) -> None:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
@@ -205,6 +230,13 @@ class FrameWriter:
         for frame in self._used.keys() - in_use:
             if frame <= last:
                 self.release(frame)
+
+    def restore_missing(self) -> None:
+        """Write the frames in use again whose files somebody has removed."""
+        for frame, block in [*self._used.items()]:
+            if not block.is_in_place():
+                with contextlib.suppress(OSError):  # no folder or no memory: the next time
+                    self._used[frame] = block.copy()
 
     def _acquire(self, size: int, timeout: float) -> _Block:
         """Return a locked block for a frame; wait up to ``timeout`` seconds for memory."""

@@ -7,11 +7,11 @@ import time
 
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.frames.blocks import block_size
-from worker_pipeline.frames.reference import MIN_FRAME_BYTES
+from worker_pipeline.frames.reference import MIN_FRAME_BYTES, BadReferenceError
 from worker_pipeline.frames.registry import FrameRegistry, TrackedReference
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer
-from worker_pipeline.protocol.channel import Packet, PacketType
+from worker_pipeline.protocol.channel import Packet, PacketType, ProtocolError
 from worker_pipeline.protocol.packets import (
     WorkerStatus,
     read_answer,
@@ -60,30 +60,37 @@ class AnswerHandler:
         Returns:
             Its reports of its state; the frames that it retains, None where it sent no change; and
             the last cause of a failed item, '' without one.
+
+        Raises ProtocolError: a packet is none of a worker.
         """
         stage, reports, retained, failure = self._stage, [], None, ''
         answered, now = False, time.monotonic()
-        for packet in packets:
-            kind = packet.kind
-            if kind == PacketType.OUTPUT:
-                self._output(worker, pid, packet.number, packet.body, now)
-                answered = True
-            elif kind == PacketType.STATUS:
-                reports.append(read_status(packet))
-            elif kind == PacketType.FRAMES_RETAINED:
-                retained = read_frames_retained(packet)
-            else:
-                answer = read_answer(packet)
-                if answer.kind == answers.ERROR:
-                    failure = answer.text
-                self.book(worker, pid, answer, now)
-                answered = True
-        if answered:
-            stage.answers_received()
+        try:
+            for packet in packets:
+                kind = packet.kind
+                if kind == PacketType.OUTPUT:
+                    self._output(worker, pid, packet.number, packet.body, now)
+                    answered = True
+                elif kind == PacketType.STATUS:
+                    reports.append(read_status(packet))
+                elif kind == PacketType.FRAMES_RETAINED:
+                    retained = read_frames_retained(packet)
+                else:
+                    answer = read_answer(packet)
+                    if answer.kind == answers.ERROR:
+                        failure = answer.text
+                    self.book(worker, pid, answer, now)
+                    answered = True
+        finally:  # answers before a packet that is none count
+            if answered:
+                stage.answers_received()
         return reports, retained, failure
 
     def _output(self, worker: str, pid: int, number: int, body: bytes, now: float) -> None:
-        payload = self._frames.track(body)
+        try:
+            payload = self._frames.track(body)
+        except BadReferenceError as error:
+            raise ProtocolError(str(error)) from None
         frame_bytes = 0
         if isinstance(payload, TrackedReference):
             reference = payload.reference

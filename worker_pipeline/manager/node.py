@@ -15,6 +15,7 @@ from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
 from worker_pipeline.config import ConfigurationError, PipelineConfig, load
+from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING
 from worker_pipeline.manager.diagnostics import Diagnostics, summary_line
 from worker_pipeline.manager.pipeline import SUPERVISION_PERIOD, Pipeline
 from worker_pipeline.ros import qos
@@ -244,6 +245,10 @@ class ManagerNode(ManagedNode):
     def _on_supervision(self) -> None:
         now, pipeline = time.monotonic(), self.pipeline
         pipeline.tick(now, is_active=self.state == 'active')
+        if pipeline.lost_folder and not self.is_stopping:
+            self.get_logger().error(f'{pipeline.lost_folder}; stopping this one')
+            self.exit_code = EXIT_ALREADY_RUNNING
+            self.stop()
         if pipeline.config.exit_when_done and not self.is_stopping and pipeline.is_done:
             self.get_logger().info('every source is exhausted and everything is drained')
             self.stop()

@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from worker_pipeline.config import PipelineConfig
 from worker_pipeline.core.supervision_table import Phase
 from worker_pipeline.manager.channel_server import PacketHandler
+from worker_pipeline.manager.folder_guard import FolderGuard
 from worker_pipeline.manager.pipeline_clock import PipelineClock
 from worker_pipeline.manager.quarantine_recorder import QuarantineRecorder
 from worker_pipeline.manager.services import PipelineServices
 from worker_pipeline.manager.stage_node import StageNode
 from worker_pipeline.manager.stage_statistics import StageStatistics
-from worker_pipeline.protocol.channel import Channel, Packet
+from worker_pipeline.protocol.channel import Channel, Packet, ProtocolError
 from worker_pipeline.protocol.packets import read_hello
+from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.ros.lifecycle import ManagedNode
 
 SUPERVISION_PERIOD = 0.05  # s
@@ -48,12 +50,16 @@ class Pipeline:
         self._dispatcher = services.dispatcher
         self._outbox = services.outbox
         self._slots_by_pid = services.slots_by_pid
+        # The workers of an earlier manager, which try to connect before they are adopted.
+        self.expected_pids: frozenset[int] = frozenset()
         self._launcher = services.launcher
         self._quarantine = quarantine
         self.clock = PipelineClock(node, services, stages)
         self._logger = node.get_logger()
         self._stream_started = False
         self._ticked_at = time.monotonic()
+        # Looks after the folder of its state; given by the builder.
+        self.guard: FolderGuard | None = None
         # Called with a stage and its settings that hold, after others had to be given up.
         self.revert: Callable[[str, dict[str, Any]], None] = lambda _stage, _settings: None
         # Called in each tick with the time, s: logs what came too often to be logged at once.
@@ -61,12 +67,23 @@ class Pipeline:
 
     # -- processes -------------------------------------------------------------------------------
 
+    def is_worker(self, pid: int) -> bool:
+        """Return whether a process is one of the workers, which alone may connect."""
+        return pid in self._slots_by_pid or pid in self.expected_pids
+
     def worker_connected(self, channel: Channel, hello: Packet) -> PacketHandler | None:
-        """Return what to call with a worker's packets; None to have it connect again later."""
+        """Return what to call with a worker's packets; None to have it connect again later.
+
+        Raises ProtocolError.
+        """
         stage, name, received = read_hello(hello)
         slot = self._slots_by_pid.get(channel.peer_pid)
-        if slot is None or (slot.stage, slot.name) != (stage, name):
-            return None
+        if slot is None:
+            return None  # its stage is not configured yet
+        if (slot.stage, slot.name) != (stage, name):
+            raise ProtocolError(
+                f'found a hello of {stage[:40]}/{name[:40]}; allowed: of {slot.stage}/{slot.name}'
+            )
         return self.stages[stage].worker_connected(slot, channel, received, hello.number)
 
     def process_exited(self, pid: int, reason: str) -> None:
@@ -115,6 +132,9 @@ class Pipeline:
                 stage.workers.extend_deadlines(held_up, now)
             stage.tick(now)
             self._revert(name, stage)
+        self.channels.check(now)
+        if self.guard is not None:
+            self.guard.tick(now)
         if is_active and not self._stream_started:
             self._start_stream_if_ready()
         self.clock.tick(now)
@@ -156,7 +176,18 @@ class Pipeline:
         """Return whether the threads that watch processes and sockets are alive."""
         return self._launcher.is_running and self.channels.is_running
 
+    def liveness_records(self) -> Iterator[LivenessRecord]:
+        """Yield the liveness records of the present workers."""
+        for slot in self._slots_by_pid.values():
+            if slot.liveness is not None:
+                yield slot.liveness
+
     # -- the end ---------------------------------------------------------------------------------
+
+    @property
+    def lost_folder(self) -> str:
+        """Return why the manager has to end: another one has its folder; '' if none has."""
+        return self.guard.lost if self.guard is not None else ''
 
     def close_intake(self) -> None:
         """Accept no more items, ask sources for no more, and keep no more spares."""

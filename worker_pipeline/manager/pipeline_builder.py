@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import attrs
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -19,7 +18,8 @@ from worker_pipeline.frames.blocks import frame_memory_limit
 from worker_pipeline.frames.reference import stripped_message
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.action_runner import ActionRunner
-from worker_pipeline.manager.channel_server import ChannelServer, PacketHandler
+from worker_pipeline.manager.channel_server import ChannelServer
+from worker_pipeline.manager.folder_guard import FolderGuard
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.pipeline import Pipeline
 from worker_pipeline.manager.policies import policy_of
@@ -28,7 +28,6 @@ from worker_pipeline.manager.services import PipelineServices, ProcessServices
 from worker_pipeline.manager.spare_pool import SparePool
 from worker_pipeline.manager.stage_node import StageNode
 from worker_pipeline.plugins.inspector import inspect
-from worker_pipeline.protocol.channel import Channel, Packet
 from worker_pipeline.quarantine.store import default_folder
 from worker_pipeline.recovery.journal import Journal
 from worker_pipeline.recovery.recover import RecoveredStage, kill_worker, recover
@@ -115,11 +114,14 @@ class PipelineBuilder:
         quarantine = QuarantineRecorder(publisher, folder, frames, self._logger.error)
         made: list[Pipeline] = []
 
-        def connect(channel: Channel, hello: Packet) -> PacketHandler | None:
-            return made[0].worker_connected(channel, hello) if made else None
-
         channels = ChannelServer(
-            self._state_dir.socket, self._process.executor.create_task, connect
+            self._state_dir.socket,
+            self._process.executor.create_task,
+            lambda pid: made[0].is_worker(pid),
+            lambda channel, hello: made[0].worker_connected(channel, hello),
+            lambda pid, reason: throttled.warning(
+                ('socket', bool(made) and made[0].is_worker(pid)), _refusal_text, pid, reason
+            ),
         )
         services = self._make_services(dispatcher, outbox, frames, channels)
         stages = {name: StageNode(stage, services) for name, stage in self._config.stages.items()}
@@ -129,7 +131,17 @@ class PipelineBuilder:
         runner = ActionRunner(dispatcher, outbox, stages, quarantine, self._logger.error)
         outbox.collect, outbox.on_dispatched = runner.collect, channels.flush_pending
         outbox.on_settled, outbox.snapshot = pipeline.release_frames, pipeline.snapshot
+        guard = pipeline.guard = FolderGuard(
+            self._state_dir,
+            channels,
+            outbox,
+            self._process.output,
+            pipeline.liveness_records,
+            throttled,
+        )
+        self._state_dir.repair = guard.check_now
         self._restore(stages, frames, recovered or {})
+        pipeline.expected_pids = frozenset(_live_pids(recovered or {}))
         pipeline.clock.open()
         journal.checkpoint(pipeline.snapshot())
         return pipeline
@@ -211,10 +223,7 @@ class PipelineBuilder:
                 stages[name].restore(each)
             else:
                 self._end_stage(name, each)
-        records: list[Any] = [
-            each for found in recovered.values() for each in found.live_workers.values()
-        ]
-        frames.sweep({record.read().pid for record in records})
+        frames.sweep(_live_pids(recovered))
 
     def _end_stage(self, name: str, recovered: RecoveredStage) -> None:
         for record in recovered.live_workers.values():
@@ -223,3 +232,15 @@ class PipelineBuilder:
         self._logger.warning(
             f'{name}: is not in stages any more; killed its {count} workers and dropped its items'
         )
+
+
+def _live_pids(recovered: Mapping[str, RecoveredStage]) -> set[int]:
+    """Return the pids of the live workers of an earlier manager."""
+    return {
+        record.read().pid for each in recovered.values() for record in each.live_workers.values()
+    }
+
+
+def _refusal_text(pid: int, reason: str) -> str:
+    who = f'pid {pid}' if pid else 'a process whose pid is not known here'
+    return f'socket: hung up on {who}: {reason}'

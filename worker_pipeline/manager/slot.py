@@ -305,6 +305,8 @@ class Slot:
         """Forget the worker, and report the known facts of its end."""
         self.channel.detach()
         record, self.liveness = self.liveness, None
+        if record is not None:
+            record.follow()
         suspect = record.read().active_item if record is not None and action.suspect else 0
         # The worker itself knew best; next best are we, if we killed it. The signal is only how.
         words = record.exit_reason() if record is not None else ''

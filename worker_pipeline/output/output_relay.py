@@ -31,6 +31,8 @@ MAX_PIPES_SIZE = 33_554_432
 # How long to wait for a dead worker's last lines, s. They come within a millisecond, unless the
 # machine is overloaded.
 LAST_LINES_TIMEOUT = 1.0
+# In the pipeline's folder.
+_PID_FILE = 'output_relay'
 # The relay's own limit is five seconds.
 EXIT_TIMEOUT = 6.0
 TAKEOVER_TIMEOUT = 1.0
@@ -233,11 +235,19 @@ class OutputRelay:
         """
         if self._process is None:
             return
-        file = folder / 'output_relay'
-        _end_former(file)
-        pid = self._process.pid
+        _end_former(folder / _PID_FILE)
         with contextlib.suppress(OSError):
-            file.write_text(f'{pid} {start_of(pid)}')
+            self.register(folder)
+
+    def register(self, folder: Path) -> None:
+        """Write down which process the relay is, for the next manager. Raises OSError."""
+        if self._process is not None:
+            pid = self._process.pid
+            (folder / _PID_FILE).write_text(f'{pid} {start_of(pid)}')
+
+    def is_registered(self, folder: Path) -> bool:
+        """Return whether it is written down, if there is a relay."""
+        return self._process is None or (folder / _PID_FILE).is_file()
 
     # -- the workers' output ---------------------------------------------------------------------
 

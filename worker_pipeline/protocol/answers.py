@@ -21,6 +21,7 @@ RETURNED = 'returned'  # not started
 # After these the item must not be processed again. The others need not be kept: an item whose
 # answer is lost is sent again.
 FINAL = frozenset({OUTPUT, NONE, END_OF_STREAM, REFUSED})
+WITHOUT_OUTPUT = frozenset({NONE, END_OF_STREAM, ERROR, REFUSED, RETURNED})
 
 
 class Answer(NamedTuple):

@@ -3,6 +3,9 @@
 
 A local stream socket needs no discovery, keeps the order, loses nothing, and lets the manager read
 the last packets of a worker that died.
+
+An end accepts only the types of packets that the other end sends, each up to a size. Memory is
+taken as bytes arrive, not as a header announces them.
 """
 
 from __future__ import annotations
@@ -12,22 +15,29 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from worker_pipeline.system.unix_sockets import peer_of
+from worker_pipeline.system.unix_sockets import Peer, peer_of
 
-_HEADER = struct.Struct('<IIQ')  # size of the body, type, number
+HEADER = struct.Struct('<IIQ')  # size of the body, type, number
 # Plain integers: combining two members of an enum takes longer than the system call.
 _DONT_WAIT = int(socket.MSG_DONTWAIT)
 _DONT_WAIT_NO_SIGNAL = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _CHUNK = 256 * 1024  # bytes read in one system call
 _MAX_CHUNKS = 16  # read in one turn
 _MAX_BUFFERS = 64  # sent in one system call
+# Of the body of a large packet, this much is allocated before it arrives, bytes.
+_FIRST_ALLOCATION = 16 * 1024 * 1024
 # The kernel accepts no longer path as the address of a socket, in bytes.
 _MAX_ADDRESS_LENGTH = 100
+# The largest bodies, in bytes: of a hello, which comes from a process that has proved nothing yet;
+# of packets about items, such as a status; and of a message.
+MAX_HELLO = 64 * 1024
+MAX_CONTROL = 4 * 1024 * 1024
+MAX_PAYLOAD = 512 * 1024 * 1024
 
 
 class PacketType:
@@ -51,6 +61,26 @@ class PacketType:
     FRAMES_IN_USE = 9  # frames made by this worker that are still referenced, after a hello
 
 
+# The largest body of each type of packet, by who receives it.
+FROM_WORKER = {
+    PacketType.STATUS: MAX_CONTROL,
+    PacketType.OUTPUT: MAX_PAYLOAD,
+    PacketType.OUTCOME: MAX_CONTROL,
+    PacketType.FRAMES_RETAINED: MAX_PAYLOAD,  # references contain what is not in the frame
+}
+FROM_MANAGER = {
+    PacketType.ITEM: 2**32 - 1,  # a message from outside, whatever DDS has accepted
+    PacketType.CHANGE_STATE: MAX_CONTROL,
+    PacketType.FRAMES_FREED: MAX_CONTROL,
+    PacketType.SIM_TIME: MAX_CONTROL,
+    PacketType.FRAMES_IN_USE: MAX_CONTROL,
+}
+
+
+class ProtocolError(ValueError):
+    """What the other end has sent is not what it may send."""
+
+
 class Packet(NamedTuple):
     """The unit of the protocol: a type, a number with a meaning by type, and a body."""
 
@@ -60,15 +90,22 @@ class Packet(NamedTuple):
 
 
 class Channel:
-    """One end of a connection. Packets that the socket has no room for are kept until it has."""
+    """One end of a connection. Packets that the socket has no room for are kept until it has.
 
-    def __init__(self, connection: socket.socket) -> None:
+    Args:
+        connection: The socket.
+        limits: The largest body of each type of packet that may be received.
+    """
+
+    def __init__(self, connection: socket.socket, limits: Mapping[int, int]) -> None:
         self._socket = connection
+        self._limits = limits
+        self.fault = ''  # what was wrong with the last packet: the channel is closed then
         self._partial = b''  # the beginning of a packet
-        # The body of a large packet, received in place; how much of it has arrived; its type and
-        # number.
+        # The body of a large packet, received in place; how much of it has arrived, and will; its
+        # type and number.
         self._large: bytearray | None = None
-        self._filled = 0
+        self._filled = self._large_size = 0
         self._large_header = (0, 0)
         self._unsent: deque[bytes | memoryview] = deque()
         self.closed = False  # by either end: nothing can be received or sent any more
@@ -78,9 +115,14 @@ class Channel:
         return self._socket.fileno()
 
     @property
+    def peer(self) -> Peer:
+        """Return the process at the other end, as the kernel knows it."""
+        return peer_of(self._socket)
+
+    @property
     def peer_pid(self) -> int:
-        """Return the pid of the process at the other end, as the kernel knows it."""
-        return peer_of(self._socket).pid
+        """Return the pid of the process at the other end."""
+        return self.peer.pid
 
     def close(self) -> None:
         """Close the socket and discard unsent packets."""
@@ -95,7 +137,7 @@ class Channel:
 
         One call reads a few megabytes at most, so that a busy worker cannot starve the others;
         with ``everything`` it reads until the socket is empty. Sets ``closed`` at the end of the
-        stream.
+        stream, and also ``fault`` at a packet that may not be received; those before it count.
         """
         packets: list[Packet] = []
         chunks = 0
@@ -124,24 +166,33 @@ class Channel:
             self.closed = True
             return False
         if self._large is None:
-            self._split(self._partial + data if self._partial else data, packets)
+            try:
+                self._split(self._partial + data if self._partial else data, packets)
+            except ProtocolError as error:
+                self.fault, self.closed = str(error), True
+                return False
             # A short read means that the socket is empty, for now.
             return everything or count == _CHUNK or self._large is not None
         self._filled += count
-        if self._filled == len(self._large):
+        if self._filled == self._large_size:
             packets.append(Packet(*self._large_header, bytes(self._large)))
             self._large = None
+        elif self._filled == len(self._large):
+            self._large += bytes(min(self._filled, self._large_size - self._filled))
         return True
 
     def _split(self, data: bytes, packets: list[Packet]) -> None:
         """Append the complete packets in ``data`` to ``packets`` and keep the remainder."""
         at, end = 0, len(data)
-        while end - at >= _HEADER.size:
-            size, kind, number = _HEADER.unpack_from(data, at)
-            body = at + _HEADER.size
+        while end - at >= HEADER.size:
+            size, kind, number = HEADER.unpack_from(data, at)
+            if size > self._limits.get(kind, -1):
+                raise ProtocolError(refusal(size, kind, self._limits))
+            body = at + HEADER.size
             if body + size > end:
                 if size > _CHUNK:
-                    self._large = bytearray(size)
+                    self._large = bytearray(min(size, _FIRST_ALLOCATION))
+                    self._large_size = size
                     self._filled = end - body
                     self._large[: self._filled] = memoryview(data)[body:]
                     self._large_header, at = (kind, number), end
@@ -205,9 +256,23 @@ class Channel:
                 self._socket.sendall(buffer)
 
 
+def refusal(size: int, kind: int, limits: Mapping[int, int]) -> str:
+    """Return in words why a packet may not be received.
+
+    Args:
+        size: The size of its body, bytes.
+        kind: Its type.
+        limits: The largest body of each type that may be received.
+    """
+    if kind not in limits:
+        allowed = ', '.join(map(str, sorted(limits)))
+        return f'found a packet of type {kind}; allowed: {allowed}'
+    return f'found a packet of type {kind} and {size:,} bytes; allowed: {limits[kind]:,}'
+
+
 def _buffers(kind: int, number: int, body: bytes) -> tuple[bytes, ...]:
     """Return a packet's bytes, without copying a large body."""
-    header = _HEADER.pack(len(body), kind, number)
+    header = HEADER.pack(len(body), kind, number)
     return (header + body,) if len(body) < _CHUNK else (header, body)
 
 
@@ -230,15 +295,20 @@ def listen(path: Path) -> socket.socket:
 
 
 def connect(path: Path) -> Channel | None:
-    """Return a channel to the process that listens at ``path``; None if there is none."""
+    """Return a channel to the process that listens at ``path``; None if none accepts now.
+
+    Without waiting: a manager that is stopped, or has too many connections, would hold the caller.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    connection.setblocking(False)
     try:
         with _address(path) as address:
             connection.connect(address)
     except OSError:
         connection.close()
         return None
-    return Channel(connection)
+    connection.setblocking(True)
+    return Channel(connection, FROM_MANAGER)
 
 
 @contextlib.contextmanager

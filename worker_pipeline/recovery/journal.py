@@ -32,6 +32,7 @@ from typing import NamedTuple
 
 from worker_pipeline.core.ledger import Record
 from worker_pipeline.recovery import records
+from worker_pipeline.recovery.folder_lock import is_same_file
 from worker_pipeline.recovery.records import (
     KINDS,
     Change,
@@ -148,6 +149,10 @@ class Journal:
         """Return whether it is time for a checkpoint."""
         is_due = self._broken or self._size > self._compact_at
         return is_due and time.monotonic() >= self._retry_at
+
+    def is_in_place(self) -> bool:
+        """Return whether the file is still the one that is written."""
+        return self._file < 0 or is_same_file(self._file, self._path)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,12 +8,15 @@ exiting. That also holds for a process that has just died, and for a restarted m
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from worker_pipeline.recovery.folder_lock import identity_of
 from worker_pipeline.system.proc import private_memory, start_of
 
 SIZE = mmap.PAGESIZE
@@ -58,26 +61,41 @@ _FIELD_COUNT = len(LivenessSnapshot._fields)
 ) = range(_FIELD_COUNT)
 
 
+# Those of a worker that do not change once it is registered. The pid is the last one.
+_IDENTITY = (_RUN_ID, _CONFIG_HASH, _PROCESS_START, _REGISTERED_AT, _PID)
+Identity = tuple[int, int] | None
+
+
+def _map(path: Path, *, create: bool) -> tuple[mmap.mmap, Identity]:
+    """Open or create the file of a record; return its memory and its identity. Raises OSError."""
+    flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        if create:
+            os.fchmod(descriptor, 0o600)  # whatever umask the stage has set
+            # Allocate it now: writing to a page without memory raises SIGBUS.
+            os.posix_fallocate(descriptor, 0, SIZE)
+        found = os.fstat(descriptor)
+        return mmap.mmap(descriptor, SIZE), (found.st_dev, found.st_ino)
+    except OSError:
+        if create:
+            path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
 class LivenessRecord:
     """The record of one worker process, mapped into memory."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Open a record, or create it. Raises OSError."""
         self.path = path
-        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0)
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            if create:
-                # Allocate it now: writing to a page without memory raises SIGBUS.
-                os.posix_fallocate(descriptor, 0, SIZE)
-            self._memory = mmap.mmap(descriptor, SIZE)
-        except OSError:
-            if create:
-                path.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(descriptor)
+        self._memory, self._file = _map(path, create=create)
         self._fields = memoryview(self._memory).cast('Q')
+        # Held while fields are written that belong together, or the memory is replaced.
+        self._lock = threading.Lock()
+        self._registered: tuple[int, ...] = ()  # in the worker: the fields that identify it
 
     @classmethod
     def prepare(cls, path: Path, run_id: int, config_hash: int) -> LivenessRecord:
@@ -98,14 +116,35 @@ class LivenessRecord:
 
     def register(self) -> None:
         """Enter this process as the worker."""
-        self.heartbeat()
-        self._fields[_REGISTERED_AT] = time.monotonic_ns()
-        self._fields[_PROCESS_START] = start_of(os.getpid()) or 0
-        self._fields[_PID] = os.getpid()
+        fields = self._fields
+        fields[_HEARTBEAT_AT] = fields[_REGISTERED_AT] = time.monotonic_ns()
+        fields[_PROCESS_START] = start_of(os.getpid()) or 0
+        fields[_PID] = os.getpid()
+        self._registered = tuple(fields[each] for each in _IDENTITY)
 
     def heartbeat(self) -> None:
-        """Record that this process is running."""
-        self._fields[_HEARTBEAT_AT] = time.monotonic_ns()
+        """Record that this process is running, and which one it is, should that be damaged."""
+        fields = self._fields
+        if self._registered and fields[_PID] != self._registered[-1]:
+            for index, value in zip(_IDENTITY, self._registered, strict=True):
+                fields[index] = value
+        fields[_HEARTBEAT_AT] = time.monotonic_ns()
+
+    def keep_in_place(self) -> bool:
+        """Make the file anew if it is gone, or another one; return whether that was necessary.
+
+        Raises OSError, as while the folder is gone.
+        """
+        if identity_of(self.path) == self._file:
+            return False
+        new = self.path.with_name(f'{self.path.name}.new')
+        new.unlink(missing_ok=True)
+        memory, file = _map(new, create=True)
+        with self._lock:
+            memory[:] = self._memory[:]
+            self._replace(memory, file)
+        new.replace(self.path)
+        return True
 
     def start_item(self, number: int) -> None:
         """Record that the processing of an item starts now."""
@@ -113,27 +152,37 @@ class LivenessRecord:
             self._fields[_ACTIVE_MEMORY] = private_memory()
             if not self._fields[_FRESH_MEMORY] and not self._fields[_FINISHED_ITEMS]:
                 self._fields[_FRESH_MEMORY] = self._fields[_ACTIVE_MEMORY]
-        # The time first: otherwise a new item would look as old as the one before it.
-        self._fields[_ACTIVE_SINCE] = time.monotonic_ns()
-        self._fields[_ACTIVE_ITEM] = number
+        with self._lock:
+            # The time first: otherwise a new item would look as old as the one before it.
+            self._fields[_ACTIVE_SINCE] = time.monotonic_ns()
+            self._fields[_ACTIVE_ITEM] = number
 
     def finish_item(self) -> None:
         """Record that the active item has been processed."""
-        self._fields[_ACTIVE_ITEM] = 0
-        self._fields[_BUSY_NS] += time.monotonic_ns() - self._fields[_ACTIVE_SINCE]
-        self._fields[_FINISHED_ITEMS] += 1
+        with self._lock:
+            self._fields[_ACTIVE_ITEM] = 0
+            self._fields[_BUSY_NS] += time.monotonic_ns() - self._fields[_ACTIVE_SINCE]
+            self._fields[_FINISHED_ITEMS] += 1
 
     def set_exit_reason(self, reason: str) -> None:
         """Record why this process is about to exit; a long text is cut to 1023 bytes."""
         room = _EXIT_REASON.stop - _EXIT_REASON.start
         text = reason.encode(errors='replace')[: room - 1]
-        self._memory[_EXIT_REASON] = text.ljust(room, b'\0')
+        with self._lock:
+            self._memory[_EXIT_REASON] = text.ljust(room, b'\0')
 
     # -- called by the manager -----------------------------------------------------------------
 
     def measure_memory(self, *, wanted: bool) -> None:
         """Have the worker measure its memory at the start of each item."""
         self._fields[_MEASURES_MEMORY] = wanted
+
+    def follow(self) -> None:
+        """Read the file that the worker has made in the place of this one, if it has."""
+        if identity_of(self.path) != self._file:
+            with contextlib.suppress(OSError, ValueError):  # there is none, or not yet
+                memory, file = _map(self.path, create=False)
+                self._replace(memory, file)
 
     def read(self) -> LivenessSnapshot:
         """Return all fields."""
@@ -147,6 +196,10 @@ class LivenessRecord:
         """Return whether the registered process is alive."""
         snapshot = self.read()
         return snapshot.pid > 0 and start_of(snapshot.pid) == snapshot.process_start
+
+    def _replace(self, memory: mmap.mmap, file: Identity) -> None:
+        # The former memory is unmapped with its last user, which may be another thread.
+        self._memory, self._fields, self._file = memory, memoryview(memory).cast('Q'), file
 
     def close(self, *, remove: bool = False) -> None:
         """Unmap the record; ``remove``: also delete its file."""

@@ -15,7 +15,7 @@ import pwd
 import socket
 import time
 
-from worker_pipeline.recovery.state_dir import LOCK_TIMEOUT, AlreadyRunningError
+from worker_pipeline.recovery.folder_lock import LOCK_TIMEOUT, AlreadyRunningError
 from worker_pipeline.system.unix_sockets import bind_if_free, peer_of
 
 # How many refused managers may ask who it is before later ones are not told.

@@ -10,12 +10,10 @@ these workers have saved for it. A manager that shuts down cleanly leaves nothin
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import select
 import signal
-import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,29 +22,15 @@ from typing import NamedTuple
 
 from worker_pipeline.frames.blocks import SHARED_MEMORY
 from worker_pipeline.recovery.checked_file import DamagedFileError, read_checked, write_checked
+from worker_pipeline.recovery.folder_lock import AlreadyRunningError as AlreadyRunningError
+from worker_pipeline.recovery.folder_lock import FolderLock, is_folder
+from worker_pipeline.recovery.folder_lock import manager_of as manager_of
 from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.recovery.set_aside import SUFFIX, remove, set_aside
 from worker_pipeline.system.proc import start_of
 
 # How long an earlier manager's helper process may take to notice that its last child has exited, s.
 HELPER_EXIT_TIMEOUT = 2.0
-# How long to wait for the holder of the lock to write its pid, or to release the lock, s.
-LOCK_TIMEOUT = 1.0
-
-
-class AlreadyRunningError(Exception):
-    """Another manager runs this pipeline, with the process id ``pid`` (0: not known).
-
-    ``about``: what else is known of it, such as ``of user ann``.
-    """
-
-    def __init__(self, namespace: str, pid: int, about: str = '') -> None:
-        who = ' '.join(filter(None, [f'pid {pid}' if pid else '', about])) or 'pid not known'
-        super().__init__(
-            f'{namespace or "/"}: found a manager already running, {who}; '
-            'allowed: one manager in a namespace'
-        )
-        self.pid = pid
 
 
 def state_dir_path(namespace: str, domain: int) -> Path:
@@ -96,54 +80,33 @@ class PipelineStateDir:
     def __init__(self, namespace: str, domain: int) -> None:
         """Lock the folder; create it if necessary. Raises AlreadyRunningError and OSError."""
         self.path = state_dir_path(namespace, domain)
-        self.lock_file = self.path / 'manager'
-        self._lock = self._acquire_lock(namespace)
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f'{os.getpid()} {start_of(os.getpid())}'.encode(), 0)
+        self.lock = FolderLock(self.path, namespace)
+        self.lock_file = self.lock.file
+        # Called when a part of the folder is found to be gone while it is in use.
+        self.repair: Callable[[], None] = lambda: None
         self.run_id = secrets.randbits(63)
-        self.obstacles = [
+        self.obstacles = self.lock.obstacles + [
             f'{each}: of a wrong type; {set_aside(each)}' for each in self._misplaced()
         ]
         self._create_subfolders()
+        self._helpers = _lines_of(self._helpers_file)
 
     def _misplaced(self) -> list[Path]:
         """Return files in place of our folders, and folders in place of our files."""
         folders = [self.workers, self.states, self.frames]
         files = [self._helpers_file, self.socket, self.journal.with_suffix('.new')]
-        found = [each for each in folders if os.path.lexists(each) and not _is_folder(each)]
-        return found + [each for each in files if _is_folder(each)]
+        found = [each for each in folders if os.path.lexists(each) and not is_folder(each)]
+        return found + [each for each in files if is_folder(each)]
+
+    def remake_subfolder(self, path: Path) -> None:
+        """Make one of the folders in it anew, unless it is there. Raises OSError."""
+        if os.path.lexists(path) and not is_folder(path):
+            set_aside(path)
+        path.mkdir(exist_ok=True, mode=0o700)
 
     def _create_subfolders(self) -> None:
         for each in (self.workers, self.states, self.frames):
             each.mkdir(exist_ok=True, mode=0o700)
-
-    def _acquire_lock(self, namespace: str) -> int:
-        deadline = time.monotonic() + LOCK_TIMEOUT
-        while True:
-            try:
-                _make_private(self.path.parents[1])
-                self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-                lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except (FileNotFoundError, FileExistsError):
-                # The previous holder is removing the folder at this moment.
-                if time.monotonic() > deadline:
-                    raise
-                continue
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                pid = manager_of(self.lock_file)
-                if pid or time.monotonic() > deadline:
-                    about = '' if pid else _unseen_holder(self.lock_file)
-                    raise AlreadyRunningError(namespace, pid or 0, about) from None
-                time.sleep(0.005)  # the holder has just started, or is about to exit
-                continue
-            # The previous holder may have removed the file: then this lock protects nothing.
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.fstat(lock), self.lock_file.stat()):
-                    return lock
-            os.close(lock)
 
     @property
     def workers(self) -> Path:
@@ -184,6 +147,8 @@ class PipelineStateDir:
 
         Raises OSError.
         """
+        if not is_folder(self.workers):
+            self.repair()
         path = self.workers / f'{stage}.{slot}.{time.monotonic_ns()}'
         return LivenessRecord.prepare(path, self.run_id, config_hash)
 
@@ -231,8 +196,19 @@ class PipelineStateDir:
 
     def add_helper_process(self, pid: int) -> None:
         """Register a process that may outlive this manager, such as the fork server of workers."""
+        self._helpers.append(f'{pid} {start_of(pid) or 0}\n')
         with self._helpers_file.open('a') as file:
-            file.write(f'{pid} {start_of(pid) or 0}\n')
+            file.write(self._helpers[-1])
+
+    def has_helpers_file(self) -> bool:
+        """Return whether the list of these processes is there, if there has to be one."""
+        return not self._helpers or self._helpers_file.is_file()
+
+    def write_helpers_file(self) -> None:
+        """Write the list of these processes anew. Raises OSError."""
+        if is_folder(self._helpers_file):
+            set_aside(self._helpers_file)
+        self._helpers_file.write_text(''.join(self._helpers))
 
     def helper_processes(self) -> list[int]:
         """Return the pids of the registered processes that are alive."""
@@ -251,8 +227,11 @@ class PipelineStateDir:
                     remove(each)
 
     def close(self, *, remove: bool) -> None:
-        """Release the lock; ``remove``: first remove the folder, when all helpers have exited."""
-        if remove:
+        """Release the lock; ``remove``: first remove the folder, when all helpers have exited.
+
+        A folder that is another manager's by now stays as it is.
+        """
+        if remove and self.lock.is_held():
             for pid in self.helper_processes():
                 _await_exit(pid)
             # The lock's file last: once it is gone, the folder may belong to the next manager.
@@ -260,25 +239,10 @@ class PipelineStateDir:
             self.lock_file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self.path.rmdir()
-        os.ftruncate(self._lock, 0)  # this process may live on, but not as the manager
-        os.close(self._lock)
+        self.lock.release()
         for parent in self.path.parents[:2]:
             with contextlib.suppress(OSError):  # other pipelines have their folders there
                 parent.rmdir()
-
-
-def _make_private(folder: Path) -> None:
-    """Create a folder that only this user can access: /dev/shm is open to all users."""
-    folder.mkdir(exist_ok=True, mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise PermissionError(f'{folder}: found what belongs to another user; allowed: our own')
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        folder.chmod(0o700)
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
 
 
 def _await_exit(pid: int) -> None:
@@ -293,6 +257,13 @@ def _await_exit(pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     os.close(pidfd)
+
+
+def _lines_of(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines(keepends=True)
+    except (OSError, ValueError):
+        return []
 
 
 def remove_liveness_record(record: LivenessRecord) -> None:
@@ -317,20 +288,3 @@ def _belongs_to_worker(file: Path) -> bool:
 
 def _snapshot_file(record: LivenessRecord) -> Path:
     return record.path.with_name(record.path.name + '.snapshot')
-
-
-def manager_of(lock_file: Path) -> int | None:
-    """Return the pid of the manager that holds a folder's lock; None if there is none."""
-    try:
-        pid, started = (int(each) for each in lock_file.read_text().split())
-    except (OSError, ValueError):
-        return None
-    return pid if start_of(pid) == started else None
-
-
-def _unseen_holder(lock_file: Path) -> str:
-    """Describe who holds a folder's lock although no process here is the one in its file."""
-    with contextlib.suppress(OSError, ValueError):
-        pid, _ = (int(each) for each in lock_file.read_text().split())
-        return f'pid {pid} in another PID namespace, such as a container'
-    return ''

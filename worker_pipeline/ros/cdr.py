@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the stamp of a serialised message, all that the manager reads of one.
 
-ROS messages are serialised as CDR (OMG DDS-RTPS, 10.2): four bytes of encapsulation, the second of
-which is odd for little endian, then the fields in order. If the first field is a
+ROS messages are serialised as CDR (OMG DDS-RTPS, 10.2): four bytes of encapsulation, the first of
+which is 0 and the second odd for little endian, then the fields in order. Anybody may publish
+other bytes, also those that begin like a reference to a frame of ours. If the first field is a
 ``std_msgs/Header``, it begins with the stamp's seconds (int32) and nanoseconds (uint32).
 """
 
@@ -25,6 +26,10 @@ def stamp_of(message: bytes) -> int:
     if len(message) < 12:
         raise BadMessageError(
             f'found {len(message)} bytes; allowed: 12 or more, a message that begins with a header'
+        )
+    if message[0]:
+        raise BadMessageError(
+            f'found an encapsulation that begins with {message[0]:#04x}; allowed: 0x00, as in CDR'
         )
     seconds, nanoseconds = (_LITTLE if message[1] & 1 else _BIG).unpack_from(message, 4)
     if seconds < 0 or nanoseconds >= NANOSECONDS or not (seconds or nanoseconds):

@@ -73,11 +73,19 @@ class LivenessThread:
         period = self._spec.heartbeat_period
         while not poll.poll(period * 1e3):
             self._liveness.heartbeat()
+            self._keep_files()
             period = self._spec.heartbeat_period
             if self.client is not None and not self.client.channel.connected:
-                self.client.channel.connect()
+                self.client.channel.connect(self._manager)
                 period = min(period, RECONNECT_PERIOD)
         os.close(pidfd)
+
+    def _keep_files(self) -> None:
+        """Make this worker's files anew if they are gone, but the manager is not."""
+        with contextlib.suppress(OSError):  # it has not made their folder yet
+            was_made = self._liveness.keep_in_place()
+            if self.client is not None:
+                self.client.keep_files(was_folder_gone=was_made)
 
     def _wait_for_manager(self) -> int:
         """Return the pid of the next manager; exit if there is none within ``orphan_timeout``."""

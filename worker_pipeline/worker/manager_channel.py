@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from worker_pipeline.protocol import channel as channels
-from worker_pipeline.protocol.channel import Channel, Packet
+from worker_pipeline.protocol.channel import Channel, Packet, ProtocolError
 
 
 class ManagerChannel:
@@ -41,10 +43,16 @@ class ManagerChannel:
         """Return whether a manager is connected, as far as is known."""
         return self._channel is not None and not self._channel.closed
 
-    def connect(self) -> bool:
-        """Connect to the manager that listens now and say hello; return whether there is one."""
+    def connect(self, manager: int) -> bool:
+        """Connect to a manager and say hello; return whether it listens.
+
+        ``manager``: its pid. Nothing is sent to, or read from, another process.
+        """
         fresh = channels.connect(self._path)
         if fresh is None:
+            return False
+        if (fresh.peer.pid, fresh.peer.user) != (manager, os.getuid()):
+            fresh.close()
             return False
         self.read(everything=True)  # sent by the previous manager
         with self._send_lock:
@@ -75,9 +83,21 @@ class ManagerChannel:
         ``everything``: all that a dead manager has sent, as no one will send it again.
         """
         with self._read_lock:
-            if self._channel is not None:
-                for packet in self._channel.receive(everything=everything):
+            channel = self._channel
+            if channel is None:
+                return
+            fault = ''
+            try:
+                for packet in channel.receive(everything=everything):
                     self._handle(packet)
+            except ProtocolError as error:
+                fault = str(error)
+            fault = fault or channel.fault
+            if fault:
+                channel.fault, channel.closed = '', True  # the other thread connects again
+                with contextlib.suppress(OSError):  # standard error may be closed
+                    text = f"the manager's packets are not understood: {fault}; connecting again"
+                    print(text, file=sys.stderr, flush=True)
 
     def poll(self, *, wait: bool) -> None:
         """Handle arrived packets; ``wait``: until a packet arrives or ``wake`` is called.

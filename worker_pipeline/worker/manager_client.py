@@ -145,9 +145,20 @@ class ManagerClient:
             last = FrameNumber(packet.number)
             self._codec.release_except([*in_use, *self._resent_frames, *retained], last)
         elif packet.kind == PacketType.CHANGE_STATE:
-            self._request_transition(packet.body.decode())
+            self._request_transition(packet.body.decode(errors='replace'))
         elif packet.kind == PacketType.SIM_TIME:
             self._set_sim_time(bool(packet.number))
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def keep_files(self, *, was_folder_gone: bool) -> None:
+        """Write this worker's frames and saved state again, where their files are gone.
+
+        ``was_folder_gone``: whether others of its files were.
+        """
+        self._codec.restore_missing_frames()
+        if was_folder_gone:
+            self.runner.submit(self.runner.save_again)
 
     # -- without a manager -----------------------------------------------------------------------
 

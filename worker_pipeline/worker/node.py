@@ -41,6 +41,10 @@ from worker_pipeline.worker.stage_runner import StageRunner
 from worker_pipeline.worker.stage_state import StageState
 from worker_pipeline.worker.stage_topics import make_topics
 
+# How long to wait for a frame whose file somebody has removed, s: its producer looks once in each
+# period of its heartbeats, and the manager has to make the folder first.
+FRAME_PATIENCE = 1.0
+
 
 class WorkerNode(ManagedNode):
     """Runs the stage's hooks as lifecycle transitions, and publishes heartbeats.
@@ -97,7 +101,7 @@ class WorkerNode(ManagedNode):
             type(stage).input_type,
             type(stage).output_type,
             make_writer(frames, os.getpid(), self.spec.frame_memory),
-            FrameReader(frames),
+            FrameReader(frames, FRAME_PATIENCE),
             self.get_logger().warning,
         )
         stage.loan = codec.loan
@@ -143,7 +147,7 @@ class WorkerNode(ManagedNode):
 
     async def start(self) -> None:
         """Connect to the manager, and go to the spec's target state."""
-        self.client.channel.connect()
+        self.client.channel.connect(self.spec.manager_pid)
         steps = ['configure'] if self.spec.target == 'inactive' else ['configure', 'activate']
         for step in steps:
             if not await self.transition(step):

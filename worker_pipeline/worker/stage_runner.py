@@ -21,6 +21,7 @@ from worker_pipeline.core.item import TICK
 from worker_pipeline.error_text import describe_error, traceback_text
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
+from worker_pipeline.protocol.channel import MAX_PAYLOAD
 from worker_pipeline.recovery.checked_file import DamagedFileError
 from worker_pipeline.stage import EndOfStream, Stage
 from worker_pipeline.worker.forked_child import exit_if_forked
@@ -192,6 +193,11 @@ class StageRunner:
         for answer in restored or ():
             self._recent.add(answer)
 
+    def save_again(self) -> None:
+        """Save the state as after the last answer: its file may be gone. On the main thread."""
+        if self._state is not None and self.accepting:
+            self._state.save(self._recent)
+
     def run(self) -> None:
         """Process items and jobs until closed. Raises StageFailedError."""
         self._main_thread = threading.get_ident()
@@ -260,7 +266,10 @@ class StageRunner:
         if not (is_tick and _is_valid(header_of(output).stamp)):
             sec, nanosec = stamp
             header_of(output).stamp = Time(sec=sec, nanosec=nanosec)
-        return Answer(number, answers.OUTPUT, output=self._codec.serialize(output))
+        data = self._codec.serialize(output)
+        if len(data) > MAX_PAYLOAD:
+            raise ValueError(f'the output has {len(data):,} bytes; allowed: {MAX_PAYLOAD:,}')
+        return Answer(number, answers.OUTPUT, output=data)
 
     def _handle_error(
         self, number: int, stamp: tuple[int, int], failure: str, error: BaseException

@@ -11,6 +11,9 @@ from worker_pipeline.recovery.set_aside import set_aside
 from worker_pipeline.stage import Stage
 from worker_pipeline.state_codec import StateError, decode_state, encode_state
 
+# How long a worker waits for the folder of its state, s.
+FOLDER_TIMEOUT = 1.5
+
 
 class StageState:
     """Saves and restores the state of one stage.
@@ -34,8 +37,23 @@ class StageState:
         """
         begin = time.monotonic()
         data = encode_state(self._codec, self._stage.save_state())
-        self._saved.write(data, answers, self._codec)
+        self._write(data, answers)
         self.size, self.save_time = len(data), time.monotonic() - begin
+
+    def _write(self, data: bytes, answers: RecentAnswers) -> None:
+        """Write the file. If its folder is gone, wait until the manager has made it anew.
+
+        As a failure the item would be processed again, with a state that contains it.
+        """
+        deadline = time.monotonic() + FOLDER_TIMEOUT
+        while True:
+            try:
+                self._saved.write(data, answers, self._codec)
+                return
+            except (FileNotFoundError, NotADirectoryError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def set_aside(self) -> str:
         """Set the file aside, which is damaged; return in words where it is kept."""

@@ -9,6 +9,7 @@ from support.fake_nodes import FakeLogger
 
 from worker_pipeline.frames.blocks import block_size
 from worker_pipeline.frames.reference import (
+    MAGIC,
     MIN_FRAME_BYTES,
     FrameNumber,
     Reference,
@@ -18,6 +19,7 @@ from worker_pipeline.frames.registry import FrameRegistry, TrackedReference
 from worker_pipeline.manager.answer_handler import AnswerHandler
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer
+from worker_pipeline.protocol.channel import Packet, PacketType, ProtocolError
 from worker_pipeline.protocol.packets import (
     WorkerStatus,
     answer_packet,
@@ -59,7 +61,7 @@ def bench(tmp_path, clock):  # noqa: ARG001 - the handler reads it
 
 
 def reference(pid):
-    return encode(Reference(FrameNumber(1), SIZE, 0, f'{pid}.block', bytes(16)))
+    return encode(Reference(FrameNumber(1), SIZE, 0, f'{pid}.1', bytes(16)))
 
 
 def published(bench):
@@ -89,9 +91,29 @@ def test_reports_alone_are_no_answers(bench):
 
 
 def test_the_frames_retained_last_count(bench):
-    packets = [frames_retained_packet([b'a']), frames_retained_packet([])]
+    packets = [frames_retained_packet([reference(7)]), frames_retained_packet([])]
     assert bench.handle(*packets)[1] == []
     assert bench.handle()[1] is None
+
+
+@pytest.mark.parametrize(
+    'packet',
+    [
+        Packet(PacketType.OUTPUT, 2, MAGIC + b'too short'),
+        Packet(PacketType.OUTPUT, 2, bytes(reference(7)).replace(b'7.1', b'../')),
+        Packet(PacketType.OUTCOME, 2, b'done\n'),
+        Packet(PacketType.STATUS, 0, b'{}'),
+        Packet(PacketType.FRAMES_RETAINED, 0, b'123'),
+    ],
+)
+def test_answers_before_a_bad_packet_count(bench, packet):
+    """The next item is sent for them, and the worker is hung up on."""
+    called = []
+    bench.flow.a.answers_received = lambda: called.append(bench.counters.completed)
+    with pytest.raises(ProtocolError, match=r'found .*; allowed: |no JSON'):
+        bench.handle(answer_packet(Answer(1, answers.NONE)), packet)
+    assert called == [1]
+    assert bench.frames.in_use == 0
 
 
 def test_no_output_completes_its_item_too(bench):

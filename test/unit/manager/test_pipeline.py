@@ -11,6 +11,7 @@ from support.offline_pipeline import HEADER, pipeline_config, stage_config
 
 from worker_pipeline.config import PluginDescription
 from worker_pipeline.manager.pipeline import SUPERVISION_PERIOD
+from worker_pipeline.protocol.channel import ProtocolError
 from worker_pipeline.protocol.packets import hello_packet
 
 TICK = 'sensor_msgs/msg/TimeReference'
@@ -46,13 +47,19 @@ def test_a_worker_that_claims_another_slot_is_refused(make, stage, slot):
     rig = make(stage_config('a', workers=2), stage_config('b'))
     rig.start()
     hello = hello_packet(stage, slot, [], 0)
-    assert rig.pipeline.worker_connected(rig.worker('a'), hello) is None
+    with pytest.raises(ProtocolError, match=f'found a hello of {stage}/{slot}; allowed: of a/work'):
+        rig.pipeline.worker_connected(rig.worker('a'), hello)
 
 
 def test_a_process_that_fills_no_slot_is_refused(make):
+    """One of an earlier manager's workers may come again, when its stage is configured."""
     rig = make(stage_config('a'))
     rig.start()
     stranger = FakeWorker(123, rig.worker('a').spec)
+    assert not rig.pipeline.is_worker(123)
+    assert rig.pipeline.is_worker(rig.worker('a').pid)
+    rig.pipeline.expected_pids = frozenset({123})
+    assert rig.pipeline.is_worker(123)
     assert rig.pipeline.worker_connected(stranger, hello_packet('a', 'worker_0', [], 0)) is None
 
 

@@ -14,7 +14,7 @@ from worker_pipeline.manager import pipeline_builder
 from worker_pipeline.manager.pipeline_builder import PipelineBuilder
 from worker_pipeline.recovery.recover import RecoveredStage
 
-REFERENCE = encode(Reference(FrameNumber(1), 100_000, 0, '77.block', message(1)))
+REFERENCE = encode(Reference(FrameNumber(1), 100_000, 0, '77.1', message(1)))
 
 
 class FakeStage:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -13,10 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_pipeline.protocol import channel as channels
-from worker_pipeline.protocol.channel import Channel, Packet, PacketType
+from worker_pipeline.protocol.channel import (
+    FROM_WORKER,
+    HEADER,
+    MAX_CONTROL,
+    MAX_PAYLOAD,
+    Channel,
+    Packet,
+    PacketType,
+)
 from worker_pipeline.testing import wait_for
 
 LARGE = 7_000_000
+ANY = dict.fromkeys(range(12), MAX_PAYLOAD)
 packets = st.builds(
     Packet,
     st.integers(1, 6),
@@ -35,7 +45,7 @@ packets = st.builds(
 @contextlib.contextmanager
 def pair() -> Iterator[tuple[Channel, Channel]]:
     """Yield both ends of a channel."""
-    one, other = (Channel(end) for end in socket.socketpair())
+    one, other = (Channel(end, ANY) for end in socket.socketpair())
     yield one, other
     one.close()
     other.close()
@@ -84,7 +94,7 @@ def test_packets_are_found_however_the_stream_is_cut(sent, data):
     """A stream socket has no message boundaries: reads may return any number of bytes."""
     first, second = socket.socketpair()
     with first, second:
-        sender, receiver = Channel(first), Channel(second)
+        sender, receiver = Channel(first, ANY), Channel(second, ANY)
         thread = threading.Thread(target=lambda: [sender.send_all(*each) for each in sent])
         thread.start()
         stream = bytearray()
@@ -165,3 +175,50 @@ def test_a_path_may_be_longer_than_a_socket_address(tmp_path, length):
         caller.close()
     assert channels.connect(path) is None, 'nobody listens any more'
     channels.listen(path).close()  # replaces the socket file that is left there
+
+
+@pytest.mark.parametrize(
+    ('kind', 'size', 'fault'),
+    [
+        (PacketType.STATUS, MAX_CONTROL + 1, 'type 2 and 4,194,305 bytes; allowed: 4,194,304'),
+        (PacketType.OUTPUT, 2**32 - 1, 'type 3 and 4,294,967,295 bytes; allowed: 536,870,912'),
+        (PacketType.ITEM, 0, 'type 5; allowed: 2, 3, 4, 7'),
+        (4_000_000_000, 0, 'type 4000000000; allowed: 2, 3, 4, 7'),
+    ],
+)
+def test_a_packet_that_may_not_be_sent_ends_the_channel(kind, size, fault):
+    """As soon as its header has arrived; what came before counts."""
+    one, other = socket.socketpair()
+    with one, other:
+        channel = Channel(other, FROM_WORKER)
+        one.sendall(HEADER.pack(1, PacketType.OUTPUT, 7) + b'x' + HEADER.pack(size, kind, 8))
+        assert channel.receive() == [(PacketType.OUTPUT, 7, b'x')]
+        assert channel.closed
+        assert fault in channel.fault
+
+
+def test_memory_is_taken_as_bytes_arrive():
+    """Not as a header announces them."""
+    one, other = socket.socketpair()
+    with one, other:
+        channel = Channel(other, FROM_WORKER)
+        one.sendall(HEADER.pack(MAX_PAYLOAD, PacketType.OUTPUT, 1))
+        tracemalloc.start()
+        try:
+            assert channel.receive() == []
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 20_000_000
+        assert not channel.fault
+
+
+@pytest.mark.slow
+def test_a_packet_larger_than_the_first_allocation_arrives_whole():
+    """Its memory grows as it arrives."""
+    body = bytes(range(256)) * 200_000
+    with pair() as (one, other):
+        thread = threading.Thread(target=one.send_all, args=(PacketType.OUTPUT, 1, body))
+        thread.start()
+        assert receive_count(other, 1) == [(PacketType.OUTPUT, 1, body)]
+        thread.join()

@@ -3,69 +3,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from support.channel_manager import Manager
 from support.child_processes import child
 
-from worker_pipeline.manager.channel_server import ChannelServer
 from worker_pipeline.protocol import channel as channels
-from worker_pipeline.protocol.channel import Channel, Packet, PacketType
+from worker_pipeline.protocol.channel import Packet, PacketType
 from worker_pipeline.testing import wait_for
 from worker_pipeline.worker.manager_channel import ManagerChannel
 
 LARGE = 7_000_000
-
-
-class Manager:
-    """A server on a thread of its own, and the packets that it received."""
-
-    def __init__(self, path: Path) -> None:
-        self.calls: list = []
-        self.received: list[Packet] = []
-        self.channels: list[Channel] = []
-        self.accepts_workers = True
-        self._wake_event = threading.Event()
-        self._stopping = False
-        self.server = ChannelServer(path, self.call_soon, self.on_hello)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def call_soon(self, call) -> None:
-        self.calls.append(call)
-        self._wake_event.set()
-
-    def on_hello(self, channel: Channel, packet: Packet):
-        if not self.accepts_workers:
-            return None
-        self.channels.append(channel)
-        self.received.append(packet)
-        return self.received.extend
-
-    def _run(self) -> None:
-        while not self._stopping:
-            self._wake_event.wait()
-            self._wake_event.clear()
-            while self.calls:
-                self.calls.pop(0)()
-
-    def run(self, call) -> None:
-        """Run a call on the server's thread and wait for it."""
-        done = threading.Event()
-        self.call_soon(lambda: (call(), done.set()))
-        assert done.wait(5.0)
-
-    def send(self, *packet) -> None:
-        self.run(lambda: self.server.send(self.channels[-1], *packet))
-
-    def close(self) -> None:
-        self.run(self.server.close)
-        self._stopping = True
-        self._wake_event.set()
-        self._thread.join()
 
 
 @pytest.fixture
@@ -111,7 +64,7 @@ def worker(path):
 
 def test_hello_is_sent_first_and_then_all_packets_in_order(manager, worker):
     """In both directions."""
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     worker.channel.send(PacketType.OUTPUT, 7, b'done')
     wait_for(lambda: len(manager.received) == 3, "the worker's packets")
     assert [each.kind for each in manager.received] == [
@@ -131,7 +84,7 @@ def test_hello_is_sent_first_and_then_all_packets_in_order(manager, worker):
 
 def test_an_enqueued_packet_is_sent_before_the_next_one(manager, worker):
     """Or when the worker next sends one; it does not wake the worker by itself."""
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     wait_for(lambda: len(manager.channels) == 1, 'the hello')
     enqueue = manager.server.enqueue
     manager.run(lambda: enqueue(manager.channels[0], PacketType.FRAMES_FREED, 1, b'frame'))
@@ -147,7 +100,7 @@ def test_an_enqueued_packet_is_sent_before_the_next_one(manager, worker):
 @pytest.mark.slow
 def test_large_packets_in_both_directions_do_not_deadlock(manager, worker):
     """Camera frames that exceed any socket buffer."""
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     wait_for(lambda: len(manager.channels) == 1, 'the hello')
     count = 20
 
@@ -175,7 +128,7 @@ def test_large_packets_in_both_directions_do_not_deadlock(manager, worker):
 
 def test_without_a_manager_packets_are_discarded_and_waits_can_be_ended(worker):
     """A worker without a manager keeps running."""
-    assert not worker.channel.connect()
+    assert not worker.channel.connect(os.getpid())
     assert not worker.channel.connected
     worker.channel.send(PacketType.OUTPUT, 1, b'lost')
     threading.Timer(0.05, worker.channel.wake).start()
@@ -185,7 +138,7 @@ def test_without_a_manager_packets_are_discarded_and_waits_can_be_ended(worker):
 def send_one_item_and_close(path: Path, worker: Worker) -> None:
     """Be a manager that is gone when the worker reads its item."""
     first = Manager(path)
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     wait_for(lambda: first.channels, 'the hello')
     first.send(PacketType.ITEM, 1, b'one')
     first.close()
@@ -199,7 +152,7 @@ def test_a_worker_notices_its_managers_end_and_says_hello_to_the_next(path, work
     assert not worker.channel.connected
     second = Manager(path)
     worker.hello_body = b'1'
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     wait_for(lambda: len(second.received) == 2, 'the second hello')
     assert second.received[0].body == b'1'
     second.send(PacketType.ITEM, 2, b'two')
@@ -212,7 +165,7 @@ def test_unread_packets_of_the_old_manager_are_handled_before_the_next_hello(pat
     """Otherwise the hello would not include them."""
     send_one_item_and_close(path, worker)
     second = Manager(path)
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     assert [each.number for each in worker.received] == [1]
     second.close()
 
@@ -220,12 +173,12 @@ def test_unread_packets_of_the_old_manager_are_handled_before_the_next_hello(pat
 def test_the_main_thread_switches_to_the_new_channel(path, worker):
     """It waits on the old one while another thread connects."""
     first = Manager(path)
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     thread = threading.Thread(target=worker.wait_for, args=(1,))
     thread.start()
     first.close()
     second = Manager(path)
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     wait_for(lambda: second.channels, 'the second hello')
     second.send(PacketType.ITEM, 1, b'one')
     thread.join(5.0)
@@ -236,7 +189,7 @@ def test_the_main_thread_switches_to_the_new_channel(path, worker):
 def test_a_rejected_worker_is_disconnected_and_may_reconnect(manager, worker):
     """A manager rejects a worker before its slot is ready."""
     manager.accepts_workers = False
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
 
     def is_disconnected() -> bool:
         worker.channel.poll(wait=False)
@@ -244,17 +197,8 @@ def test_a_rejected_worker_is_disconnected_and_may_reconnect(manager, worker):
 
     wait_for(is_disconnected, 'the end of the channel')
     manager.accepts_workers = True
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     wait_for(lambda: manager.channels, 'the hello')
-
-
-def test_a_connection_without_hello_is_closed(manager, path):
-    """Packets without a hello belong to no worker."""
-    stranger = channels.connect(path)
-    stranger.send_all(PacketType.OUTPUT, 1, b'whose?')
-    wait_for(lambda: stranger.receive() or stranger.closed, 'the end of the channel')
-    assert manager.received == []
-    stranger.close()
 
 
 @pytest.mark.slow
@@ -270,6 +214,7 @@ for number in range(100):
     channel.send_all(PacketType.OUTPUT, number, bytes(1000))
 os.kill(os.getpid(), signal.SIGKILL)
 """
+    manager.is_worker = lambda _: True  # type: ignore[method-assign]
     with child(code) as process:
         assert process.line() == ''
     wait_for(lambda: manager.channels, 'the hello')
@@ -280,7 +225,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_the_channel_of_an_exited_process_is_closed_though_another_has_its_end(manager, worker):
     """A child of the worker's stage may have inherited the socket."""
-    assert worker.channel.connect()
+    assert worker.channel.connect(os.getpid())
     wait_for(lambda: manager.channels, 'the hello')
     manager.run(lambda: manager.server.read(manager.channels[0], everything=True))
     assert manager.channels[0].fileno() < 0
@@ -298,3 +243,47 @@ def test_closed_channels_leave_no_file_descriptor(path):
     wait_for(lambda: len(os.listdir('/proc/self/fd')) <= before, 'all ends')
     made.close()
     assert not path.exists()
+
+
+def test_a_worker_talks_to_its_manager_only(manager, worker):
+    """Another process may have made the socket: the folder was removed, or is a stranger's."""
+    assert not worker.channel.connect(os.getpid() + 1)
+    assert not worker.channel.connected
+    assert worker.channel.connect(os.getpid())
+    wait_for(lambda: len(manager.channels) == 1, 'the hello')
+
+
+def test_a_worker_does_not_wait_for_a_manager_that_accepts_nobody(path, worker):
+    """It may be stopped, and the thread that connects also sends the heartbeats."""
+    with channels.listen(path) as listener:
+        listener.listen(0)
+        with contextlib.ExitStack() as stack:
+            while (waiting := channels.connect(path)) is not None:
+                stack.callback(waiting.close)
+            begin = time.monotonic()
+            assert not worker.channel.connect(os.getpid())
+            assert time.monotonic() - begin < 1.0
+
+
+def test_a_worker_that_does_not_understand_its_manager_connects_again(manager, worker, capfd):
+    """Rather than to end, or to wait for ever for the rest of a packet."""
+    assert worker.channel.connect(os.getpid())
+    wait_for(lambda: manager.channels, 'the hello')
+    manager.send(PacketType.HELLO, 0, b'')
+    wait_for(lambda: worker.channel.poll(wait=False) or not worker.channel.connected, 'its end')
+    assert 'found a packet of type 1; allowed: 5, 6, 8, 9, 10' in capfd.readouterr().err
+    assert worker.channel.connect(os.getpid())
+
+
+def test_the_socket_is_made_again_beside_open_connections(manager, worker, path):
+    """Its file may be removed; those who are connected stay so, and others can connect again."""
+    assert worker.channel.connect(os.getpid())
+    wait_for(lambda: manager.channels, 'the hello')
+    path.unlink()
+    manager.run(manager.server.listen_anew)
+    manager.send(PacketType.ITEM, 1, b'one')
+    worker.wait_for(1)
+    other = Worker(path)
+    assert other.channel.connect(os.getpid())
+    wait_for(lambda: len(manager.channels) == 2, 'the other hello')
+    other.channel.close()

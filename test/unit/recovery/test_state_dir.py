@@ -11,6 +11,7 @@ import stat
 import pytest
 from support.state_dirs import leave_behind, running
 
+from worker_pipeline.recovery import folder_lock
 from worker_pipeline.recovery import state_dir as state_dir_module
 from worker_pipeline.recovery.state_dir import PipelineStateDir, manager_of, state_dir_path
 
@@ -84,7 +85,7 @@ def test_closing_a_folder_that_was_removed_manually_raises_nothing():
 
 def test_a_file_in_place_of_the_folder_is_an_error(monkeypatch):
     """The attempt is not repeated for ever."""
-    monkeypatch.setattr(state_dir_module, 'LOCK_TIMEOUT', 0.01)
+    monkeypatch.setattr(folder_lock, 'LOCK_TIMEOUT', 0.01)
     path = state_dir_path('/airside', 3)
     path.parent.mkdir(parents=True)
     path.touch()

@@ -13,7 +13,7 @@ import pytest
 from support.child_processes import child, sleeper
 from support.state_dirs import leave_behind, running
 
-from worker_pipeline.recovery import state_dir as state_dir_module
+from worker_pipeline.recovery import folder_lock
 from worker_pipeline.recovery.state_dir import (
     AlreadyRunningError,
     PipelineStateDir,
@@ -92,7 +92,7 @@ def test_a_second_manager_is_refused_with_the_pid_of_the_first(base):
 @pytest.mark.slow
 def test_a_manager_of_another_pid_namespace_is_not_called_pid_0(base, monkeypatch):
     """Its pid is not one of this namespace: no process here has it, or a stranger."""
-    monkeypatch.setattr(state_dir_module, 'LOCK_TIMEOUT', 0.05)
+    monkeypatch.setattr(folder_lock, 'LOCK_TIMEOUT', 0.05)
     with child(MANAGER, base) as first:
         assert first.line() == 'locked'
         lock_file = state_dir_path('/airside', 3) / 'manager'
@@ -166,7 +166,7 @@ def test_a_manager_waits_while_another_one_is_shutting_down(monkeypatch):
     first = PipelineStateDir('/airside', 3)
     first.lock_file.write_text('')
     tried = []
-    sleep = state_dir_module.time.sleep
+    sleep = folder_lock.time.sleep
 
     def leave(seconds):
         tried.append(seconds)
@@ -174,7 +174,7 @@ def test_a_manager_waits_while_another_one_is_shutting_down(monkeypatch):
             first.close(remove=True)
         sleep(0)
 
-    monkeypatch.setattr(state_dir_module.time, 'sleep', leave)
+    monkeypatch.setattr(folder_lock.time, 'sleep', leave)
     with running() as state_dir:
         assert len(tried) == 2
         assert state_dir.workers.is_dir()
@@ -183,14 +183,14 @@ def test_a_manager_waits_while_another_one_is_shutting_down(monkeypatch):
 def test_a_lock_on_a_removed_file_is_not_a_lock(monkeypatch):
     """The file was opened just before the previous holder removed it."""
     first = PipelineStateDir('/airside', 3)
-    flock = state_dir_module.fcntl.flock
+    flock = folder_lock.fcntl.flock
 
     def late(file, operation):
-        monkeypatch.setattr(state_dir_module.fcntl, 'flock', flock)
+        monkeypatch.setattr(folder_lock.fcntl, 'flock', flock)
         first.close(remove=True)
         flock(file, operation)
 
-    monkeypatch.setattr(state_dir_module.fcntl, 'flock', late)
+    monkeypatch.setattr(folder_lock.fcntl, 'flock', late)
     with running() as state_dir:
         assert manager_of(state_dir.lock_file) == os.getpid()
         assert state_dir.workers.is_dir()
@@ -198,7 +198,7 @@ def test_a_lock_on_a_removed_file_is_not_a_lock(monkeypatch):
 
 def test_a_manager_that_never_writes_its_pid_is_reported_with_pid_0(monkeypatch):
     """It holds the lock all the same."""
-    monkeypatch.setattr(state_dir_module, 'LOCK_TIMEOUT', 0.01)
+    monkeypatch.setattr(folder_lock, 'LOCK_TIMEOUT', 0.01)
     with running() as first:
         first.lock_file.write_text('')
         with pytest.raises(AlreadyRunningError) as caught:

@@ -34,13 +34,17 @@ class Client:
         self.connected = True
         self.connects = 0
         self.reads: list[bool] = []
+        self.kept: list[bool] = []
         self.snapshot = OrphanSnapshot({1: b'item'}, [])
 
-    def connect(self) -> None:
+    def connect(self, _manager: int) -> None:
         self.connects += 1
 
     def read(self, *, everything: bool) -> None:
         self.reads.append(everything)
+
+    def keep_files(self, *, was_folder_gone: bool) -> None:
+        self.kept.append(was_folder_gone)
 
     def orphan_snapshot(self) -> OrphanSnapshot:
         return self.snapshot

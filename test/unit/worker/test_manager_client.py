@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from marshal import loads
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +20,9 @@ from worker_pipeline.protocol.packets import (
     frames_retained_packet,
     hello_packet,
     pack_frame_numbers,
+    read_frames_retained,
+    read_hello,
+    read_status,
     status_packet,
 )
 from worker_pipeline.recovery.state_dir import OrphanSnapshot
@@ -38,9 +40,13 @@ def frame(number: int, producer: int = OWN) -> bytes:
 
 def read(packets: Iterable[Packet]) -> list[Any]:
     """Return the kind, the number and the content of packets: equal bodies may differ in bytes."""
-    marshalled = (PacketType.HELLO, PacketType.FRAMES_RETAINED, PacketType.STATUS)
+    readers = {
+        PacketType.HELLO: read_hello,
+        PacketType.FRAMES_RETAINED: read_frames_retained,
+        PacketType.STATUS: read_status,
+    }
     return [
-        (each.kind, each.number, loads(each.body) if each.kind in marshalled else each.body)
+        (each.kind, each.number, readers[each.kind](each) if each.kind in readers else each.body)
         for each in packets
     ]
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a running pipeline goes, or a part of it: everything goes on, and is there again.
+
+As a tidy script, systemd's RemoveIPC or a mistake would have it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.configuring import stage
+from support.observer import header, number_of
+
+from worker_pipeline.recovery.folder_lock import manager_of
+from worker_pipeline.testing import wait_for
+
+SHARED = {
+    'echo': stage('Echo', workers=2, queue_size=1000),
+    'journal': True,
+    'restart_limit': 1000,
+    'restart_backoff_max': 0.2,
+}
+PARTS = ('manager', 'socket', 'journal', 'helpers', 'output_relay', 'workers', 'states', 'frames')
+
+
+def identity(path: Path) -> tuple[int, int, int]:
+    found = path.lstat()
+    return found.st_ino, found.st_dev, found.st_mode
+
+
+def replace_by_copy(folder: Path) -> None:
+    former = folder.with_name('former')
+    folder.rename(former)
+    shutil.copytree(former, folder, ignore=lambda *_: ['socket', 'workers'])
+    shutil.rmtree(former)
+
+
+def rename(folder: Path) -> None:
+    folder.rename(folder.with_name('renamed'))
+
+
+def replace_by_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text('in the way')
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    def do(folder: Path) -> None:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return do
+
+
+def replace_by_folder(name: str) -> Callable[[Path], None]:
+    def do(folder: Path) -> None:
+        remove(name)(folder)
+        (folder / name / 'in the way').mkdir(parents=True)
+
+    return do
+
+
+LOSSES = {
+    'the folder': shutil.rmtree,
+    'those above it': lambda folder: shutil.rmtree(folder.parents[1]),
+    'the folder, renamed': rename,
+    'the folder, replaced by a copy': replace_by_copy,
+    'the folder, replaced by a file': replace_by_file,
+    **{f'only {name}': remove(name) for name in PARTS},
+    **{f'{name}, replaced by a folder': replace_by_folder(name) for name in PARTS[:3]},
+}
+
+
+@pytest.fixture
+def folder(shared) -> Path:
+    return shared.manager.folder
+
+
+def before_start(observer):
+    """Collect all outputs."""
+    return observer.collect('echo/output')
+
+
+@pytest.fixture(scope='module')
+def echo(shared):
+    """Feeds items, and waits until all of all tests are out, each once and in order."""
+    answers = shared.before
+    feed = shared.observer.feeder('echo/input')
+    fed: list[int] = []
+
+    def echo_items(count: int = 20) -> None:
+        for _ in range(count):
+            fed.append(len(fed))
+            feed.publish(header(fed[-1]))
+        wait_for(
+            lambda: len(answers) >= len(fed),
+            f'{len(fed)} answers',
+            seen=lambda: (len(answers), shared.manager.show()),
+        )
+        assert [number_of(each) for each in answers] == fed
+
+    return echo_items
+
+
+def is_whole(manager) -> bool:
+    folder = manager.folder
+    return all((folder / name).exists() for name in PARTS) and (
+        manager_of(folder / 'manager') == manager.process.pid
+        and (folder / 'socket').is_socket()
+        and len(records_of(folder)) == 2
+    )
+
+
+def records_of(folder: Path) -> list[Path]:
+    """Return the liveness records, without the pipes beside them."""
+    return [each for each in (folder / 'workers').iterdir() if each.is_file()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES.keys())
+def test_what_is_removed_is_there_again_within_a_second(shared, folder, echo, loss):
+    """Live workers go on meanwhile, and a replacement connects."""
+    manager, observer = shared.manager, shared.observer
+    observer.wait_until_active('echo', 2)
+    wait_for(lambda: is_whole(manager), 'a whole folder', seen=manager.show)
+    echo()
+    log = len(manager.output)
+    loss(folder)
+    begin = time.monotonic()
+    echo()
+    wait_for(lambda: is_whole(manager), 'a whole folder', seen=manager.show)
+    took = time.monotonic() - begin
+    print(f'{took:.2f} s')
+    echo()
+    told = manager.output[log:]
+    assert 'gone while running: ' in told
+    assert 'exited' not in told, 'a live worker was lost'
+    assert took < 1.0
+    victim = observer.kill('echo/worker_0')
+    observer.wait_until_replaced('echo/worker_0', victim)
+    observer.wait_until_active('echo', 2)
+    echo()
+    assert 'Traceback' not in manager.output[log:]
