@@ -57,10 +57,13 @@ def flood(node: Node, options: argparse.Namespace) -> None:
             raise TimeoutError(f'{options.topic}: no subscription within {MATCH_TIMEOUT:g} s')
         rclpy.spin_once(node, timeout_sec=0.01)
     make = KINDS[options.kind]
+    filling = 'x' * options.size
     end = time.monotonic() + options.seconds if options.seconds else float('inf')
     number = options.first
     while number - options.first < options.count and time.monotonic() < end:
         message = make(number)
+        if filling and isinstance(message, Header):
+            message.frame_id = filling
         publisher.publish(message if isinstance(message, bytes) else serialize_message(message))
         number += 1
     publisher.wait_for_all_acked()
@@ -75,6 +78,7 @@ def main() -> None:
     parser.add_argument('--seconds', type=float, default=0.0, help='0: no limit')
     parser.add_argument('--first', type=int, default=0, help='the number of the first message')
     parser.add_argument('--depth', type=int, default=10, help='messages kept by the publisher')
+    parser.add_argument('--size', type=int, default=0, help='of the text in a message, bytes')
     parser.add_argument('--best-effort', action='store_true')
     options = parser.parse_args()
     rclpy.init()
