@@ -88,6 +88,22 @@ class FakePublisher:
         return self.is_acked
 
 
+class FakeLostMessages:
+    """A counter of lost messages; the test sets how many."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.is_destroyed = False
+
+    def take(self) -> int:
+        assert not self.is_destroyed
+        count, self.count = self.count, 0
+        return count
+
+    def destroy(self) -> None:
+        self.is_destroyed = True
+
+
 class FakeNode:
     """The parts of a node that stages use. Endpoints are kept by topic while they exist."""
 
@@ -131,11 +147,20 @@ class FakeNode:
     def create_subscription(
         self, _type: Any, topic: str, callback: Callable[[Any], Any], profile: Any, **options: Any
     ) -> Any:
-        subscription = SimpleNamespace(topic=topic, receive=callback, profile=profile, **options)
+        subscription = SimpleNamespace(
+            topic=topic, receive=callback, profile=profile, lost=None, **options
+        )
         self.topics_subscribed[topic] = subscription
         return subscription
 
+    def lost_messages(self, subscription: Any) -> Any:
+        subscription.lost = FakeLostMessages()
+        return subscription.lost
+
     def destroy_subscription(self, subscription: Any) -> bool:
+        assert subscription.lost is None or subscription.lost.is_destroyed, (
+            'the counter uses the subscription'
+        )
         del self.topics_subscribed[subscription.topic]
         return True
 

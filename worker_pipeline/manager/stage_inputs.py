@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
-
-from rclpy.event_handler import SubscriptionEventCallbacks
 
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
@@ -18,6 +17,8 @@ from worker_pipeline.ros.cdr import BadMessageError, stamp_of
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.matched_subscription import MatchedSubscription
 from worker_pipeline.ros.throttled_log import ThrottledLog
+
+LOSS_PERIOD = 0.5  # s, between two looks at the counters of lost messages
 
 
 class StageInputs:
@@ -39,8 +40,10 @@ class StageInputs:
         self._outbox = outbox
         self._releases: list[Callable[[], object]] = []
         self.bad_messages = 0
-        # By input: how many messages came faster than DDS could keep them.
-        self._lost: dict[str, int] = {}
+        # By input: returns how many messages DDS has lost since the last call.
+        self._take_lost: dict[str, Callable[[], int]] = {}
+        self._lost: Counter[str] = Counter()
+        self._looked_at = float('-inf')  # s
         # Topics that had a publisher and have none now.
         self.without_publisher: set[str] = set()
 
@@ -75,11 +78,10 @@ class StageInputs:
             partial(self._on_message, source),
             profile,
             raw=True,
-            event_callbacks=SubscriptionEventCallbacks(
-                message_lost=partial(self._on_messages_lost, source)
-            ),
         )
-        self._releases.append(partial(self._node.destroy_subscription, subscription))
+        lost = self._node.lost_messages(subscription)
+        self._take_lost[source] = lost.take
+        self._releases += [partial(self._node.destroy_subscription, subscription), lost.destroy]
 
     def _subscribe_to_topic(self, message_type: Any, source: str, profile: Any) -> None:
         is_own = source == EXTERNAL_INPUT
@@ -91,13 +93,16 @@ class StageInputs:
             partial(self._on_message, source),
             profile,
             raw=True,
-            message_lost=partial(self._on_messages_lost, source),
+            lost_messages=self._node.lost_messages,
             publishers=None if is_own else partial(self._on_publishers, topic),
         )
+        self._take_lost[source] = subscription.take_lost
         self._releases.append(subscription.destroy)
 
     def close(self) -> None:
         """Take the subscriptions out of the graph."""
+        self._count_lost()
+        self._take_lost.clear()
         while self._releases:
             self._releases.pop()()
         self.without_publisher.clear()
@@ -112,9 +117,18 @@ class StageInputs:
         with self._outbox:
             self._stage.item_received(source, stamp, message, time.monotonic())
 
-    def _on_messages_lost(self, source: str, status: Any) -> None:
-        self._lost[source] = status.total_count
-        self._log.warning((source, 'lost'), _loss_text, source, status.total_count)
+    def tick(self, now: float) -> None:
+        """Count the messages lost since the last look. ``now``: s."""
+        if now - self._looked_at >= LOSS_PERIOD:
+            self._looked_at = now
+            self._count_lost()
+
+    def _count_lost(self) -> None:
+        for source, take in self._take_lost.items():
+            count = take()
+            if count:
+                self._lost[source] += count
+                self._log.warning((source, 'lost'), _loss_text, source, self._lost[source])
 
     def _on_publishers(self, topic: str, count: int) -> None:
         """Log when the last publisher goes: the link to another machine may be cut."""

@@ -326,6 +326,7 @@ class StageNode(ManagedNode):
         self.workers.tick(now, self.dispatcher.ledger.held_by)
         self._consume_facts()
         self.exits.tick(now)
+        self.inputs.tick(now)
         self._log.tick(now)
         self._drop_log.report(
             self.dispatcher.ledger.counters.dropped,
@@ -386,8 +387,7 @@ class StageNode(ManagedNode):
 
     async def drain(self) -> str:
         """Wait until all items that are here now have left. Returns why not, or ''."""
-        ledger = self.dispatcher.ledger
-        last = ledger.last_number
+        ledger, last = self.dispatcher.ledger, self.dispatcher.ledger.last_number
 
         def is_over() -> bool:
             is_stopped = self.state != 'active' or self._shared.interrupted()

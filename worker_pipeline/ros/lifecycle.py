@@ -22,6 +22,7 @@ from rclpy.parameter import Parameter
 
 from worker_pipeline.config import NODE_PARAMETERS
 from worker_pipeline.error_text import traceback_text
+from worker_pipeline.ros.lost_messages import LostMessages
 from worker_pipeline.ros.node_log import NodeLog
 
 # The steady states; in any other a transition is in progress.
@@ -142,6 +143,10 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     def reject_parameter_changes(self) -> None:
         """Reject changes of the node's own parameters, which would silently have no effect."""
         self.add_on_set_parameters_callback(_refuse_changes)
+
+    def lost_messages(self, subscription: Any) -> LostMessages:
+        """Return a counter of a subscription's lost messages."""
+        return LostMessages(subscription)
 
     def set_sim_time(self, *, is_simulated: bool) -> None:
         """Set the parameter ``use_sim_time``, as the manager says."""

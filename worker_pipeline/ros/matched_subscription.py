@@ -20,6 +20,8 @@ from rclpy.qos import (
     QoSReliabilityPolicy,
 )
 
+from worker_pipeline.ros.lost_messages import LostMessages
+
 _BEST_EFFORT = QoSReliabilityPolicy.BEST_EFFORT
 _TRANSIENT_LOCAL = QoSDurabilityPolicy.TRANSIENT_LOCAL
 
@@ -37,7 +39,7 @@ class MatchedSubscription:
         callback: Called with each message.
         profile: The history of the subscription.
         raw: Whether messages are passed on serialised.
-        message_lost: Called with DDS's count of lost messages.
+        lost_messages: Returns a counter of those of a subscription.
         publishers: Called with the number of publishers when it changes.
     """
 
@@ -50,7 +52,7 @@ class MatchedSubscription:
         profile: QoSProfile,
         *,
         raw: bool = False,
-        message_lost: Callable[[Any], None] | None = None,
+        lost_messages: Callable[[Any], LostMessages] | None = None,
         publishers: Callable[[int], None] | None = None,
     ) -> None:
         self._node = node
@@ -59,7 +61,9 @@ class MatchedSubscription:
         self._callback = callback
         self._profile = profile
         self._raw = raw
-        self._message_lost = message_lost
+        self._lost_messages = lost_messages
+        self._lost: LostMessages | None = None
+        self._lost_before = 0  # by former subscriptions, not taken yet
         self._publishers = publishers
         # Policies that some publisher does not offer.
         self._refused: set[int] = set()
@@ -83,18 +87,18 @@ class MatchedSubscription:
     def _create(self) -> Any:
         profile = copy.copy(self._profile)
         profile.reliability, profile.durability = self._offered
-        return self._node.create_subscription(
+        subscription = self._node.create_subscription(
             self._message_type,
             self._topic,
             self._callback,
             profile,
             raw=self._raw,
             event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible,
-                matched=self._on_matched,
-                message_lost=self._message_lost,
+                incompatible_qos=self._on_incompatible, matched=self._on_matched
             ),
         )
+        self._lost = self._lost_messages(subscription) if self._lost_messages else None
+        return subscription
 
     def _on_incompatible(self, event: Any) -> None:
         self._refused.add(event.last_policy_kind)
@@ -115,12 +119,24 @@ class MatchedSubscription:
         offered = self._offer()
         if self._subscription is None or offered == self._offered:
             return
-        former, self._offered = self._subscription, offered
+        former, former_lost, self._offered = self._subscription, self._lost, offered
         self._subscription = self._create()
-        self._node.destroy_subscription(former)
+        self._release(former, former_lost)
+
+    def take_lost(self) -> int:
+        """Return how many messages were lost since the last call, as far as DDS knows."""
+        count = self._lost_before + (self._lost.take() if self._lost is not None else 0)
+        self._lost_before = 0
+        return count
+
+    def _release(self, subscription: Any, lost: LostMessages | None) -> None:
+        if lost is not None:
+            self._lost_before += lost.take()
+            lost.destroy()
+        self._node.destroy_subscription(subscription)
 
     def destroy(self) -> None:
         """Destroy the subscription."""
         if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
+            self._release(self._subscription, self._lost)
+            self._subscription = self._lost = None

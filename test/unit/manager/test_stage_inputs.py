@@ -73,12 +73,36 @@ def test_what_is_no_message_is_refused_and_counted(bench):
     assert len(bench.node.logger.warnings) == 1  # the other one is counted
 
 
+def lose(bench, topic, count):
+    bench.topic(topic).lost.count = count
+
+
 def test_lost_messages_are_summed_up_over_the_inputs(bench):
-    """DDS reports the total of each."""
-    for topic, count in (('before/output', 2), ('before/output', 5), (TOPIC, 1)):
-        bench.topic(topic).event_callbacks.message_lost(SimpleNamespace(total_count=count))
+    """DDS has a counter for each; they are asked twice a second."""
+    lose(bench, 'before/output', 2)
+    bench.inputs.tick(100.0)
+    lose(bench, 'before/output', 3)
+    lose(bench, TOPIC, 1)
+    bench.inputs.tick(100.4)
+    assert bench.inputs.lost == 2
+    bench.inputs.tick(100.5)
     assert bench.inputs.lost == 6
     assert bench.node.logger.warnings[0].startswith('before: 2 messages were lost before they')
+
+
+def test_messages_lost_before_an_input_is_closed_are_counted(bench):
+    lose(bench, 's/input', 4)
+    bench.inputs.close()
+    assert bench.inputs.lost == 4
+    bench.inputs.tick(101.0)
+    assert bench.inputs.lost == 4
+
+
+def test_no_callback_of_dds_counts_lost_messages(bench):
+    """It can hang the whole process (rmw_fastrtps 9.3.3)."""
+    for subscription in bench.node.topics_subscribed.values():
+        events = getattr(subscription, 'event_callbacks', None)
+        assert events is None or events.message_lost is None
 
 
 @pytest.mark.parametrize(('is_large', 'history'), [(True, 'KEEP_LAST'), (False, 'KEEP_ALL')])
