@@ -47,6 +47,7 @@ class PacketType:
     ITEM = 5
     CHANGE_STATE = 6  # a request for a lifecycle transition
     FRAMES_FREED = 8  # frames made by this worker without references
+    CONTEXT = 11  # a message of the context with this number, see `WorkerSpec`
     SIM_TIME = 10  # whether ROS time is simulated: the number is 1 or 0
     FRAMES_IN_USE = 9  # frames made by this worker that are still referenced, after a hello
 
