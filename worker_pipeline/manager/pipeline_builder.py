@@ -20,6 +20,7 @@ from worker_pipeline.frames.reference import stripped_message
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.action_runner import ActionRunner
 from worker_pipeline.manager.channel_server import ChannelServer, PacketHandler
+from worker_pipeline.manager.context_feed import ContextFeed
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.pipeline import Pipeline
 from worker_pipeline.manager.policies import policy_of
@@ -126,7 +127,9 @@ class PipelineBuilder:
         pipeline = Pipeline(services, stages, quarantine, self._node)
         pipeline.log_withheld = throttled.tick
         made.append(pipeline)
-        runner = ActionRunner(dispatcher, outbox, stages, quarantine, self._logger.error)
+        runner = ActionRunner(
+            dispatcher, outbox, stages, quarantine, services.contexts, self._logger.error
+        )
         outbox.collect, outbox.on_dispatched = runner.collect, channels.flush_pending
         outbox.on_settled, outbox.snapshot = pipeline.release_frames, pipeline.snapshot
         self._restore(stages, frames, recovered or {})
@@ -185,6 +188,7 @@ class PipelineBuilder:
             frames=frames,
             channels=channels,
             spares=spares,
+            contexts=ContextFeed(self._config, self._plugins, frames),
             slots_by_pid={},
             ros_arguments=stage_arguments(process.ros_arguments),
             ros_config=ros_config,
