@@ -80,6 +80,7 @@ class FakeWorker:
         self.payloads: list[bytes] = []
         self.requests: list[str] = []
         self.frames_in_use: list[int] = []
+        self.contexts: list[tuple[int, bytes]] = []
 
 
 class FakeProcesses:
@@ -132,6 +133,8 @@ class FakeProcesses:
             channel.requests.append(body.decode())
         elif kind == PacketType.FRAMES_IN_USE:
             channel.frames_in_use.append(number)
+        elif kind == PacketType.CONTEXT:
+            channel.contexts.append((number, body))
 
     enqueue = send
 

@@ -23,6 +23,7 @@ from worker_pipeline.core.dispatcher import Dispatcher
 from worker_pipeline.core.ledger import Overflow
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.action_runner import ActionRunner
+from worker_pipeline.manager.context_feed import ContextFeed
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.pipeline import Pipeline
 from worker_pipeline.manager.policies import policy_of
@@ -61,6 +62,7 @@ def stage_config(name: str, *inputs: str, **changes: Any) -> StageConfig:
         concurrency=2,
         queue_size=10,
         overflow=Overflow.DROP_OLDEST,
+        accept_external=False,
         ordered=True,
         task_timeout=1.0,
         startup_timeout=5.0,
@@ -179,6 +181,7 @@ class OfflinePipeline:
             frames=self.frames,
             channels=fakes,
             spares=fakes,
+            contexts=ContextFeed(config, self.plugins, self.frames),
             slots_by_pid={},
             ros_arguments=(),
             ros_config=ros_config,
@@ -195,7 +198,12 @@ class OfflinePipeline:
         node: Any = self.node
         self.pipeline = Pipeline(self.services, self.stages, quarantine, node)
         runner = ActionRunner(
-            self.dispatcher, self.outbox, self.stages, quarantine, self.errors.append
+            self.dispatcher,
+            self.outbox,
+            self.stages,
+            quarantine,
+            self.services.contexts,
+            self.errors.append,
         )
         self.outbox.collect = runner.collect
         self.outbox.on_settled = self.pipeline.release_frames

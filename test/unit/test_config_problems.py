@@ -88,9 +88,9 @@ NAMES = 'allowed: names of letters, digits and underscores that begin with a let
         ('detector.worker', 2, "unknown key; did you mean 'workers'?"),
         ('detector.workers.x', 2, "unknown key; did you mean 'workers'?"),
         ('detector.contexts.odometry', 'camera', 'unknown key; did you mean'),
-        ('detector.xyz', 2, f'unknown key; {PARAMS}; known: concurrency, context, input, '),
+        ('detector.xyz', 2, f'unknown key; {PARAMS}; known: accept_external, concurrency, '),
         # a parameter of the class, whose name is like a key's only by chance
-        ('detector.prefix', 'x', f'unknown key; {PARAMS}; known: concurrency, context, input, '),
+        ('detector.prefix', 'x', f'unknown key; {PARAMS}; known: accept_external, concurrency, '),
         ('detectr.workers', 2, "'detectr' is not in stages; did you mean 'detector'?"),
         # tables
         (

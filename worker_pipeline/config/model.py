@@ -43,6 +43,7 @@ class StageConfig:
     concurrency: int
     queue_size: int
     overflow: Overflow
+    accept_external: bool
     ordered: bool
     task_timeout: float
     startup_timeout: float
@@ -53,6 +54,14 @@ class StageConfig:
     max_worker_age: float
     context: Mapping[str, str]
     params: Mapping[str, Any]
+
+    @property
+    def subscribed_inputs(self) -> tuple[str, ...]:
+        """Return the inputs that the stage subscribes to.
+
+        Not stages of the same manager, unless other nodes may publish on their topics.
+        """
+        return tuple(each for each in self.inputs if self.accept_external or each.startswith('/'))
 
 
 @attrs.frozen

@@ -83,6 +83,11 @@ STAGE_KEYS: dict[str, Parameter] = {
     'overflow': Parameter(
         'drop_oldest', 'what a full queue does', choices=tuple(each.value for each in Overflow)
     ),
+    'accept_external': Parameter(
+        False,
+        'whether other nodes may publish on the output topics of the stages in input and context; '
+        'the topic input of the stage is open to all',
+    ),
     'ordered': Parameter(True, 'whether outputs leave in the order in which the items came'),
     'task_timeout': _seconds(5.0, 'the time one item may take', 0.01),
     'startup_timeout': _seconds(30.0, 'the time from process start to active', 0.1),

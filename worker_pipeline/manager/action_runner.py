@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from worker_pipeline.core.dispatcher_actions import (
     ReportRejection,
     SendItem,
 )
+from worker_pipeline.manager.context_feed import ContextFeed
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.quarantine_recorder import QuarantineRecorder
 from worker_pipeline.manager.stage_node import StageNode
@@ -28,6 +30,7 @@ class ActionRunner:
         outbox: holds back effects that must not happen before the event is committed.
         stages: the stages' nodes by name.
         quarantine: keeps items that failed too often.
+        contexts: sends outputs to workers that have them as a context.
         on_error: logs an error of ours.
     """
 
@@ -37,12 +40,15 @@ class ActionRunner:
         outbox: Outbox,
         stages: Mapping[str, StageNode],
         quarantine: QuarantineRecorder,
+        contexts: ContextFeed,
         on_error: Callable[[str], None],
     ) -> None:
         self._dispatcher = dispatcher
         self._outbox = outbox
         self._stages = stages
         self._quarantine = quarantine
+        self._contexts = contexts
+        self._slots = {name: stage.slots for name, stage in stages.items()}
         self._on_error = on_error
         self._run: dict[type[Any], Callable[[Any], None]] = {
             SendItem: self._send,
@@ -73,9 +79,10 @@ class ActionRunner:
         output = self._stages[action.stage].output
         assert output is not None
         output.publish(action.payload)
+        self._contexts.send(action.stage, action.payload, self._slots)
 
     def _ask(self, action: AskSource) -> None:
-        self._stages[action.stage].tick_source()
+        self._stages[action.stage].ticks.tick(time.monotonic())
 
     def _keep(self, action: QuarantineItem) -> None:
         node = self._stages[action.stage]
@@ -89,7 +96,9 @@ class ActionRunner:
                 self._outbox,
             )
         )
-        node.refund_restarts(action.item.suspects)
+        for worker in action.item.suspects:  # an item was the cause of their deaths
+            if worker in node.slots:
+                node.slots[worker].refund_restart(time.monotonic())
 
     def _report(self, action: ReportRejection) -> None:
         self._stages[action.stage].report_rejection(action.key, action.reason)

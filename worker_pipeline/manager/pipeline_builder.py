@@ -19,6 +19,7 @@ from worker_pipeline.frames.reference import stripped_message
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.action_runner import ActionRunner
 from worker_pipeline.manager.channel_server import ChannelServer
+from worker_pipeline.manager.context_feed import ContextFeed
 from worker_pipeline.manager.folder_guard import FolderGuard
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.pipeline import Pipeline
@@ -128,7 +129,9 @@ class PipelineBuilder:
         pipeline = Pipeline(services, stages, quarantine, self._node)
         pipeline.log_withheld = throttled.tick
         made.append(pipeline)
-        runner = ActionRunner(dispatcher, outbox, stages, quarantine, self._logger.error)
+        runner = ActionRunner(
+            dispatcher, outbox, stages, quarantine, services.contexts, self._logger.error
+        )
         outbox.collect, outbox.on_dispatched = runner.collect, channels.flush_pending
         outbox.on_settled, outbox.snapshot = pipeline.release_frames, pipeline.snapshot
         guard = pipeline.guard = FolderGuard(
@@ -197,6 +200,7 @@ class PipelineBuilder:
             frames=frames,
             channels=channels,
             spares=spares,
+            contexts=ContextFeed(self._config, self._plugins, frames),
             slots_by_pid={},
             ros_arguments=stage_arguments(process.ros_arguments),
             ros_config=ros_config,

@@ -13,6 +13,7 @@ from worker_pipeline.core.dispatcher import Dispatcher
 from worker_pipeline.core.ros_time import RosTime
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.channel_server import ChannelServer
+from worker_pipeline.manager.context_feed import ContextFeed
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.slot import Slot
 from worker_pipeline.manager.spare_pool import SparePool
@@ -51,6 +52,7 @@ class PipelineServices:
     frames: FrameRegistry
     channels: ChannelServer  # to the workers
     spares: SparePool
+    contexts: ContextFeed
     slots_by_pid: dict[int, Slot]  # by the process that fills them
     ros_arguments: tuple[str, ...]  # for the stages' nodes
     ros_config: RosProcessConfig  # of a worker's process, but for its number

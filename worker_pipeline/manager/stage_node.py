@@ -7,7 +7,7 @@ It turns what happens to its endpoints and its workers into events of ``core/sta
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from worker_pipeline.manager.services import PipelineServices
 from worker_pipeline.manager.slot import Slot
 from worker_pipeline.manager.source_ticks import SourceTicks
 from worker_pipeline.manager.stage_inputs import StageInputs
+from worker_pipeline.manager.stage_links import StageLinks, own_subscriptions
 from worker_pipeline.manager.stage_statistics import StageStatistics
 from worker_pipeline.manager.stage_workers import StageWorkers
 from worker_pipeline.manager.worker_facts import (
@@ -71,6 +72,7 @@ class StageNode(ManagedNode):
         self.slots = self.workers.slots
         self._log = ThrottledLog(self.get_logger())
         self.inputs = StageInputs(self, self.dispatcher, services.outbox, self._log)
+        self.links = StageLinks(self)
         self.output: OutputPublisher | None = None
         self.input_topic = f'{self.get_fully_qualified_name()}/{EXTERNAL_INPUT}'
         self.answers = AnswerHandler(
@@ -85,7 +87,7 @@ class StageNode(ManagedNode):
         self._outbox = services.outbox
         self._recovered: RecoveredStage | None = None
         self._drop_log = DropLog(self.get_logger(), services.pipeline.frame_memory)
-        self._ticks = SourceTicks(self, self.dispatcher, self._outbox, services.ros_time)
+        self.ticks = SourceTicks(self, self.dispatcher, self._outbox, services.ros_time)
         # By worker: the references of the frames that it retains.
         self._retained: dict[str, list[bytes]] = {}
         # Callback groups of their own: a call that waits for a drain delays nothing else.
@@ -101,13 +103,13 @@ class StageNode(ManagedNode):
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_configure(self) -> None:
-        config = self.config
+        config, pipeline, plugins = self.config, self._shared.pipeline, self._shared.plugins
         self.output = open_output(
             self,
             config.name,
             self.plugin.output_type,
-            is_context=self._shared.pipeline.is_context(config.name),
-            followers=len(self.dispatcher.followers),
+            is_context=pipeline.is_context(config.name),
+            followers=own_subscriptions(pipeline, plugins, config.name),
             outbox=self._outbox,
             frames=self._shared.frames,
         )
@@ -116,12 +118,13 @@ class StageNode(ManagedNode):
             self._resume(recovered)
         self.inputs.open(
             message_types.class_of(self.plugin.input_type),
-            config.inputs,
-            self._shared.pipeline.stages,
+            config.subscribed_inputs,
+            pipeline.stages,
             is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
         )
+        self.links.open(config, plugins)
         self.workers.open(recovered)
-        self._ticks.open()
+        self.ticks.open()
         self._set_desired(DesiredState.INACTIVE)
         await self.workers.settled(config.startup_timeout)
 
@@ -140,7 +143,8 @@ class StageNode(ManagedNode):
         await self.stop_workers(grace=2.0)
         self.workers.close()
         self.inputs.close()
-        self._ticks.close()
+        self.links.close()
+        self.ticks.close()
         if self.output is not None:
             self.output.destroy()
             self.output = None
@@ -202,10 +206,6 @@ class StageNode(ManagedNode):
         with self._outbox:
             self.dispatcher.stream_started(epoch)
 
-    def tick_source(self) -> None:
-        """Ask the source for an item of this moment."""
-        self._ticks.tick(time.monotonic())
-
     def follow_time(self, *, is_simulated: bool) -> None:
         """Change where the stage's node and its workers take ROS time from."""
         self.set_sim_time(is_simulated=is_simulated)
@@ -236,6 +236,7 @@ class StageNode(ManagedNode):
         self._shared.note_process(pid)
         slot.channel.attach(channel, pid, last_frame)
         slot.channel.set_sim_time(is_simulated=self._shared.ros_time.is_simulated)
+        self._shared.contexts.send_kept(slot)
         slot.adopted = False
         with self._outbox:
             self.dispatcher.worker_connected(slot.name, received, now)
@@ -273,11 +274,6 @@ class StageNode(ManagedNode):
         self._consume_facts()
         slot.start_successor(time.monotonic())
         self._consume_facts()
-
-    def refund_restarts(self, workers: Iterable[str]) -> None:
-        """Take a restart of each of these workers back: an item was the cause."""
-        for slot in [self.slots[worker] for worker in workers if worker in self.slots]:
-            slot.refund_restart(time.monotonic())
 
     def _consume_facts(self) -> None:
         """Act on what happened to the workers, and on what that leads to, one after the other."""
@@ -328,6 +324,7 @@ class StageNode(ManagedNode):
         self.exits.tick(now)
         self.inputs.tick(now)
         self._log.tick(now)
+        self.links.tick(now)
         self._drop_log.report(
             self.dispatcher.ledger.counters.dropped,
             self.dispatcher.budget.dropped[self.config.name],
@@ -365,6 +362,7 @@ class StageNode(ManagedNode):
             workers=self.workers.statistics(self.dispatcher.ledger.held_by, now),
             separate_states=has_separate_states(self.config, self.plugin),
             notes=self.workers.notes(now)
+            + self.links.notes()
             + statistics.stage_notes(self.dispatcher, self._shared.ros_time, now),
         )
 

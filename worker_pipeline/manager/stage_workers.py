@@ -305,7 +305,7 @@ class StageWorkers:
         checks_limits = now - self._limits_checked_at > LIMITS_PERIOD
         for slot in list(self.slots.values()):
             slot.tick(now, in_flight(slot.name), self._config.task_timeout)
-            slot.channel.work.refresh()
+            slot.channel.refresh()
             if slot.supervision.phase in (Phase.ENDING, Phase.BACKOFF):
                 self.promote_standby(slot)
             if checks_limits:

@@ -21,6 +21,9 @@ from worker_pipeline.ros import qos
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.mirror_topic import MirrorTopic, subscribe_noop
 
+# After so many workers the subscriptions of a slot's mirror topics are made anew.
+WORKERS_PER_SUBSCRIPTION = 100
+
 
 class WorkerChannel:
     """The endpoints of one slot on the stage's node, and its worker's channel while there is one.
@@ -55,10 +58,16 @@ class WorkerChannel:
         base = f'{stage}/{slot}'
         peer = f'{node.get_fully_qualified_name()}/{slot}'
         self.work = MirrorTopic(node, input_type, f'{base}/work', profile, peer)
-        self._subscriptions = [
-            subscribe_noop(node, kind, f'{base}/{name}', profile)
-            for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
-        ]
+        self._workers = 0  # how many have connected since the subscriptions were made
+
+        def subscribe() -> list[Any]:
+            return [
+                subscribe_noop(node, kind, f'{base}/{name}', profile)
+                for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
+            ]
+
+        self._subscribe = subscribe
+        self._subscriptions = subscribe()
 
     def attach(self, channel: Channel, pid: int, last_frame: int) -> None:
         """Use the connection that a worker has opened.
@@ -70,6 +79,7 @@ class WorkerChannel:
         """
         self.detach()
         self._channel = channel
+        self._workers += 1
         needed = self._frames.producer_connected(pid, self._release)
         body = pack_frame_numbers(needed)
         self._channels.send(channel, PacketType.FRAMES_IN_USE, last_frame, body)
@@ -98,10 +108,26 @@ class WorkerChannel:
             send = self._channels.send if self._frames.is_low else self._channels.enqueue
             send(self._channel, PacketType.FRAMES_FREED, body=pack_frame_numbers(frames))
 
+    def refresh(self) -> None:
+        """Look who observes the mirror topics, and make their subscriptions anew now and then.
+
+        Fast DDS keeps some 400 bytes for every killed worker whose topics they were matched with.
+        """
+        self.work.refresh()
+        if self._workers > WORKERS_PER_SUBSCRIPTION:
+            self._workers = 0
+            self._unsubscribe()
+            self._subscriptions = self._subscribe()
+
     def request(self, label: str) -> None:
         """Request a lifecycle transition. The worker's reports show whether it happened."""
         if self._channel is not None:
             self._channels.send(self._channel, PacketType.CHANGE_STATE, body=label.encode())
+
+    def send_context(self, number: int, message: bytes) -> None:
+        """Send the worker a message of a context. ``number``: which one."""
+        if self._channel is not None:
+            self._channels.send(self._channel, PacketType.CONTEXT, number, message)
 
     def set_sim_time(self, *, is_simulated: bool) -> None:
         """Tell the worker where ROS time comes from: ``/clock``, or the system."""
@@ -112,5 +138,8 @@ class WorkerChannel:
         """Close the connection, and remove the endpoints from the graph."""
         self.detach()
         self._node.destroy_publisher(self.work.publisher)
+        self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)

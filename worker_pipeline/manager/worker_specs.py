@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from worker_pipeline.config import PluginDescription, StageConfig
+from worker_pipeline.manager.context_feed import own_contexts
 from worker_pipeline.manager.policies import concurrency_of
 from worker_pipeline.manager.services import PipelineServices
 from worker_pipeline.parameter import check_parameters
@@ -76,6 +77,7 @@ class WorkerSpecs:
             # All of them: a parameter that is set to its default is no change of configuration.
             params=check_parameters(plugin.parameters, config.params),
             contexts=self._contexts(),
+            own_contexts=own_contexts(config, plugin),
             concurrency=self.concurrency,
             target='',
             heartbeat_period=services.pipeline.heartbeat_period,
@@ -94,14 +96,18 @@ class WorkerSpecs:
         )
 
     def _contexts(self) -> dict[str, tuple[str, bool]]:
-        """Return, by name, each context's topic and whether its last messages are kept there."""
+        """Return, by name, each context's topic and whether its last messages are kept there.
+
+        Without those that the manager sends.
+        """
+        sent = own_contexts(self.config, self._plugin)
         return {
             # Only a stage of this pipeline is known to keep its last messages.
             name: (source, False)
             if source.startswith('/')
             else (f'{self._services.namespace}/{source}/output', True)
             for name, source in self.config.context.items()
-            if name in self._plugin.contexts
+            if name in self._plugin.contexts and name not in sent
         }
 
     def state_of(self, slot: str) -> Path:

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -347,7 +348,13 @@ def _enlarge(pipe: int) -> None:
 def _existing(record: str) -> dict[str, str]:
     """Return the pipes of a worker, by the name of the stream."""
     pipes = redirect.worker_pipes(record)
-    return {name: str(path) for name, path in pipes.items() if path.is_fifo()}
+    return {name: path for name, path in pipes.items() if _is_fifo(path)}
+
+
+def _is_fifo(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    return False
 
 
 def _end_former(file: Path) -> None:

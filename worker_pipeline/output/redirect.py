@@ -10,7 +10,6 @@ import io
 import os
 import stat
 import sys
-from pathlib import Path
 from typing import Any, TextIO
 
 _LINE_BUFFERED = 1  # _IOLBF of stdio.h
@@ -115,12 +114,13 @@ def unshare_output() -> None:
                 os.close(again)
 
 
-def worker_pipes(liveness_record: str) -> dict[str, Path]:
+def worker_pipes(liveness_record: str) -> dict[str, str]:
     """Return the paths of the pipes for a worker's output, by the name of the stream.
 
-    ``liveness_record``: the path of the worker's, beside which they are.
+    ``liveness_record``: the path of the worker's, beside which they are. The paths are plain
+    text: a Path interns each name, and the table of interned strings keeps the room for it.
     """
-    return {name: Path(f'{liveness_record}.{name}') for name in ('stdout', 'stderr')}
+    return {name: f'{liveness_record}.{name}' for name in ('stdout', 'stderr')}
 
 
 def redirect_worker_output(liveness_record: str) -> None:
@@ -154,7 +154,7 @@ def report_crashes() -> None:
         faulthandler.enable(2, all_threads=False)
 
 
-def _open(path: Path) -> int | None:
+def _open(path: str) -> int | None:
     with contextlib.suppress(OSError):
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     return None

@@ -57,6 +57,7 @@ class PacketType:
     ITEM = 5
     CHANGE_STATE = 6  # a request for a lifecycle transition
     FRAMES_FREED = 8  # frames made by this worker without references
+    CONTEXT = 11  # a message of the context with this number, see `WorkerSpec`
     SIM_TIME = 10  # whether ROS time is simulated: the number is 1 or 0
     FRAMES_IN_USE = 9  # frames made by this worker that are still referenced, after a hello
 
@@ -70,6 +71,7 @@ FROM_WORKER = {
 }
 FROM_MANAGER = {
     PacketType.ITEM: 2**32 - 1,  # a message from outside, whatever DDS has accepted
+    PacketType.CONTEXT: 2**32 - 1,  # the same
     PacketType.CHANGE_STATE: MAX_CONTROL,
     PacketType.FRAMES_FREED: MAX_CONTROL,
     PacketType.SIM_TIME: MAX_CONTROL,

@@ -22,6 +22,7 @@ class WorkerSpec:
     plugin: str
     params: Mapping[str, Any]
     contexts: Mapping[str, tuple[str, bool]]  # name: (topic, whether it is latched)
+    own_contexts: tuple[str, ...]  # names of those that the manager sends, by number
     concurrency: int
     target: str  # the lifecycle state that it enters without being asked
     heartbeat_period: float  # s

@@ -56,10 +56,10 @@ def resident_sizes(pid: int) -> tuple[int, int]:
 
     Without shared memory: frames belong to other processes as much as to this one.
     """
-    try:
-        lines = Path(f'/proc/{pid}/status').read_bytes().splitlines()
-    except OSError:
+    content = _read(pid, 'status')
+    if content is None:
         return 0, 0
+    lines = content.splitlines()
     sizes = dict(line.split()[:2] for line in lines if line.startswith((b'RssAnon:', b'RssFile:')))
     anonymous, mapped = (int(sizes.get(key, 0)) * 1024 for key in (b'RssAnon:', b'RssFile:'))
     return anonymous, mapped
@@ -86,17 +86,28 @@ def set_process_name(name: str) -> None:
 
 def read_stat(pid: int) -> tuple[bytes, list[bytes]] | None:
     """Return a process's name and the fields of its ``stat`` after it; None if it is gone."""
-    try:
-        descriptor = os.open(f'/proc/{pid}/stat', os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            stat = os.read(descriptor, 2048)
-        finally:
-            os.close(descriptor)
-    except OSError:
+    stat = _read(pid, 'stat')
+    if stat is None:
         return None
     # The name, in parentheses, may contain any characters.
     begin, end = stat.index(b'(') + 1, stat.rindex(b')')
     return stat[begin:end], stat[end + 2 :].split()
+
+
+def _read(pid: int, name: str) -> bytes | None:
+    """Return the content of a file of a process; None if it is gone.
+
+    Not by a Path: it interns each pid, and the table of interned strings grows with every string
+    that was ever in it, by megabytes at a time.
+    """
+    try:
+        descriptor = os.open(f'/proc/{pid}/{name}', os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 4096)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return None
 
 
 def _stat(pid: int) -> list[bytes]:

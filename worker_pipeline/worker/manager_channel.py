@@ -99,6 +99,16 @@ class ManagerChannel:
                     text = f"the manager's packets are not understood: {fault}; connecting again"
                     print(text, file=sys.stderr, flush=True)
 
+    def read_when_ready(self, timeout: float) -> None:
+        """Handle the next packets, within ``timeout`` s; beside the main thread."""
+        channel = self._channel
+        descriptor = -1 if channel is None or channel.closed else channel.fileno()
+        poll = select.poll()
+        if descriptor >= 0:
+            poll.register(descriptor, select.POLLIN)
+        if poll.poll(timeout * 1e3):
+            self.read()
+
     def poll(self, *, wait: bool) -> None:
         """Handle arrived packets; ``wait``: until a packet arrives or ``wake`` is called.
 

@@ -46,6 +46,7 @@ class ManagerClient:
         request_transition: Called with the label of a lifecycle transition that the manager
             requests.
         set_sim_time: Called with whether ROS time is simulated.
+        add_context: Called with the number of a context and a message of it.
     """
 
     runner: StageRunner
@@ -59,6 +60,7 @@ class ManagerClient:
         get_status: Callable[[], WorkerStatus],
         request_transition: Callable[[str], None],
         set_sim_time: Callable[[bool], None],
+        add_context: Callable[[int, bytes], None],
     ) -> None:
         self.channel = ManagerChannel(Path(spec.socket), self._hello, self._handle)
         self._spec = spec
@@ -68,6 +70,7 @@ class ManagerClient:
         self._get_status = get_status
         self._request_transition = request_transition
         self._set_sim_time = set_sim_time
+        self._add_context = add_context
         self._send_lock = threading.Lock()
         self._retained_frames: list[bytes] = []  # as last reported
         self._last_frame = FrameNumber(0)  # the last frame of this worker in an answer
@@ -146,6 +149,8 @@ class ManagerClient:
             self._codec.release_except([*in_use, *self._resent_frames, *retained], last)
         elif packet.kind == PacketType.CHANGE_STATE:
             self._request_transition(packet.body.decode(errors='replace'))
+        elif packet.kind == PacketType.CONTEXT:
+            self._add_context(packet.number, packet.body)
         elif packet.kind == PacketType.SIM_TIME:
             self._set_sim_time(bool(packet.number))
 

@@ -34,6 +34,7 @@ from worker_pipeline.ros.sim_clock import USE_SIM_TIME
 from worker_pipeline.stage import Stage
 from worker_pipeline.system.pid_namespace import own_pid_namespace
 from worker_pipeline.worker.answer_mirror import AnswerMirror
+from worker_pipeline.worker.context_reader import ContextReader
 from worker_pipeline.worker.manager_client import ManagerClient
 from worker_pipeline.worker.output_codec import OutputCodec
 from worker_pipeline.worker.stage_logger import stage_logger
@@ -81,6 +82,7 @@ class WorkerNode(ManagedNode):
         stage.logger = stage_logger(self.get_name(), self._log)
         stage.topic = make_topics(self, type(stage).topics)
         codec = self._create_codec(stage)
+        self._own_contexts = ContextReader(stage, spec.own_contexts)
         self._create_client(stage, codec)
         self._heartbeat = self.create_publisher(
             DiagnosticStatus, f'{spec.namespace}/heartbeats', qos.HEARTBEATS
@@ -121,6 +123,7 @@ class WorkerNode(ManagedNode):
             self._status,
             self._request_transition,
             self._set_sim_time,
+            self._own_contexts.add,
         )
         self.runner = self.client.runner = StageRunner(
             stage,
@@ -148,6 +151,7 @@ class WorkerNode(ManagedNode):
     async def start(self) -> None:
         """Connect to the manager, and go to the spec's target state."""
         self.client.channel.connect(self.spec.manager_pid)
+        self._own_contexts.start(self.client.channel)
         steps = ['configure'] if self.spec.target == 'inactive' else ['configure', 'activate']
         for step in steps:
             if not await self.transition(step):

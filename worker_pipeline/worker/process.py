@@ -109,7 +109,9 @@ def _create_stage(spec: WorkerSpec, liveness: LivenessRecord) -> Stage:
     """Return the stage, bound to its parameters. Exits if the user's code fails."""
     try:
         stage = load_stage_class(spec.plugin)()
-        buffers = {name: ContextBuffer(qos.CONTEXT_DEPTH) for name in spec.contexts}
+        buffers = {
+            name: ContextBuffer(qos.CONTEXT_DEPTH) for name in (*spec.contexts, *spec.own_contexts)
+        }
         stage.bind(spec.params, buffers)
         return stage
     except BaseException as error:

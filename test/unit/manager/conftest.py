@@ -12,6 +12,7 @@ from support.offline_pipeline import OfflinePipeline, pipeline_config
 
 from worker_pipeline.config import StageConfig
 from worker_pipeline.manager import (
+    action_runner,
     answer_handler,
     node,
     pipeline,
@@ -29,6 +30,7 @@ def clock(monkeypatch) -> FakeClock:
     """The time in all modules of the manager."""
     found = FakeClock()
     for module in (
+        action_runner,
         answer_handler,
         lifecycle,
         node,

@@ -8,7 +8,6 @@ from support.offline_pipeline import HEADER, message, stage_config
 from support.offline_stage import reference
 
 from worker_pipeline.config import PluginDescription
-from worker_pipeline.core.supervision_table import Phase
 from worker_pipeline.manager.worker_facts import WorkerExited
 from worker_pipeline.protocol.answers import OUTPUT, Answer, RecentAnswers
 from worker_pipeline.protocol.packets import answer_packet, frames_retained_packet
@@ -68,13 +67,6 @@ def test_an_item_that_kills_two_workers_is_quarantined_and_their_restarts_are_re
     assert rig.active('s') == ['worker_0']
     policy = rig.slot('s').supervision.policy
     assert len(policy._restarts) < 2
-
-
-def test_refunds_to_slots_that_are_gone_are_ignored(make):
-    rig = make(stage_config('s'))
-    rig.start()
-    rig.stages['s'].refund_restarts(['worker_0', 'worker_9'])
-    assert rig.slot('s').supervision.phase is Phase.READY
 
 
 def test_a_dead_workers_record_and_frames_are_released_after_the_requeue(make):

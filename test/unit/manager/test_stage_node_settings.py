@@ -67,7 +67,7 @@ def test_drain_ends_when_the_stage_stops(make, state):
 
 
 def test_an_output_that_is_a_context_is_latched(make):
-    rig = make(stage_config('s'), stage_config('t', 's2', context={'reference': 's'}))
+    rig = make(stage_config('s'), stage_config('t', context={'reference': 's'}))
     rig.start(0.0)
     profiles = [
         each.topics_published[f'{name}/output'].profile for name, each in rig.stages.items()

@@ -52,6 +52,13 @@ def test_the_resident_size_equals_psutils():
     assert size == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
 
 
+def test_reading_a_process_interns_nothing(monkeypatch):
+    """A Path interns its parts, and a pid is a new one for each worker."""
+    monkeypatch.setattr(Path, '__new__', lambda *_: pytest.fail('a Path was made'))
+    assert resident_size(os.getpid())
+    assert start_of(os.getpid())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['spare', 'echo/worker_0', 'a name that is too long for it'])
 def test_a_process_can_set_its_name(name):

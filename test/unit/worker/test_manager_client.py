@@ -102,6 +102,7 @@ class Worker:
         self.recent = RecentAnswers(2)
         self.transitions: list[str] = []
         self.sim_times: list[bool] = []
+        self.contexts: list[tuple[int, bytes]] = []
         self.client = ManagerClient(
             spec,  # type: ignore[arg-type]
             self.codec,  # type: ignore[arg-type]
@@ -110,6 +111,7 @@ class Worker:
             lambda: STATUS,
             self.transitions.append,
             self.sim_times.append,
+            lambda number, message: self.contexts.append((number, message)),
         )
         self.client.runner = self.runner  # type: ignore[assignment]
         self._sent: list[Packet] = []
@@ -285,6 +287,11 @@ def test_freed_frames_are_released(worker):
 def test_a_requested_transition_is_passed_on(worker):
     worker.handle(PacketType.CHANGE_STATE, body=b'deactivate')
     assert worker.transitions == ['deactivate']
+
+
+def test_a_message_of_a_context_is_passed_on(worker):
+    worker.handle(PacketType.CONTEXT, 1, b'message')
+    assert worker.contexts == [(1, b'message')]
 
 
 def test_frames_that_a_new_manager_does_not_know_yet_are_kept(worker):
