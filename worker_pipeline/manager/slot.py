@@ -10,6 +10,7 @@ from typing import Any
 
 from worker_pipeline.config import StageConfig
 from worker_pipeline.core.memory_limit import KillWorker, MemoryUse, check_memory
+from worker_pipeline.core.pause import EARLY
 from worker_pipeline.core.recycling import Recycling
 from worker_pipeline.core.supervision import Supervision
 from worker_pipeline.core.supervision_table import (
@@ -108,6 +109,7 @@ class Slot:
         self._work = TaskTimeout()
         self._recycling = Recycling()
         self._starts: list[Action] = []
+        self._excused_until = float('-inf')  # no pause before is told of again, s
         self.left_behind = 0  # processes that its workers did not end
 
     @property
@@ -144,11 +146,7 @@ class Slot:
         self._do(self.supervision.adopt(pid, desired, now), now)
         self._by_pid[pid] = self
         self._launcher.adopt(pid)
-        silence = now - signs.read().heartbeat_at / 1e9
-        if silence > self.supervision.timing.heartbeat_timeout:
-            # It is stopped or hangs, and will not connect.
-            reason = f'no heartbeat for {silence:.2f} s'
-            self.handle(LimitExceeded(pid, reason), now)
+        # Its silence counts from now on: it may have been paused together with the manager.
 
     def replace_gracefully(self, now: float, grace: float) -> None:
         """Have the worker finish its items within ``grace`` s, then start another one."""
@@ -271,9 +269,27 @@ class Slot:
         self.due = reason
         return is_urgent and self.supervision.phase in HEALTHY
 
+    def silence(self, now: float) -> float | None:
+        """Return how long its worker has sent no heartbeat, s; None without a live one."""
+        if self.supervision.pid is None or self.supervision.phase is Phase.ENDING:
+            return None
+        return self.supervision.time_since_heartbeat(now)
+
     def extend_deadlines(self, seconds: float, now: float) -> None:
-        """Extend all deadlines: for so long, until now, the manager could not receive packets."""
-        self.supervision.extend_deadlines(seconds)
+        """Extend all deadlines: for so long, until now, the manager could do nothing."""
+        seconds = min(seconds, now - self._excused_until)
+        self._excused_until = now
+        # The worker may continue a moment after the manager, if they were stopped together.
+        is_long = seconds > EARLY * self.supervision.timing.heartbeat_timeout
+        self.supervision.extend_deadlines(seconds, now if is_long else float('-inf'))
+        self._work.extend_deadlines(seconds, now)
+
+    def excuse(self, now: float) -> None:
+        """Extend all deadlines: since its last heartbeat the worker has been paused."""
+        since = now - self.supervision.time_since_heartbeat(now)
+        seconds = now - max(since, self._excused_until)
+        self._excused_until = now
+        self.supervision.extend_deadlines(seconds, now)
         self._work.extend_deadlines(seconds, now)
 
     def _do(self, actions: list[Action], now: float) -> None:
