@@ -64,6 +64,8 @@ class Pause:
         ]
         held = frozenset(pid for pid in looked_at if self._is_held(pid))
         together = self._stopped_together(silences, held, now) if looked_at else frozenset()
+        if together and not self._members:
+            self._since = now - max(silences[pid] for pid in together)
         self._note(held - together, together, now)
         self._excused = held | together
         self._given_up &= silences.keys()
@@ -93,7 +95,6 @@ class Pause:
         for pid in sorted(held - self._excused):
             self._log(f'pid {pid} is held by a debugger or a frozen control group: waiting for it')
         if together and not self._members:
-            self._since = now
             self._log(
                 f'all workers ({len(together)}) are stopped, by something outside the pipeline: '
                 f'waiting for them, up to {PAUSE_LIMIT:g} s'

@@ -35,6 +35,8 @@ FIRST_MATCH_TIMEOUT = 30.0
 # A manager that has stood still for so long may have been taken for dead, s: its last announcement
 # may have come late, or not at all.
 REMATCH_AFTER = LEASE / 2
+# After a shorter time they have not, unless one is seen to be missing.
+SURELY_MATCHED = LEASE - 1.0
 # Then DDS is given this long to find out who has lost whom, s.
 SETTLING = 1.0
 # How many messages that waited for them are published at a time.
@@ -82,6 +84,8 @@ class OutputPublisher:
         self._overflowed = 0  # that waited, and were too many
         self.lost = 0  # that subscribers may have missed since a pause or a restart
         self._seen_at = _boottime()
+        # After a pause, how many messages will be known as acknowledged if no subscriber was lost.
+        self._sent_before = 0
 
     @property
     def listeners(self) -> int:
@@ -175,8 +179,10 @@ class OutputPublisher:
     def _note_hold_up(self) -> None:
         """Wait for the subscribers if this process, or the machine, has stood still for long."""
         seen_at, self._seen_at = self._seen_at, _boottime()
-        if self._seen_at - seen_at <= REMATCH_AFTER or not self._recorded:
+        seconds = self._seen_at - seen_at
+        if seconds <= REMATCH_AFTER or not self._recorded:
             return
+        self._sent_before = self._sent if seconds < SURELY_MATCHED and not self._waiting else 0
         self._expected = max(self._recorded, self._expected if self._waiting else 0)
         self._waiting = True
         self._waiting_since = time.monotonic() + SETTLING
@@ -193,12 +199,20 @@ class OutputPublisher:
             # The others do not wait long for those that do not come back. While there is nobody
             # yet, waiting costs nothing.
             timeout = REMATCH_TIMEOUT if listeners else FIRST_MATCH_TIMEOUT
+            if listeners < self._expected:
+                self._sent_before = 0
             if late >= 0 and (listeners >= self._expected or late > timeout):
+                self._forget_acked_before()
                 self._replay()
         else:
             with self._outbox:
                 self._record_acked()
                 self._record_listeners()
+
+    def _forget_acked_before(self) -> None:
+        count, self._sent_before = self._sent_before, 0
+        if count and self._publisher.wait_for_all_acked(Duration()):
+            self._forget(count)
 
     def _replay(self) -> None:
         # In batches, so that a subscriber can keep up.

@@ -62,7 +62,10 @@ class Pauses:
             for stage in self._stages.values():
                 stage.workers.excuse(excused, now)
         for is_warning, text in self._pause.messages:
-            (self._logger.warning if is_warning else self._logger.info)(text)
+            if is_warning:
+                self._logger.warning(text)
+            else:
+                self._logger.info(text)  # rclpy allows each line of code one severity
         self._pause.messages.clear()
         return hold_up
 
