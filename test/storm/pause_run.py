@@ -202,7 +202,9 @@ class PauseRun:
 
     def _recovered(self, ended_at: float) -> float | None:
         times = [
-            at for number, at in [*self.node.heard_at.items()] if self.node.fed_at[number] > ended_at
+            at
+            for number, at in [*self.node.heard_at.items()]
+            if self.node.fed_at[number] > ended_at
         ]
         return min(times, default=None)
 

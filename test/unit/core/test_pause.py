@@ -149,9 +149,7 @@ def test_a_worker_in_a_debugger_or_a_frozen_control_group_is_waited_for(others):
     scene = Scene(1, *others)
     scene.held.add(1)
     scene.wait(1.0)
-    assert scene.take() == [
-        'pid 1 is held by a debugger or a frozen control group: waiting for it'
-    ]
+    assert scene.take() == ['pid 1 is held by a debugger or a frozen control group: waiting for it']
     assert scene.wait(2 * PAUSE_LIMIT) == {1}
     scene.held.clear()
     assert scene.wait(TICK) == set()

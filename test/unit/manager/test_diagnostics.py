@@ -18,7 +18,9 @@ OK, WARN, ERROR, STALE = (
     DiagnosticStatus.STALE,
 )
 PID = 10**7
-COUNTERS = dict.fromkeys(('dropped', 'quarantined', 'refused', 'lost', 'outputs_lost', 'by_socket'), 0)
+COUNTERS = dict.fromkeys(
+    ('dropped', 'quarantined', 'refused', 'lost', 'outputs_lost', 'by_socket'), 0
+)
 
 
 def worker(**changes):
