@@ -25,7 +25,7 @@ from rich.console import Console
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
 from benchmarks import machine
-from storm import peers, report
+from storm import pauses, peers, report
 from storm.document import document
 from storm.frames import HEIGHT
 from storm.settings import Settings
@@ -50,6 +50,8 @@ FRAMES = {
 
 def main() -> int:
     """Run the command; return the exit code."""
+    if '--pauses' in sys.argv[1:]:
+        return pauses.main(sys.argv[1:])
     options = _options()
     # Without a terminal: wide enough for the table.
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -197,6 +199,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         '--hostile', action='store_true', help='with three hostile stages among the good ones'
+    )
+    parser.add_argument(
+        '--pauses', action='store_true', help='pauses instead; --pauses --help tells more'
     )
     parser.add_argument('--no-peers', action='store_true', help='run only the pipeline')
     parser.add_argument('--write', type=Path, help='also write the documentation to this file')

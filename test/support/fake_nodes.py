@@ -13,8 +13,15 @@ NANOSECONDS = 10**9
 class FakeClock:
     """A monotonic clock that the test advances; it stands in for the module ``time``."""
 
+    CLOCK_BOOTTIME = 7
+
     def __init__(self, now: float = 100.0) -> None:
         self.now = now
+        self.suspended = 0.0  # for how long the machine was, s
+
+    def clock_gettime(self, clock: int) -> float:
+        assert clock == self.CLOCK_BOOTTIME
+        return self.now + self.suspended
 
     def monotonic(self) -> float:
         return self.now

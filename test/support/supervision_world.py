@@ -118,6 +118,9 @@ class World:
             process.lived_at += seconds
             process.reported_at += seconds
             process.state_at += seconds
+            process.born += seconds
+        self.asked_at += seconds
+        self.stop_by += seconds
         self.slot.extend_deadlines(seconds)
 
     def pass_time(self, seconds: float) -> None:

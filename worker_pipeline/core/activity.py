@@ -59,6 +59,11 @@ class Activity:
         """Note that SIGKILL is being sent."""
         self._killed_at = now
 
+    def extend(self, seconds: float) -> None:
+        """Shift the times by that of a pause: nothing was received in it."""
+        self._since += seconds
+        self._killed_at += seconds
+
     def exited(self) -> None:
         """Note that the process has exited."""
         self._possible = False

@@ -23,9 +23,14 @@ class Deadlines:
         """Begin with a new process."""
         self.heartbeat_at = self.reported_at = self.state_at = now
 
-    def extend(self, seconds: float) -> None:
-        """Shift the deadlines by the time for which the manager itself was held up."""
-        self.heartbeat_at += seconds
+    def extend(self, seconds: float, silent_from: float) -> None:
+        """Shift the deadlines by the time of a pause.
+
+        Args:
+            seconds: its length.
+            silent_from: no silence before counts.
+        """
+        self.heartbeat_at = max(self.heartbeat_at + seconds, silent_from)
         self.reported_at += seconds
         self.state_at += seconds
 

@@ -193,9 +193,14 @@ class Supervision:
             return self._escalate(now)
         return []
 
-    def extend_deadlines(self, seconds: float) -> None:
-        """Shift the deadlines by the time for which the manager itself was held up."""
-        self._deadlines.extend(seconds)
+    def extend_deadlines(self, seconds: float, silent_from: float = float('-inf')) -> None:
+        """Shift the deadlines by a pause. ``silent_from``: when silence counts from, at least."""
+        self._deadlines.extend(seconds, silent_from)
+        self.activity.extend(seconds)
+        self.started_at += seconds
+        self._requested_at += seconds
+        if self.phase is not Phase.BACKOFF:  # a delayed start need not wait for longer
+            self._due_at += seconds
 
     def time_since_heartbeat(self, now: float) -> float:
         """Return the time since the worker's last heartbeat, or since its start."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Protocol
 
 NANOSECONDS = 1e9
+# Of times that were added and subtracted, s.
+ROUNDING = 1e-6
 
 
 class Progress(Protocol):
@@ -30,8 +32,8 @@ class TaskTimeout:
     def __init__(self) -> None:
         self._seen = (0, 0)
         self._idle_since: float | None = None
-        # When the manager was held up: beginnings and ends, s.
-        self._hold_ups: list[tuple[float, float]] = []
+        # The pauses, of the manager or of the worker: beginnings and ends, s. They do not overlap.
+        self._pauses: list[tuple[float, float]] = []
 
     def check(self, progress: Progress, in_flight: int, now: float, timeout: float) -> str:
         """Return which limit was exceeded, '' if none.
@@ -52,7 +54,7 @@ class TaskTimeout:
             return ''
         if not in_flight:
             self._idle_since = None
-            self._hold_ups.clear()  # what it is given later begins later
+            self._pauses.clear()  # what it is given later begins later
         elif self._idle_since is None:
             self._idle_since = now
         elif self._elapsed(self._idle_since, now) > timeout:
@@ -60,15 +62,18 @@ class TaskTimeout:
         return ''
 
     def _elapsed(self, since: float, now: float) -> float:
-        """Return the time since then, without that for which the manager was held up, s."""
-        self._hold_ups = [each for each in self._hold_ups if each[1] > since]
-        return now - since - sum(end - max(begin, since) for begin, end in self._hold_ups)
+        """Return the time since then, without the pauses, s."""
+        self._pauses = [each for each in self._pauses if each[1] > since]
+        return now - since - sum(end - max(begin, since) for begin, end in self._pauses)
 
     def extend_deadlines(self, seconds: float, now: float) -> None:
-        """Leave out the time for which the manager was held up: the workers were, most likely.
+        """Leave a pause out. If it was the manager that could do nothing, so could the worker.
 
         Args:
-            seconds: for how long, until now.
+            seconds: how long it has lasted until now. No time is told of twice.
             now: the time on the monotonic clock, s.
         """
-        self._hold_ups.append((now - seconds, now))
+        begin = now - seconds
+        if self._pauses and begin <= self._pauses[-1][1] + ROUNDING:
+            begin, _ = self._pauses.pop()  # it goes on
+        self._pauses.append((begin, now))

@@ -32,6 +32,7 @@ WARN_COUNTERS = {
     'quarantined': 'quarantined',
     'refused': 'refused',
     'lost': 'lost on the way to the input',
+    'outputs_lost': 'outputs lost on the way to subscribers',
     'by_socket': 'sent inline, as shared memory had no room',
 }
 
@@ -62,7 +63,7 @@ class Diagnostics:
         now: float,
         output_dropped: int = 0,
         clock: Mapping[str, Any] | None = None,
-        clock_problem: str = '',
+        problems: Iterable[str] = (),
     ) -> list[DiagnosticStatus]:
         """Return one status for the manager, each stage and each worker.
 
@@ -73,8 +74,8 @@ class Diagnostics:
             frames: bytes of shared memory in use.
             now: s.
             output_dropped: lines that were not written, as nobody read the manager's output.
-            clock: the values about ROS time.
-            clock_problem: what is wrong with it.
+            clock: the values about time.
+            problems: what is wrong with it; '' is nothing.
         """
         stages = list(stages)
         result = []
@@ -91,9 +92,9 @@ class Diagnostics:
         if unread:
             note = f'{unread:g} lines of output were not read'
             level, message = max(level, WARN), f'{message}; {note}' if message else note
-        if clock_problem:
+        if any(problems := list(problems)):
             level = max(level, WARN)
-            message = '; '.join(each for each in (clock_problem, message) if each)
+            message = '; '.join(each for each in (*problems, message) if each)
         if state == 'inactive':
             level, message = max(level, WARN), message or 'paused'
         values = {

@@ -244,7 +244,8 @@ class ManagerNode(ManagedNode):
 
     def _on_supervision(self) -> None:
         now, pipeline = time.monotonic(), self.pipeline
-        pipeline.tick(now, is_active=self.state == 'active')
+        # A pause is not the time of those who are draining.
+        self._stop_deadline += pipeline.tick(now, is_active=self.state == 'active').seconds
         if pipeline.lost_folder and not self.is_stopping:
             self.get_logger().error(f'{pipeline.lost_folder}; stopping this one')
             self.exit_code = EXIT_ALREADY_RUNNING
@@ -279,8 +280,8 @@ class ManagerNode(ManagedNode):
             pipeline.frames.in_use,
             now,
             pipeline.output.dropped.get('', 0),
-            clock=pipeline.clock.values(now),
-            clock_problem=pipeline.clock.problem(now),
+            clock=pipeline.clock.values(now) | pipeline.pauses.values(),
+            problems=(pipeline.clock.problem(now), pipeline.pauses.problem(now)),
         )
         self._diagnostics.publish(message)
         self._systemd.status(summary_line(self.state, statistics))

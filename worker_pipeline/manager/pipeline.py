@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from worker_pipeline.config import PipelineConfig
+from worker_pipeline.core.hold_up import HoldUp
 from worker_pipeline.core.supervision_table import Phase
 from worker_pipeline.manager.channel_server import PacketHandler
 from worker_pipeline.manager.folder_guard import FolderGuard
+from worker_pipeline.manager.pauses import Pauses
 from worker_pipeline.manager.pipeline_clock import PipelineClock
 from worker_pipeline.manager.quarantine_recorder import QuarantineRecorder
 from worker_pipeline.manager.services import PipelineServices
@@ -57,7 +58,9 @@ class Pipeline:
         self.clock = PipelineClock(node, services, stages)
         self._logger = node.get_logger()
         self._stream_started = False
-        self._ticked_at = time.monotonic()
+        self.pauses = Pauses(
+            stages, self.config.heartbeat_timeout, SUPERVISION_PERIOD, self._logger
+        )
         # Looks after the folder of its state; given by the builder.
         self.guard: FolderGuard | None = None
         # Called with a stage and its settings that hold, after others had to be given up.
@@ -117,19 +120,18 @@ class Pipeline:
 
     # -- time ------------------------------------------------------------------------------------
 
-    def tick(self, now: float, *, is_active: bool) -> None:
+    def tick(self, now: float, *, is_active: bool) -> HoldUp:
         """Supervise all stages, start the stream when they are ready, and keep spares.
 
         Args:
             now: s.
             is_active: whether the manager's lifecycle state is active.
+
+        Returns:
+            For how long the manager had stood still before.
         """
-        held_up = now - self._ticked_at - SUPERVISION_PERIOD
-        self._ticked_at = now
+        hold_up = self.pauses.tick(now)
         for name, stage in self.stages.items():
-            if held_up > SUPERVISION_PERIOD:
-                # On a loaded machine: the heartbeats of that time have not been read yet.
-                stage.workers.extend_deadlines(held_up, now)
             stage.tick(now)
             self._revert(name, stage)
         self.channels.check(now)
@@ -143,6 +145,7 @@ class Pipeline:
         with self._outbox:
             self._dispatcher.frames_released()  # or whatever else has made room meanwhile
         self.spares.tick(now, allow_start=self._stream_started and not self._is_starting_workers())
+        return hold_up
 
     def release_frames(self) -> None:
         """Free the frames that nothing refers to any more, and use the room."""

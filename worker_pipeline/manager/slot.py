@@ -10,6 +10,7 @@ from typing import Any
 
 from worker_pipeline.config import StageConfig
 from worker_pipeline.core.memory_limit import KillWorker, MemoryUse, check_memory
+from worker_pipeline.core.pause import EARLY
 from worker_pipeline.core.recycling import Recycling
 from worker_pipeline.core.supervision import Supervision
 from worker_pipeline.core.supervision_table import (
@@ -108,6 +109,8 @@ class Slot:
         self._work = TaskTimeout()
         self._recycling = Recycling()
         self._starts: list[Action] = []
+        self._excused_until = float('-inf')  # no pause before is told of again, s
+        self._is_resuming = False  # after a pause, until the first heartbeat
         self.left_behind = 0  # processes that its workers did not end
 
     @property
@@ -144,11 +147,7 @@ class Slot:
         self._do(self.supervision.adopt(pid, desired, now), now)
         self._by_pid[pid] = self
         self._launcher.adopt(pid)
-        silence = now - signs.read().heartbeat_at / 1e9
-        if silence > self.supervision.timing.heartbeat_timeout:
-            # It is stopped or hangs, and will not connect.
-            reason = f'no heartbeat for {silence:.2f} s'
-            self.handle(LimitExceeded(pid, reason), now)
+        # Its silence counts from now on: it may have been paused together with the manager.
 
     def replace_gracefully(self, now: float, grace: float) -> None:
         """Have the worker finish its items within ``grace`` s, then start another one."""
@@ -232,9 +231,15 @@ class Slot:
         signs = record.read()
         if signs.heartbeat_at != self._heartbeat and signs.pid == pid:
             self._heartbeat = signs.heartbeat_at
+            if self._is_resuming and signs.heartbeat_at / 1e9 > self._excused_until:
+                self.excuse(signs.heartbeat_at / 1e9, float('inf'))
+                self._is_resuming = False
             self.handle(HeartbeatSeen(pid), now)
         is_active = self.supervision.state == 'active'
-        reason = self._work.check(signs, in_flight if is_active else 0, now, task_timeout)
+        # Items are timed up to its last heartbeat: from then on it may have been paused, and if it
+        # was not, its silence ends it.
+        seen_at = min(now, signs.heartbeat_at / 1e9)
+        reason = self._work.check(signs, in_flight if is_active else 0, seen_at, task_timeout)
         if reason:
             self.handle(LimitExceeded(pid, reason), now)
         silence = self.supervision.time_since_heartbeat(now)
@@ -271,9 +276,36 @@ class Slot:
         self.due = reason
         return is_urgent and self.supervision.phase in HEALTHY
 
+    def silence(self, now: float) -> float | None:
+        """Return how long its worker has sent no heartbeat, s; None without a live one."""
+        if self.supervision.pid is None or self.supervision.phase is Phase.ENDING:
+            return None
+        return self.supervision.time_since_heartbeat(now)
+
     def extend_deadlines(self, seconds: float, now: float) -> None:
-        """Extend all deadlines: for so long, until now, the manager could not receive packets."""
+        """Extend all deadlines: for so long, until now, the manager could do nothing."""
+        if seconds > EARLY * self.supervision.timing.heartbeat_timeout:
+            self.excuse(now, seconds)  # the worker was stopped together with it, most likely
+            return
+        seconds = min(seconds, now - self._excused_until)
+        self._excused_until = now
         self.supervision.extend_deadlines(seconds)
+        self._work.extend_deadlines(seconds, now)
+
+    def excuse(self, now: float, at_least: float = 0.0) -> None:
+        """Extend all deadlines: since its last heartbeat the worker has been paused.
+
+        Until its next one it still is, for as long as that may be missing.
+
+        Args:
+            now: s.
+            at_least: for how long it has been paused, s, but for what was excused before.
+        """
+        seconds = max(self.supervision.time_since_heartbeat(now), at_least)
+        seconds = min(seconds, now - self._excused_until)
+        self._excused_until = now
+        self._is_resuming = True
+        self.supervision.extend_deadlines(seconds, now)
         self._work.extend_deadlines(seconds, now)
 
     def _do(self, actions: list[Action], now: float) -> None:
@@ -324,6 +356,7 @@ class Slot:
 
     def _start(self, target: str, now: float) -> None:
         self._work, self._recycling = TaskTimeout(), Recycling()
+        self._is_resuming = False
         try:
             spec, self.liveness = self._prepare_launch(target)
             process = self._spares.start(spec)

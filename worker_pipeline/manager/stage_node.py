@@ -350,7 +350,7 @@ class StageNode(ManagedNode):
         values['refused'] += self.inputs.bad_messages
         values |= {'lost': self.inputs.lost, 'by_socket': self.answers.frames_sent_inline}
         values |= {'workers': self.config.workers, **self.workers.values()}
-        values['listeners'] = self.output.listeners if self.output else 0
+        values |= self.output.values() if self.output else {'listeners': 0, 'outputs_lost': 0}
         return StageStatistics(
             name=self.config.name,
             node=self.get_fully_qualified_name(),

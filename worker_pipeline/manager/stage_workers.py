@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from worker_pipeline.config import PluginDescription, StageConfig
@@ -355,3 +355,19 @@ class StageWorkers:
         """Extend all deadlines: for so long, until now, the manager's own process was held up."""
         for slot in self.slots.values():
             slot.extend_deadlines(seconds, now)
+
+    def silences(self, now: float) -> dict[int, float]:
+        """Return by pid how long each live worker has sent no heartbeat, s.
+
+        None while all are being stopped: then no worker is waited for longer than was asked.
+        """
+        if self._desired is None:
+            return {}
+        found = [(slot.supervision.pid, slot.silence(now)) for slot in self.slots.values()]
+        return {pid: silence for pid, silence in found if pid and silence is not None}
+
+    def excuse(self, pids: Collection[int], now: float) -> None:
+        """Extend all deadlines of these workers: they are paused, by nobody's fault."""
+        for slot in self.slots.values():
+            if slot.supervision.pid in pids:
+                slot.excuse(now)

@@ -25,6 +25,8 @@ from worker_pipeline.error_text import traceback_text
 from worker_pipeline.ros.lost_messages import LostMessages
 from worker_pipeline.ros.node_log import NodeLog
 
+# What one turn of a wait counts at most, s: in a longer one this process has stood still.
+LONGEST_TURN = 0.5
 # The steady states; in any other a transition is in progress.
 PRIMARY_STATES = ('unconfigured', 'inactive', 'active', 'finalized')
 
@@ -81,9 +83,12 @@ async def until(fact: Callable[[], bool], timeout: float = float('inf')) -> bool
     costs a few per cent of a core and delays other callbacks by a millisecond. Transitions are rare
     and short.
     """
-    deadline = time.monotonic() + timeout
+    left, before = timeout, time.monotonic()
     while not fact():
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        left -= min(now - before, LONGEST_TURN)
+        before = now
+        if left <= 0.0:
             return False
         time.sleep(0.001)
         await _Yield()

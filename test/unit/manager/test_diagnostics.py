@@ -18,7 +18,9 @@ OK, WARN, ERROR, STALE = (
     DiagnosticStatus.STALE,
 )
 PID = 10**7
-COUNTERS = dict.fromkeys(('dropped', 'quarantined', 'refused', 'lost', 'by_socket'), 0)
+COUNTERS = dict.fromkeys(
+    ('dropped', 'quarantined', 'refused', 'lost', 'outputs_lost', 'by_socket'), 0
+)
 
 
 def worker(**changes):
@@ -197,6 +199,7 @@ def test_unhealthy_workers_are_counted(show):
         ('quarantined', '4 quarantined'),
         ('refused', '4 refused'),
         ('lost', '4 lost on the way to the input'),
+        ('outputs_lost', '4 outputs lost on the way to subscribers'),
         ('by_socket', '4 sent inline, as shared memory had no room'),
     ],
 )

@@ -82,9 +82,14 @@ def test_a_manager_that_was_held_up_extends_the_deadlines(bench):
     bench.slot.tick(0.5, 1, 1.0)
     bench.slot.extend_deadlines(3.0, 4.0)
     bench.slot.tick(4.0, 1, 1.0)
+    bench.beat(4.4, active_item=1, active_since=NS // 2)
+    bench.slot.tick(4.4, 1, 1.0)
+    bench.slot.tick(5.3, 1, 1.0)
     assert bench.processes.signals == []
-    bench.slot.tick(4.6, 1, 1.0)
+    bench.beat(5.5, active_item=1, active_since=NS // 2)
+    bench.slot.tick(5.5, 1, 1.0)
     assert len(bench.processes.signals) == 1
+    assert 'longer than 1 s' in bench.logger.warnings[0]
 
 
 def test_the_limits_of_items_start_anew_with_each_worker(bench):
