@@ -73,7 +73,8 @@ def replace_by_folder(name: str) -> Callable[[Path], None]:
 
 LOSSES = {
     'the folder': shutil.rmtree,
-    'those above it': lambda folder: shutil.rmtree(folder.parents[1]),
+    # Not higher: other pipelines of this user have their folders there.
+    'that of its domain': lambda folder: shutil.rmtree(folder.parent),
     'the folder, renamed': rename,
     'the folder, replaced by a copy': replace_by_copy,
     'the folder, replaced by a file': replace_by_file,

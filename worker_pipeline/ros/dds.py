@@ -189,11 +189,10 @@ def participant(
 @contextlib.contextmanager
 def _temporary_file(folder: Path | None) -> Iterator[Path]:
     """Yield a file that exists in this context, unless somebody else removes it."""
-    how = {'prefix': 'fastdds_', 'suffix': '.xml'}
     try:
-        descriptor, name = tempfile.mkstemp(dir=folder, **how)
+        descriptor, name = tempfile.mkstemp('.xml', 'fastdds_', folder)
     except (FileNotFoundError, NotADirectoryError):
-        descriptor, name = tempfile.mkstemp(**how)
+        descriptor, name = tempfile.mkstemp('.xml', 'fastdds_')
     os.close(descriptor)
     try:
         yield Path(name)
