@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -285,3 +286,23 @@ def test_full_memory_acts_like_a_full_queue(start, observer, overflow):
     assert 2e6 < most <= 4e6
     # A worker that is notified of free memory a moment too late sends by socket.
     assert observer.count('camera', 'by_socket') < 120 / 4
+
+
+@pytest.mark.slow
+@borrowed_and_not
+def test_frames_whose_files_are_removed_are_written_again(start, observer, borrows):
+    """A tidy script may remove the folder, or single files in use; what dies is nobody."""
+    manager = start(parameters(4 * FRAMES, borrows=borrows))
+    answers = observer.collect('check/output')
+    for count in range(40, 3 * FRAMES, 40):
+        wait_for(lambda least=count: len(answers) >= least, f'{count} frames', seen=manager.show)
+        frames = manager.folder / 'frames'
+        if count % 3:
+            shutil.rmtree(frames, ignore_errors=True)
+        else:
+            for each in [*frames.iterdir()]:
+                each.unlink(missing_ok=True)
+    wait_for_all(answers, 4 * FRAMES, manager)
+    assert len(answers) == 4 * FRAMES
+    assert ' exited' not in manager.output
+    assert observer.count('check', 'refused') == observer.count('pass', 'refused') == 0

@@ -13,6 +13,7 @@ from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.output.output_relay import OutputRelay
 from worker_pipeline.recovery.folder_lock import AlreadyRunningError, is_folder
 from worker_pipeline.recovery.liveness import LivenessRecord
+from worker_pipeline.recovery.set_aside import set_aside
 from worker_pipeline.recovery.state_dir import PipelineStateDir
 from worker_pipeline.ros.throttled_log import ThrottledLog
 
@@ -42,6 +43,7 @@ class FolderGuard:
     ) -> None:
         self.lost = ''  # why this manager has to end, once another one has its folder
         self._state_dir = state_dir
+        self._outbox = outbox
         self._records = records
         self._log = log
         self._repair = FolderRepair()
@@ -66,7 +68,7 @@ class FolderGuard:
             Part.HELPERS: state_dir.write_helpers_file,
             Part.RELAY: lambda: output.register(state_dir.path),
             Part.SOCKET: channels.listen_anew,
-            Part.JOURNAL: lambda: outbox.journal.checkpoint(outbox.snapshot()),
+            Part.JOURNAL: self._make_journal,
         }
 
     def tick(self, now: float) -> None:
@@ -93,6 +95,11 @@ class FolderGuard:
         if missing:
             planned = [each for each in self._repair.plan(missing) if each in parts]
             self._make_anew(planned, describe_parts(missing), now)
+
+    def _make_journal(self) -> None:
+        if is_folder(self._state_dir.journal):
+            set_aside(self._state_dir.journal)
+        self._outbox.journal.checkpoint(self._outbox.snapshot())
 
     def _make_anew(self, parts: list[Part], missing: str, now: float) -> None:
         path = self._state_dir.path

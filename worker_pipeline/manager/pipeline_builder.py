@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from worker_pipeline.config import PipelineConfig, PluginDescription, check_links
 from worker_pipeline.core.dispatcher import Dispatcher
+from worker_pipeline.core.ledger import Record
 from worker_pipeline.core.ros_time import RosTime
 from worker_pipeline.frames.blocks import frame_memory_limit
 from worker_pipeline.frames.reference import stripped_message
@@ -31,7 +32,8 @@ from worker_pipeline.manager.stage_node import StageNode
 from worker_pipeline.plugins.inspector import inspect
 from worker_pipeline.quarantine.store import default_folder
 from worker_pipeline.recovery.journal import Journal
-from worker_pipeline.recovery.recover import RecoveredStage, kill_worker, recover
+from worker_pipeline.recovery.recover import RecoveredStage, discard, kill_worker, recover
+from worker_pipeline.recovery.stage_recovery import try_to_restore
 from worker_pipeline.recovery.state_dir import PipelineStateDir
 from worker_pipeline.ros import dds, qos
 from worker_pipeline.ros.arguments import stage_arguments, worker_arguments
@@ -104,12 +106,13 @@ class PipelineBuilder:
             self._state_dir.add_helper_process(pid)
         self._process.output.adopt(self._state_dir.path)
         frames = self._make_frames()
+        recovered = self._usable(recovered or {}, frames)
         journal = Journal(
             self._state_dir.journal, self._state_dir.run_id, payloads=self._config.journal
         )
         throttled = ThrottledLog(self._logger)
         outbox = Outbox(journal, partial(throttled.error, 'outbox'))
-        dispatcher = self._make_dispatcher(frames, journal)
+        dispatcher = self._make_dispatcher(frames, journal.recorder)
         publisher = self._node.create_publisher(DiagnosticStatus, 'quarantine', qos.QUARANTINE)
         folder = default_folder(self._namespace)
         quarantine = QuarantineRecorder(publisher, folder, frames, self._logger.error)
@@ -143,8 +146,8 @@ class PipelineBuilder:
             throttled,
         )
         self._state_dir.repair = guard.check_now
-        self._restore(stages, frames, recovered or {})
-        pipeline.expected_pids = frozenset(_live_pids(recovered or {}))
+        self._restore(stages, frames, recovered)
+        pipeline.expected_pids = frozenset(_live_pids(recovered))
         pipeline.clock.open()
         journal.checkpoint(pipeline.snapshot())
         return pipeline
@@ -158,13 +161,27 @@ class PipelineBuilder:
             )
         return FrameRegistry(self._state_dir.frames, allowed)
 
-    def _make_dispatcher(self, frames: FrameRegistry, journal: Journal) -> Dispatcher:
+    def _usable(
+        self, recovered: dict[str, RecoveredStage], frames: FrameRegistry
+    ) -> dict[str, RecoveredStage]:
+        """Return what was recovered, with its frames tracked; nothing if it cannot be restored."""
+        try:
+            _track(recovered, frames)
+            try_to_restore(self._make_dispatcher(frames, None).stages, recovered)
+        except Exception as error:
+            discard(self._state_dir, recovered, error, self._logger.warning)
+            return {}
+        return recovered
+
+    def _make_dispatcher(
+        self, frames: FrameRegistry, recorder: Callable[[str], Record] | None
+    ) -> Dispatcher:
         policies = {
             name: policy_of(stage, self._plugins[name])
             for name, stage in self._config.stages.items()
         }
         return Dispatcher(
-            policies, frames, lambda payload: stamp_of(stripped_message(payload)), journal.recorder
+            policies, frames, lambda payload: stamp_of(stripped_message(payload)), recorder
         )
 
     def _make_services(
@@ -217,11 +234,6 @@ class PipelineBuilder:
         frames: FrameRegistry,
         recovered: Mapping[str, RecoveredStage],
     ) -> None:
-        for each in recovered.values():
-            each.snapshot = frames.track_nested(each.snapshot)
-            each.log_entries = frames.track_nested(each.log_entries)
-            each.payloads = frames.track_nested(each.payloads)
-            each.unacked_outputs = frames.track_nested(each.unacked_outputs)
         for name, each in recovered.items():
             if name in stages:
                 stages[name].restore(each)
@@ -236,6 +248,15 @@ class PipelineBuilder:
         self._logger.warning(
             f'{name}: is not in stages any more; killed its {count} workers and dropped its items'
         )
+
+
+def _track(recovered: Mapping[str, RecoveredStage], frames: FrameRegistry) -> None:
+    """Keep the frames of everything that was recovered. Raises BadReferenceError."""
+    for each in recovered.values():
+        each.snapshot = frames.track_nested(each.snapshot)
+        each.log_entries = frames.track_nested(each.log_entries)
+        each.payloads = frames.track_nested(each.payloads)
+        each.unacked_outputs = frames.track_nested(each.unacked_outputs)
 
 
 def _live_pids(recovered: Mapping[str, RecoveredStage]) -> set[int]:

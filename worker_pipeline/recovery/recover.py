@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -18,6 +19,9 @@ from worker_pipeline.recovery.records import FLOW_RECORDS, OUTPUT_RECORDS, Stage
 from worker_pipeline.recovery.set_aside import set_aside
 from worker_pipeline.recovery.state_dir import PipelineStateDir, remove_liveness_record
 from worker_pipeline.system.process_table import worker_mark
+
+# How long a worker may take to write its identity again, s; it does so each heartbeat.
+IDENTITY_TIMEOUT = 0.5
 
 _Records = dict[tuple[str, str], list[LivenessRecord]]  # by stage and slot
 
@@ -56,12 +60,27 @@ def recover(
     for each in state_dir.obstacles:
         warn(each)
     records = state_dir.liveness_records(warn)
+    _await_identities([each for found in records.values() for each in found], warn)
     left_behind = LeftBehind(_names(records), warn)
     # While there are their records, which the next manager needs if this one is killed now.
     left_behind.end()
     stages = _recover(state_dir, records, warn, journal_kept=journal_kept)
     left_behind.end()  # of those that were killed here
     return stages
+
+
+def _await_identities(records: list[LivenessRecord], warn: Callable[[str], None]) -> None:
+    """Wait for live workers to write who they are into records that were zeroed.
+
+    They do so with each heartbeat. A live worker that is not known would be replaced beside itself.
+    """
+    deadline = time.monotonic() + IDENTITY_TIMEOUT
+    while zeroed := [each for each in records if not each.read().run_id]:
+        if time.monotonic() > deadline:
+            for each in zeroed:
+                warn(f'{each.path}: is zeroed, and no live worker writes it; ignored')
+            return
+        time.sleep(0.01)
 
 
 def _names(records: _Records) -> dict[str, str]:
@@ -137,6 +156,29 @@ def _give_up(
     if unknown:
         warn(f'killed {len(unknown)} workers of an earlier manager: its journal is unreadable')
     state_dir.clear()
+
+
+def discard(
+    state_dir: PipelineStateDir,
+    recovered: Mapping[str, RecoveredStage],
+    error: Exception,
+    warn: Callable[[str], None],
+) -> None:
+    """Start from nothing, as what was recovered cannot be restored: it would fail for ever.
+
+    Args:
+        state_dir: The pipeline's folder.
+        recovered: What was read from it.
+        error: Why it cannot be restored.
+        warn: Called with messages.
+    """
+    kept = set_aside(state_dir.journal)
+    warn(
+        f'{state_dir.journal}: cannot be restored: {type(error).__name__}: {error}; {kept}; '
+        'starting without it'
+    )
+    live = [record for each in recovered.values() for record in each.live_workers.values()]
+    _give_up(state_dir, live, warn)
 
 
 def kill_worker(record: LivenessRecord) -> None:

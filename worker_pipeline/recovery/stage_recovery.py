@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
@@ -12,6 +12,8 @@ from worker_pipeline.recovery.checked_file import DamagedFileError
 from worker_pipeline.recovery.records import replay
 from worker_pipeline.recovery.recover import RecoveredStage
 from worker_pipeline.recovery.saved_state import SavedState
+
+RecoveredStages = Mapping[str, RecoveredStage]
 
 
 def restore_stage(stage: StageDispatcher, recovered: RecoveredStage) -> None:
@@ -22,6 +24,21 @@ def restore_stage(stage: StageDispatcher, recovered: RecoveredStage) -> None:
     if not recovered.is_complete:
         stage.ledger.skip_numbers()
     stage.set_policy(stage.policy)
+
+
+def try_to_restore(stages: Mapping[str, StageDispatcher], recovered: RecoveredStages) -> None:
+    """Restore dispatchers that are not used any more. Raises whatever cannot be restored.
+
+    A checksum tells that a journal was written so, not that it can be restored: it may be of a
+    version with an error.
+    """
+    for name, each in recovered.items():
+        if name in stages:
+            stage = stages[name]
+            restore_stage(stage, each)
+            stage.resume(each.payloads, 0.0)
+            for worker in workers_that_died(stage, each):
+                stage.worker_exited(worker, '', each.active_items.get(worker), 0.0)
 
 
 def workers_that_died(stage: StageDispatcher, recovered: RecoveredStage) -> list[str]:

@@ -166,15 +166,15 @@ def participant(
         common: Path of the common profile.
         transports: The participant's transports.
         number: Its number, or the next free one above; None: chosen by Fast DDS.
-        folder: Where the profile is written. A process killed within the context leaves it there.
+        folder: Where the profile is written; elsewhere if the folder is gone. A process killed
+            within the context leaves it there.
     """
     while number is not None and number < _last_number() and not _is_free(number):
         number += 1
-    with tempfile.NamedTemporaryFile('w', prefix='fastdds_', suffix='.xml', dir=folder) as profile:
+    with _temporary_file(folder) as profile:
         version = 3 if rclpy_major() >= KILTED else 2
-        profile.write(compose(Path(common), transports, number, version=version))
-        profile.flush()
-        settings = {profile_variable(): profile.name}
+        profile.write_text(compose(Path(common), transports, number, version=version))
+        settings = {profile_variable(): str(profile)}
         if transports.initial_peers:
             # The profile has the peers. LOCALHOST would add shared memory to it.
             settings[RANGE] = 'SYSTEM_DEFAULT'
@@ -184,6 +184,20 @@ def participant(
             yield
         finally:
             os.environ |= before
+
+
+@contextlib.contextmanager
+def _temporary_file(folder: Path | None) -> Iterator[Path]:
+    """Yield a file that exists in this context, unless somebody else removes it."""
+    try:
+        descriptor, name = tempfile.mkstemp('.xml', 'fastdds_', folder)
+    except (FileNotFoundError, NotADirectoryError):
+        descriptor, name = tempfile.mkstemp('.xml', 'fastdds_')
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _port(number: int) -> int:

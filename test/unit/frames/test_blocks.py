@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,6 +58,58 @@ def test_a_late_reader_gets_an_error_and_never_other_pixels(writer, reader):
         reader.read(block, number, 100_000)
     with pytest.raises(FrameGoneError, match='cannot be opened'):
         reader.read('7.99', 1, 1)
+
+
+def test_a_block_of_length_0_holds_no_frame(reader, tmp_path):
+    """Somebody has truncated it; mapping it raises ValueError."""
+    (tmp_path / '7.1').touch()
+    with pytest.raises(FrameGoneError, match=r'7\.1: cannot be mapped'):
+        reader.read('7.1', 1, 1)
+
+
+@pytest.mark.parametrize('way', ['file', 'folder'])
+def test_frames_whose_files_are_removed_are_written_again(writer, reader, tmp_path, way):
+    """Who has mapped the former file goes on; others find the frame in the new one."""
+    number, block = writer.write(memoryview(frame(1)))
+    view = reader.read(block, number, 100_000)
+    if way == 'file':
+        (tmp_path / block).unlink()
+    else:
+        tmp_path.rename(tmp_path.with_name('elsewhere'))
+        writer.restore_missing()  # cannot yet
+        tmp_path.mkdir()
+    with pytest.raises(FrameGoneError):
+        FrameReader(tmp_path).read(block, number, 100_000)
+    writer.restore_missing()
+    assert [each.name for each in tmp_path.iterdir()] == [block]
+    other = FrameReader(tmp_path)
+    assert bytes(other.read(block, number, 100_000)) == frame(1)
+    inode = (tmp_path / block).stat().st_ino
+    writer.restore_missing()
+    assert (tmp_path / block).stat().st_ino == inode, 'once'
+    assert bytes(view) == frame(1)
+    writer.release(number)
+    following, same = writer.write(memoryview(frame(2)))
+    assert same == block
+    # It still has the former file mapped.
+    assert bytes(reader.read(block, following, 100_000)) == frame(2)
+    assert bytes(view) == frame(1)
+
+
+def test_a_reader_waits_for_a_missing_block(writer, tmp_path):
+    """Its producer looks once in each period of its heartbeats."""
+    number, block = writer.write(memoryview(frame(1)))
+    (tmp_path / block).unlink()
+    timer = threading.Timer(0.05, writer.restore_missing)
+    timer.start()
+    assert bytes(FrameReader(tmp_path, 30.0).read(block, number, 100_000)) == frame(1)
+    timer.join()
+
+
+def test_a_reader_does_not_wait_for_ever(tmp_path):
+    """The producer may be dead, and its frame lost with it."""
+    with pytest.raises(FrameGoneError, match='cannot be opened'):
+        FrameReader(tmp_path, 0.03).read('7.1', 1, 1)
 
 
 def test_releasing_a_frame_twice_does_not_release_its_successor(writer, reader):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 
 import pytest
 from geometry_msgs.msg import PointStamped
@@ -15,6 +16,9 @@ from std_msgs.msg import UInt8MultiArray
 from support.random_frames import frame
 
 from worker_pipeline.frames.reference import (
+    MAGIC,
+    BadReferenceError,
+    FrameNumber,
     Reference,
     bytes_after_data,
     decode,
@@ -24,18 +28,62 @@ from worker_pipeline.frames.reference import (
 )
 
 
-@given(
-    st.integers(0, 2**64 - 1),
-    st.integers(0, 2**64 - 1),
-    st.integers(0, 2**32 - 1),
-    st.text('0123456789.', max_size=40),
-    st.binary(max_size=300),
-)
-def test_a_decoded_reference_equals_the_encoded_one(number, size, length_offset, block, stripped):
+@st.composite
+def references(draw) -> Reference:
+    stripped = draw(st.binary(min_size=4, max_size=300))
+    return Reference(
+        draw(st.integers(0, 2**64 - 1)),
+        draw(st.integers(0, 2**64 - 1)),
+        draw(st.integers(0, len(stripped) - 4)),
+        f'{draw(st.integers(1, 2**22))}.{draw(st.integers(1, 2**40))}',
+        stripped,
+    )
+
+
+@given(references())
+def test_a_decoded_reference_equals_the_encoded_one(reference):
     """Its beginning distinguishes it from a serialised message."""
-    reference = Reference(number, size, length_offset, block, stripped)
-    assert decode(encode(reference)) == reference
-    assert is_reference(encode(reference))
+    payload = bytes(encode(reference))
+    assert type(payload) is bytes, 'it has to be decoded'
+    assert decode(payload) == reference
+    assert is_reference(payload)
+
+
+NO_BLOCKS = """
+7
+7.
+.1
+7.1.1
+../7.1
+7./1
+7.1/../../x
+/7.1
+-7.1
+a.1
+7.\u0661
+7.1111111111111111111111111111111111111111
+"""
+
+
+@pytest.mark.parametrize('block', NO_BLOCKS.split('\n'))
+def test_a_reference_to_what_is_no_block_is_refused(block):
+    """The name becomes a path, at which the manager removes files."""
+    payload = bytes(encode(Reference(FrameNumber(1), 100_000, 0, block, bytes(8))))
+    with pytest.raises(BadReferenceError, match='allowed: a pid, a dot and a number'):
+        decode(payload)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_decoded_or_refused(data):
+    """They come from a socket."""
+    with contextlib.suppress(BadReferenceError):
+        assert decode(MAGIC + data).producer >= 0
+
+
+def test_a_reference_whose_length_is_outside_its_message_is_refused():
+    payload = bytes(encode(Reference(FrameNumber(1), 100_000, 5, '7.1', bytes(8))))
+    with pytest.raises(BadReferenceError, match='its length at 5; allowed: within the 8 bytes'):
+        decode(payload)
 
 
 def test_no_serialised_message_is_mistaken_for_a_reference():

@@ -11,7 +11,7 @@ from support.offline_pipeline import message
 from worker_pipeline.frames.reference import FrameNumber, Reference, encode
 from worker_pipeline.frames.registry import FrameRegistry, TrackedReference
 from worker_pipeline.manager import pipeline_builder
-from worker_pipeline.manager.pipeline_builder import PipelineBuilder
+from worker_pipeline.manager.pipeline_builder import PipelineBuilder, _track
 from worker_pipeline.recovery.recover import RecoveredStage
 
 REFERENCE = encode(Reference(FrameNumber(1), 100_000, 0, '77.1', message(1)))
@@ -70,6 +70,7 @@ def test_frames_in_everything_recovered_are_kept(builder, frames, killed):  # no
         payloads={1: REFERENCE},
         unacked_outputs=[REFERENCE],
     )
+    _track({'a': recovered}, frames)
     builder._restore({'a': stage}, frames, {'a': recovered})
     found = stage.recovered
     payloads = (

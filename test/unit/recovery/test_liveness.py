@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import stat
+import threading
 import time
 
 import psutil
@@ -174,3 +175,96 @@ def test_a_record_is_allocated_completely_when_it_is_created(tmp_path, monkeypat
     with pytest.raises(OSError, match='No space left'):
         LivenessRecord.prepare(tmp_path / 'record', 1, 1)
     assert not list(tmp_path.iterdir())
+
+
+# -- files that somebody removes or damages --------------------------------------------------------
+
+
+@pytest.fixture
+def manager_record(record):
+    """The same record, as the manager has it mapped."""
+    found = LivenessRecord(record.path)
+    yield found
+    found.close()
+
+
+def lose(path, way):
+    """Remove a record's file, or put another one in its place."""
+    path.unlink()
+    if way == 'zeroed':
+        path.write_bytes(bytes(SIZE))
+    elif way == 'short':
+        path.write_bytes(b'x')
+
+
+@pytest.mark.parametrize('way', ['removed', 'zeroed', 'short'])
+def test_a_worker_makes_its_record_anew_and_the_manager_follows(record, manager_record, way):
+    """With everything that was in it."""
+    record.register()
+    record.start_item(7)
+    assert not record.keep_in_place()
+    lose(record.path, way)
+    assert record.keep_in_place()
+    assert not record.keep_in_place()
+    record.finish_item()
+    record.start_item(8)
+    assert manager_record.read().active_item == 7, 'the manager still reads the former file'
+    manager_record.follow()
+    assert manager_record.read() == record.read()
+    assert manager_record.read().active_item == 8
+    assert manager_record.alive()
+    assert [each.name for each in record.path.parent.iterdir()] == ['record']
+    later = LivenessRecord(record.path)
+    assert later.read().pid == os.getpid()
+    later.close()
+
+
+def test_without_a_folder_a_record_stays_as_it_is(tmp_path, record, manager_record):
+    """Until the manager has made the folder again."""
+    record.register()
+    tmp_path.rename(tmp_path.with_name('elsewhere'))
+    with pytest.raises(FileNotFoundError):
+        record.keep_in_place()
+    manager_record.follow()
+    record.start_item(3)
+    assert manager_record.read().active_item == 3
+    tmp_path.with_name('elsewhere').rename(tmp_path)
+
+
+def test_a_record_that_is_zeroed_in_place_gets_its_identity_with_the_next_heartbeat(record):
+    """Its worker would be killed as silent, and not be found by the next manager."""
+    record.register()
+    before = record.read()
+    with record.path.open('r+b') as file:
+        file.write(bytes(SIZE))
+    assert not record.alive()
+    record.heartbeat()
+    after = record.read()
+    assert record.alive()
+    for field in ('run_id', 'config_hash', 'pid', 'process_start', 'registered_at'):
+        assert getattr(after, field) == getattr(before, field)
+
+
+@pytest.mark.slow
+def test_no_change_is_lost_while_the_file_is_made_anew(record):
+    """Another thread does so, while items are being processed."""
+    record.register()
+    stop = threading.Event()
+
+    def keep() -> None:
+        while not stop.is_set():
+            record.path.unlink(missing_ok=True)
+            record.keep_in_place()
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        for number in range(1, 5001):
+            record.start_item(number)
+            assert record.read().active_item == number
+            record.finish_item()
+            assert record.read().active_item == 0
+    finally:
+        stop.set()
+        thread.join()
+    assert record.read().finished_items == 5000

@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
+from support.dispatching import Flow, stage
 from support.killed_manager import SNAPSHOT
 
 from worker_pipeline.protocol.channel import listen
 from worker_pipeline.recovery.journal import Journal
+from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.recovery.records import ItemAssigned
+from worker_pipeline.recovery.recover import discard
+from worker_pipeline.recovery.stage_recovery import try_to_restore
 
 
 def test_the_intact_part_of_a_damaged_journal_is_used_and_the_file_is_kept(killed):
@@ -75,6 +82,40 @@ def test_zeroed_liveness_records_are_those_of_no_worker(killed):
     killed.add_record('a', 'worker_1').path.write_bytes(b'\xff' * 4096)
     assert killed.recover()['a'].live_workers == {}
     assert killed.files == ['journal']
+    assert any('is zeroed, and no live worker writes it' in each for each in killed.warnings)
+
+
+@pytest.mark.slow
+def test_a_live_worker_whose_record_was_zeroed_is_waited_for(killed):
+    """It writes who it is with its next heartbeat; another one beside it would be one too many."""
+    killed.write_journal({'a': SNAPSHOT})
+    record = killed.add_record('a', 'worker_0')
+    record.register()
+    record.path.write_bytes(bytes(4096))
+    timer = threading.Timer(0.05, LivenessRecord.heartbeat, [record])
+    with record.path.open('r+b') as file:
+        file.write(bytes(4096))
+    timer.start()
+    assert killed.recover()['a'].live_workers.keys() == {'worker_0'}
+    timer.join()
+
+
+@pytest.mark.parametrize(
+    'ledger', [{}, {'next_number': 'x'}, None], ids=['empty', 'of another type', 'none']
+)
+def test_a_journal_that_cannot_be_restored_is_set_aside(killed, ledger):
+    """Though its checksums are right; each start would fail, for ever."""
+    killed.write_journal({'a': {**SNAPSHOT, 'ledger': ledger}})
+    worker = killed.add_live('a', 'worker_0')
+    recovered = killed.recover()
+    stages = Flow(a=stage()).dispatcher.stages
+    with pytest.raises((AttributeError, KeyError, TypeError, ValueError)) as caught:
+        try_to_restore(stages, recovered)
+    discard(killed.state_dir, recovered, caught.value, killed.warnings.append)
+    assert worker.wait() == -signal.SIGKILL
+    assert killed.files == ['journal.damaged']
+    assert 'journal: cannot be restored: ' in killed.warnings[0]
+    assert 'kept as ' in killed.warnings[0]
 
 
 @pytest.mark.parametrize(

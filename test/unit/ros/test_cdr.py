@@ -13,6 +13,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, TimeReference
 from std_msgs.msg import Header
 
+from worker_pipeline.frames.reference import MAGIC
 from worker_pipeline.ros.cdr import (
     BadMessageError,
     split_stamp,
@@ -71,6 +72,13 @@ def test_an_invalid_stamp_is_rejected(seconds: int, nanoseconds: int, big_endian
     assert str(caught.value) == (
         f'header.stamp: found {seconds} s and {nanoseconds} ns; allowed: a time after 0'
     )
+
+
+@pytest.mark.parametrize('beginning', [MAGIC, b'\1\1\0\0', b'\xff\1\0\0'])
+def test_bytes_that_are_not_cdr_are_rejected(beginning: bytes):
+    """Such as those of a reference to a frame, which would lead to a file of their choice."""
+    with pytest.raises(BadMessageError, match=r'found an encapsulation .*; allowed: 0x00'):
+        stamp_of(beginning + struct.pack('<iI', 1, 1) + bytes(40))
 
 
 @pytest.mark.parametrize('length', range(12))

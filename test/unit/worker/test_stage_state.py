@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from worker_pipeline import Stage
@@ -10,6 +12,7 @@ from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
 from worker_pipeline.recovery.saved_state import SavedState
 from worker_pipeline.state_codec import StateError
+from worker_pipeline.worker import stage_state
 from worker_pipeline.worker.stage_state import StageState
 
 
@@ -35,6 +38,25 @@ class Plain(Structured):
 @pytest.fixture
 def saved(tmp_path):
     return SavedState(tmp_path / 'state')
+
+
+def test_saving_waits_for_a_folder_that_somebody_has_removed(tmp_path):
+    """The manager makes it again; as a failure, the item would be applied a second time."""
+    folder = tmp_path / 'states'
+    state = StageState(Plain(b'one'), SavedState(folder / 'state'))
+    timer = threading.Timer(0.05, folder.mkdir)
+    timer.start()
+    state.save(RecentAnswers(2))
+    timer.join()
+    assert SavedState(folder / 'state').read().state == b'one'
+
+
+def test_saving_does_not_wait_for_ever(tmp_path, monkeypatch):
+    """There may be no manager that makes the folder."""
+    monkeypatch.setattr(stage_state, 'FOLDER_TIMEOUT', 0.03)
+    state = StageState(Plain(b'one'), SavedState(tmp_path / 'states' / 'state'))
+    with pytest.raises(FileNotFoundError):
+        state.save(RecentAnswers(2))
 
 
 def test_a_structure_is_restored_with_the_answers_of_its_items(saved):
