@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import partial
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.event_handler import PublisherEventCallbacks
@@ -15,6 +18,7 @@ from worker_pipeline.testing import wait_for
 
 BEST_EFFORT = QoSProfile(depth=100, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=100)
+KEPT = QoSProfile(depth=5000)
 LATCHED = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 PROFILES = {'best': BEST_EFFORT, 'rel': RELIABLE, 'latch': LATCHED}
 COMES = ['before', 'after']
@@ -25,6 +29,7 @@ SHARED = {
     for name in (
         *(f'{profile}_{comes}' for profile in PROFILES for comes in COMES),
         *('latched_before', 'latched_after', 'deserted', 'mixed'),
+        *('improved', 'alternating'),
     )
 } | {
     f'placed_{comes}': stage(
@@ -128,6 +133,68 @@ def test_one_that_offers_less_is_heard_beside_one_that_offers_more(shared):
     second = publisher(observer, BEST_EFFORT, '/mixed')
     publish_until_heard(second, answers, 1_000_000)
     publish_until_heard(first, answers, 2_000_000)
+
+
+def profiles_of(observer, topic: str) -> list[QoSReliabilityPolicy]:
+    found = observer.node.get_subscriptions_info_by_topic(topic)
+    return [each.qos_profile.reliability for each in found]  # two while one is being replaced
+
+
+def wait_for_profile(observer, topic: str, reliability: QoSReliabilityPolicy) -> None:
+    wait_for(
+        lambda: profiles_of(observer, topic) == [reliability],
+        f'a subscription of {topic} that is {reliability.name}',
+        seen=lambda: profiles_of(observer, topic),
+    )
+
+
+def test_an_input_is_reliable_again_when_its_best_effort_publisher_is_gone(shared):
+    """It stayed best-effort for good, and lost a fifth of a reliable burst."""
+    observer = shared.observer
+    answers = observer.collect('improved/output')
+    observer.wait_until_active('improved', 1)
+    poor = publisher(observer, BEST_EFFORT, '/improved')
+    publish_until_heard(poor, answers, 1)
+    wait_for_profile(observer, '/improved', QoSReliabilityPolicy.BEST_EFFORT)
+    observer.node.destroy_publisher(poor)
+    wait_for_profile(observer, '/improved', QoSReliabilityPolicy.RELIABLE)
+    good = publisher(observer, KEPT, '/improved')
+    wait_for(lambda: good.get_subscription_count() == 1, 'the match')
+    for number in range(1_000_000, 1_005_000):
+        good.publish(header(number))
+
+    def accounted_for() -> int:
+        keys = ('accepted', 'lost', 'refused')
+        return sum(observer.count('improved', each) for each in keys)
+
+    wait_for(lambda: accounted_for() >= 5000, 'all', seen=lambda: observer.values('improved'))
+    assert observer.count('improved', 'lost') == 0
+
+
+def test_nothing_is_missed_or_repeated_while_a_best_effort_publisher_comes_and_goes(shared):
+    """The former subscription stays until its successor is matched."""
+    observer, topic = shared.observer, '/alternating'
+    answers = observer.collect('alternating/output')
+    observer.wait_until_active('alternating', 1)
+    good = publisher(observer, KEPT, topic)
+    wait_for(lambda: good.get_subscription_count() == 1, 'the match')
+    numbers = itertools.count(1)
+
+    def has_changed_to(reliability: QoSReliabilityPolicy) -> bool:
+        good.publish(header(next(numbers)))
+        return profiles_of(observer, topic) == [reliability]
+
+    for _ in range(4):
+        poor = publisher(observer, BEST_EFFORT, topic)
+        wait_for(partial(has_changed_to, QoSReliabilityPolicy.BEST_EFFORT), 'best effort')
+        observer.node.destroy_publisher(poor)
+        wait_for(partial(has_changed_to, QoSReliabilityPolicy.RELIABLE), 'reliable')
+    last = next(numbers)
+    good.publish(header(last))
+    wait_for(lambda: len(answers) >= last, 'the answers', seen=lambda: (len(answers), last))
+    assert [number_of(each) for each in answers] == list(range(1, last + 1))
+    assert observer.count('alternating', 'duplicates') == 0
+    assert 'Segmentation' not in shared.manager.output
 
 
 @pytest.mark.parametrize('comes', COMES)

@@ -95,17 +95,34 @@ class FakePublisher:
         return self.is_acked
 
 
-class FakeLostMessages:
-    """A counter of lost messages; the test sets how many."""
+class FakeStatus:
+    """What DDS knows of a subscription: the test sets it."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.lost = 0
+        self.publishers = 0
+        self.refused: Any = None
+        self.is_other_type = False
         self.is_destroyed = False
 
-    def take(self) -> int:
+    def _take(self, name: str, empty: Any) -> Any:
         assert not self.is_destroyed
-        count, self.count = self.count, 0
-        return count
+        value = getattr(self, name)
+        setattr(self, name, empty)
+        return value
+
+    def take_lost(self) -> int:
+        return int(self._take('lost', 0))
+
+    def take_refused_policy(self) -> Any:
+        return self._take('refused', None)
+
+    def has_publisher_of_other_type(self) -> bool:
+        return bool(self._take('is_other_type', False))
+
+    def publisher_count(self) -> int:
+        assert not self.is_destroyed
+        return self.publishers
 
     def destroy(self) -> None:
         self.is_destroyed = True
@@ -155,20 +172,20 @@ class FakeNode:
         self, _type: Any, topic: str, callback: Callable[[Any], Any], profile: Any, **options: Any
     ) -> Any:
         subscription = SimpleNamespace(
-            topic=topic, receive=callback, profile=profile, lost=None, **options
+            topic=topic, receive=callback, profile=profile, status=None, **options
         )
         self.topics_subscribed[topic] = subscription
         return subscription
 
-    def lost_messages(self, subscription: Any) -> Any:
-        subscription.lost = FakeLostMessages()
-        return subscription.lost
+    def subscription_status(self, subscription: Any) -> Any:
+        subscription.status = FakeStatus()
+        return subscription.status
 
     def destroy_subscription(self, subscription: Any) -> bool:
-        assert subscription.lost is None or subscription.lost.is_destroyed, (
-            'the counter uses the subscription'
-        )
-        del self.topics_subscribed[subscription.topic]
+        status = subscription.status
+        assert status is None or status.is_destroyed, 'it uses the subscription'
+        if self.topics_subscribed[subscription.topic] is subscription:  # not its successor
+            del self.topics_subscribed[subscription.topic]
         return True
 
     def create_service(self, _type: Any, name: str, callback: Any, **_: Any) -> Any:

@@ -16,6 +16,7 @@ from worker_pipeline.ros import qos
 from worker_pipeline.ros.cdr import BadMessageError, stamp_of
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.matched_subscription import MatchedSubscription
+from worker_pipeline.ros.subscription_status import NO_CALLBACKS
 from worker_pipeline.ros.throttled_log import ThrottledLog
 
 LOSS_PERIOD = 0.5  # s, between two looks at the counters of lost messages
@@ -40,6 +41,7 @@ class StageInputs:
         self._outbox = outbox
         self._releases: list[Callable[[], object]] = []
         self.bad_messages = 0
+        self._matched: list[MatchedSubscription] = []
         # By input: returns how many messages DDS has lost since the last call.
         self._take_lost: dict[str, Callable[[], int]] = {}
         self._lost: Counter[str] = Counter()
@@ -78,10 +80,11 @@ class StageInputs:
             partial(self._on_message, source),
             profile,
             raw=True,
+            event_callbacks=NO_CALLBACKS,
         )
-        lost = self._node.lost_messages(subscription)
-        self._take_lost[source] = lost.take
-        self._releases += [partial(self._node.destroy_subscription, subscription), lost.destroy]
+        status = self._node.subscription_status(subscription)
+        self._take_lost[source] = status.take_lost
+        self._releases += [partial(self._node.destroy_subscription, subscription), status.destroy]
 
     def _subscribe_to_topic(self, message_type: Any, source: str, profile: Any) -> None:
         is_own = source == EXTERNAL_INPUT
@@ -93,16 +96,18 @@ class StageInputs:
             partial(self._on_message, source),
             profile,
             raw=True,
-            lost_messages=self._node.lost_messages,
+            status_of=self._node.subscription_status,
             publishers=None if is_own else partial(self._on_publishers, topic),
         )
         self._take_lost[source] = subscription.take_lost
+        self._matched.append(subscription)
         self._releases.append(subscription.destroy)
 
     def close(self) -> None:
         """Take the subscriptions out of the graph."""
         self._count_lost()
         self._take_lost.clear()
+        self._matched.clear()
         while self._releases:
             self._releases.pop()()
         self.without_publisher.clear()
@@ -118,7 +123,9 @@ class StageInputs:
             self._stage.item_received(source, stamp, message, time.monotonic())
 
     def tick(self, now: float) -> None:
-        """Count the messages lost since the last look. ``now``: s."""
+        """Follow the publishers, and count the messages lost since the last look. ``now``: s."""
+        for each in self._matched:
+            each.tick(now)
         if now - self._looked_at >= LOSS_PERIOD:
             self._looked_at = now
             self._count_lost()

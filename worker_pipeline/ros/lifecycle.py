@@ -22,8 +22,8 @@ from rclpy.parameter import Parameter
 
 from worker_pipeline.config import NODE_PARAMETERS
 from worker_pipeline.error_text import traceback_text
-from worker_pipeline.ros.lost_messages import LostMessages
 from worker_pipeline.ros.node_log import NodeLog
+from worker_pipeline.ros.subscription_status import SubscriptionStatus
 
 # What one turn of a wait counts at most, s: in a longer one this process has stood still.
 LONGEST_TURN = 0.5
@@ -149,9 +149,9 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         """Reject changes of the node's own parameters, which would silently have no effect."""
         self.add_on_set_parameters_callback(_refuse_changes)
 
-    def lost_messages(self, subscription: Any) -> LostMessages:
-        """Return a counter of a subscription's lost messages."""
-        return LostMessages(subscription)
+    def subscription_status(self, subscription: Any) -> SubscriptionStatus:
+        """Return what DDS knows of a subscription."""
+        return SubscriptionStatus(subscription)
 
     def set_sim_time(self, *, is_simulated: bool) -> None:
         """Set the parameter ``use_sim_time``, as the manager says."""

@@ -8,10 +8,11 @@ drivers. Latched messages are sent only to subscriptions that request them.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import (
     QoSDurabilityPolicy,
@@ -20,26 +21,37 @@ from rclpy.qos import (
     QoSReliabilityPolicy,
 )
 
-from worker_pipeline.ros.lost_messages import LostMessages
+from worker_pipeline.core.matched_qos import Demand, MatchedQos, Offer
+from worker_pipeline.ros.subscription_status import NO_CALLBACKS, SubscriptionStatus
 
-_BEST_EFFORT = QoSReliabilityPolicy.BEST_EFFORT
-_TRANSIENT_LOCAL = QoSDurabilityPolicy.TRANSIENT_LOCAL
+# How long a replaced subscription stays at most, until its successor is matched, s.
+HANDOVER_TIME = 2.0
+_BEST_EFFORT, _RELIABLE = QoSReliabilityPolicy.BEST_EFFORT, QoSReliabilityPolicy.RELIABLE
+_TRANSIENT_LOCAL, _VOLATILE = QoSDurabilityPolicy.TRANSIENT_LOCAL, QoSDurabilityPolicy.VOLATILE
+
+
+class _Open(NamedTuple):
+    subscription: Any
+    status: SubscriptionStatus
+    received: set[int]  # hashes of the messages that came while another was open too
 
 
 class MatchedSubscription:
-    """Reliable if all publishers are, and latched if all of them are.
+    """Reliable if all present publishers are, and latched if all of them are.
 
-    When a new publisher requires it, the subscription is recreated before the old one is destroyed,
-    so a message may be received twice.
+    When publishers that come or go require it, the subscription is replaced. The former one stays
+    until its successor is matched too, so nothing is missed; what both receive is passed on once,
+    if it is serialised.
 
     Args:
-        node: The subscribing node.
+        node: The subscribing node. It calls ``tick`` several times a second, on its executor's
+            thread.
         message_type: The type of the topic.
         topic: The name of the topic.
         callback: Called with each message.
         profile: The history of the subscription.
         raw: Whether messages are passed on serialised.
-        lost_messages: Returns a counter of those of a subscription.
+        status_of: Returns the status of a subscription.
         publishers: Called with the number of publishers when it changes.
     """
 
@@ -52,7 +64,7 @@ class MatchedSubscription:
         profile: QoSProfile,
         *,
         raw: bool = False,
-        lost_messages: Callable[[Any], LostMessages] | None = None,
+        status_of: Callable[[Any], SubscriptionStatus] = SubscriptionStatus,
         publishers: Callable[[int], None] | None = None,
     ) -> None:
         self._node = node
@@ -61,82 +73,117 @@ class MatchedSubscription:
         self._callback = callback
         self._profile = profile
         self._raw = raw
-        self._lost_messages = lost_messages
-        self._lost: LostMessages | None = None
-        self._lost_before = 0  # by former subscriptions, not taken yet
+        self._status_of = status_of
         self._publishers = publishers
-        # Policies that some publisher does not offer.
-        self._refused: set[int] = set()
-        self._offered = self._offer()
-        self._subscription: Any = self._create()
+        self._publisher_count = 0
+        self._lost_before = 0  # by former subscriptions, not taken yet
+        self._former: _Open | None = None
+        self._replaced_at = float('-inf')
+        # What each of the two has received since the replacement, until no more can come twice.
+        self._both: tuple[set[int], set[int]] | None = None
+        now = time.monotonic()
+        self._qos = MatchedQos(now)
+        self._current: _Open | None = self._create(self._qos.look(self._offers(), now))
 
-    def _offer(self) -> tuple[QoSReliabilityPolicy, QoSDurabilityPolicy]:
-        """Return the quality of service that all known publishers offer."""
-        offers = [each.qos_profile for each in self._node.get_publishers_info_by_topic(self._topic)]
-        is_reliable = QoSPolicyKind.RELIABILITY not in self._refused and all(
-            each.reliability is not _BEST_EFFORT for each in offers
-        )
-        is_latched = QoSPolicyKind.DURABILITY not in self._refused and all(
-            each.durability is _TRANSIENT_LOCAL for each in offers
-        )
-        return (
-            QoSReliabilityPolicy.RELIABLE if is_reliable else _BEST_EFFORT,
-            _TRANSIENT_LOCAL if is_latched and offers else QoSDurabilityPolicy.VOLATILE,
-        )
+    def _offers(self) -> list[Offer]:
+        return [
+            Offer(
+                tuple(each.endpoint_gid),
+                each.qos_profile.reliability is not _BEST_EFFORT,
+                each.qos_profile.durability is _TRANSIENT_LOCAL,
+            )
+            for each in self._node.get_publishers_info_by_topic(self._topic)
+        ]
 
-    def _create(self) -> Any:
+    def _create(self, demand: Demand) -> _Open:
         profile = copy.copy(self._profile)
-        profile.reliability, profile.durability = self._offered
+        profile.reliability = _RELIABLE if demand.is_reliable else _BEST_EFFORT
+        profile.durability = _TRANSIENT_LOCAL if demand.is_latched else _VOLATILE
+        received: set[int] = set()
         subscription = self._node.create_subscription(
             self._message_type,
             self._topic,
-            self._callback,
+            partial(self._on_message, received) if self._raw else self._callback,
             profile,
             raw=self._raw,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible, matched=self._on_matched
-            ),
+            event_callbacks=NO_CALLBACKS,
         )
-        self._lost = self._lost_messages(subscription) if self._lost_messages else None
-        return subscription
+        return _Open(subscription, self._status_of(subscription), received)
 
-    def _on_incompatible(self, event: Any) -> None:
-        self._refused.add(event.last_policy_kind)
-        self._schedule_update()
+    def _on_message(self, received: set[int], message: bytes) -> None:
+        if self._both is not None:
+            key = hash(message)
+            former, successor = self._both
+            other = former if received is successor else successor
+            if key in other:
+                other.remove(key)  # another one may be equal
+                return
+            received.add(key)
+        self._callback(message)
 
-    def _on_matched(self, event: Any) -> None:
-        if self._publishers is not None:
-            self._publishers(event.current_count)
-        self._schedule_update()
-
-    def _schedule_update(self) -> None:
-        # Not now: this is a callback of the subscription that may be destroyed.
-        executor = self._node.executor
-        if executor is not None:
-            executor.create_task(self._update)
-
-    def _update(self) -> None:
-        offered = self._offer()
-        if self._subscription is None or offered == self._offered:
+    def tick(self, now: float) -> None:
+        """Follow the publishers. ``now``: s, by ``time.monotonic``."""
+        if self._current is None:
             return
-        former, former_lost, self._offered = self._subscription, self._lost, offered
-        self._subscription = self._create()
-        self._release(former, former_lost)
+        self._note_publishers(self._current.status, now)
+        if self._both is not None:
+            self._hand_over(self._current, now)
+        elif self._qos.is_due(now):
+            before = self._qos.demand
+            demand = self._qos.look(self._offers(), now)
+            if demand != before:
+                self._former, self._current = self._current, self._create(demand)
+                self._both = self._former.received, self._current.received
+                self._replaced_at = now
+
+    def _note_publishers(self, status: SubscriptionStatus, now: float) -> None:
+        policy = status.take_refused_policy()
+        if policy == QoSPolicyKind.RELIABILITY:
+            self._qos.refuse_reliability(now)
+        elif policy == QoSPolicyKind.DURABILITY:
+            self._qos.refuse_durability(now)
+        elif policy is not None:
+            self._node.get_logger().warning(
+                f'{self._topic}: a publisher is not received, as its {policy.name} does not match'
+            )
+        if status.has_publisher_of_other_type():
+            self._node.get_logger().warning(
+                f'{self._topic}: a publisher is not received, as its messages are of another type'
+            )
+        count = status.publisher_count()
+        if self._former is not None:  # until the successor is matched
+            count = max(count, self._former.status.publisher_count())
+        if count != self._publisher_count:
+            self._publisher_count = count
+            self._qos.publishers_changed(now)
+            if self._publishers is not None:
+                self._publishers(count)
+
+    def _hand_over(self, successor: _Open, now: float) -> None:
+        """Release the former subscription when its successor is matched; then what it received."""
+        is_over = now - self._replaced_at >= HANDOVER_TIME
+        if self._former is not None:
+            former_count = self._former.status.publisher_count()
+            if is_over or successor.status.publisher_count() >= former_count:
+                self._release(self._former)
+                self._former = None
+        elif is_over:
+            self._both = None
+            successor.received.clear()
 
     def take_lost(self) -> int:
         """Return how many messages were lost since the last call, as far as DDS knows."""
-        count = self._lost_before + (self._lost.take() if self._lost is not None else 0)
-        self._lost_before = 0
-        return count
+        count, self._lost_before = self._lost_before, 0
+        return count + (self._current.status.take_lost() if self._current is not None else 0)
 
-    def _release(self, subscription: Any, lost: LostMessages | None) -> None:
-        if lost is not None:
-            self._lost_before += lost.take()
-            lost.destroy()
-        self._node.destroy_subscription(subscription)
+    def _release(self, opened: _Open) -> None:
+        self._lost_before += opened.status.take_lost()
+        opened.status.destroy()
+        self._node.destroy_subscription(opened.subscription)
 
     def destroy(self) -> None:
         """Destroy the subscription."""
-        if self._subscription is not None:
-            self._release(self._subscription, self._lost)
-            self._subscription = self._lost = None
+        for each in (self._former, self._current):
+            if each is not None:
+                self._release(each)
+        self._former = self._current = None

@@ -223,6 +223,8 @@ class WorkerNode(ManagedNode):
     # -- heartbeats ------------------------------------------------------------------------------
 
     def _on_heartbeat(self) -> None:
+        for each in self._contexts:
+            each.tick(time.monotonic())
         # The main thread may be busy with an item: items that arrive meanwhile are in flight too.
         self.client.channel.read()
         self.client.report_released_frames()

@@ -50,6 +50,7 @@ from worker_pipeline.worker.stage_topics import make_topics
 EXIT_HOOK_FAILED = 1
 EXIT_CANNOT_START = 1
 # How many items may wait; further ones are dropped.
+TICK_PERIOD = 0.2  # s
 QUEUE_SIZE = 10
 # What the command reads, beside what every ROS node has.
 OWN_PARAMETERS = ('plugin', 'period')
@@ -104,7 +105,7 @@ class StandaloneWorker(Node):  # type: ignore[misc]
         else:
             self._subscriptions_kept.append(self._subscribe_to_input())
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, lambda: self._throttled.tick(time.monotonic()), clock=steady)
+        self.create_timer(TICK_PERIOD, self._on_tick, clock=steady)
 
     def _create_stage(self) -> Stage:
         plugin = self._parameter('plugin', '')
@@ -155,6 +156,12 @@ class StandaloneWorker(Node):  # type: ignore[misc]
         return MatchedSubscription(
             self, self._input_type, 'input', self._on_item, profile, raw=True
         )
+
+    def _on_tick(self) -> None:
+        now = time.monotonic()
+        self._throttled.tick(now)
+        for each in self._subscriptions_kept:
+            each.tick(now)
 
     # -- items in, answers out -------------------------------------------------------------------
 

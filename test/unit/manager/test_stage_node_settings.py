@@ -105,7 +105,7 @@ def test_statistics_add_what_went_wrong_on_the_way(make):
     rig.receive('s', 1, 2, 3)
     subscription = rig.stages['s'].topics_subscribed['s/input']
     subscription.receive(b'no message')
-    subscription.lost.count = 5
+    subscription.status.lost = 5
     rig.stages['s'].inputs.tick(rig.clock.now + 1.0)
     found = rig.stages['s'].statistics(rig.clock.now)
     assert (found.values['refused'], found.values['lost']) == (2, 5)
