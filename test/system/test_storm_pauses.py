@@ -38,7 +38,7 @@ def paused(*arguments: str) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(240)
 def test_nobody_dies_of_a_pause():
-    """Longer than heartbeat_timeout, of everybody or of the workers alone; as one continues first."""
+    """Of everybody or of the workers alone, longer than heartbeat_timeout."""
     kinds = 'whole', 'workers', 'manager first', 'workers first'
     found = paused(','.join(kinds), '2')
     assert [each['kind'] for each in found] == [*kinds]
@@ -49,7 +49,7 @@ def test_nobody_dies_of_a_pause():
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize('option', ['--plain', '--journal'])
 def test_no_output_is_missed_when_the_manager_stands_still(option):
-    """For longer than 5 s its subscribers take it for dead: plain ones, and those of this package."""
+    """For longer than its subscribers wait, 5 s: plain ones, and those of this package."""
     (found,) = paused('manager', '7', option)
     assert (found['missed'], found['replaced']) == (0, 0), found
     assert found['told']
