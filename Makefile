@@ -25,7 +25,7 @@ TESTS_AT_ONCE ?= 2
 # More for the benchmarks, as in make bench BENCH_ARGS='--repeats 1'.
 BENCH_ARGS ?=
 # More for the storm, as in make storm STORM_ARGS='--items 2000 --no-peers'; with camera frames:
-# STORM_ARGS=--frames.
+# STORM_ARGS=--frames; with pauses instead of kills: STORM_ARGS=--pauses.
 STORM_ARGS ?=
 
 VENV_PYTHON := .venv/bin/python

@@ -41,7 +41,8 @@ class ContextBuffer:
 
     The worker's executor thread fills it, the stage's thread reads it. It keeps the ``capacity``
     newest messages. A message more than ``CLOCK_JUMP`` older than the newest one shows that the
-    publisher's clock was set back; the messages newer than it are then dropped.
+    publisher's clock was set back; the messages newer than it are then dropped. One without a stamp
+    (0) shows nothing: it is only kept while there is none with a stamp.
 
     Raises ValueError if ``capacity`` is below 1.
     """
@@ -62,6 +63,8 @@ class ContextBuffer:
         """Add a message; it replaces one with the same stamp."""
         stamp = stamp_ns(header_of(message).stamp)
         with self._changed:
+            if not stamp and self._stamps and self._stamps[-1]:
+                return
             at = bisect.bisect_left(self._stamps, stamp)
             if self._stamps and self._stamps[-1] - stamp > CLOCK_JUMP:
                 del self._stamps[at:], self._messages[at:]

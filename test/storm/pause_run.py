@@ -240,7 +240,7 @@ def parameters(*, journal: bool) -> dict[str, Any]:
     """Return the parameters of the pipeline, with the usual timeouts."""
     found: dict[str, Any] = {'stages': [*WORKERS], 'journal': journal, 'heartbeat_timeout': 1.0}
     for name, count in WORKERS.items():
-        settings = {'workers': count, 'queue_size': 1000, 'params': {'seconds': 0.005}}
+        settings = {'workers': count, 'queue_size': 4000, 'params': {'seconds': 0.005}}
         found[name] = {'plugin': 'support.stages:Work', **settings}
     found['second'] |= {'input': 'first', 'overflow': 'block'}
     return found

@@ -120,7 +120,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     kinds = KINDS + FROZEN_KINDS if freezer is not None else KINDS
     parser = argparse.ArgumentParser(prog='python -m storm --pauses', description=__doc__)
     parser.add_argument('--pauses', action='store_true')
-    parser.add_argument('--kinds', type=lambda text: text.split(','), default=kinds)
+    parser.add_argument('--kinds', type=_kinds, default=kinds)
     parser.add_argument(
         '--durations',
         type=lambda text: [float(each) for each in text.split(',')],
@@ -136,6 +136,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(2**31)
     return options
+
+
+def _kinds(text: str) -> list[str]:
+    found = text.replace('+', ' ').split(',')
+    if unknown := set(found) - {*TITLES}:
+        raise argparse.ArgumentTypeError(f'found {unknown}; allowed: {", ".join(TITLES)}')
+    return found
 
 
 def _cells(options: argparse.Namespace) -> list[list[str]]:

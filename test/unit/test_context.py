@@ -153,6 +153,24 @@ def test_a_full_buffer_works_after_the_clock_was_set_back():
     assert stamps_of(*buffer.around(55)) == (50, 60)
 
 
+def test_a_message_without_a_stamp_is_no_clock_set_back():
+    """It would take all others with it."""
+    buffer = filled(10**12, 2 * 10**12)
+    buffer.add(message(0))
+    assert stamps_of(buffer.latest(), buffer.nearest(1)) == (2 * 10**12, 10**12)
+    assert len(buffer) == 2
+
+
+def test_messages_without_stamps_are_kept_where_there_are_no_others():
+    """Of a publisher that stamps nothing, the newest one counts."""
+    buffer = filled(0)
+    last = message(0)
+    buffer.add(last)
+    assert buffer.latest() is last
+    buffer.add(message(10**12))
+    assert stamps_of(buffer.latest()) == (10**12,)
+
+
 def test_a_little_disorder_does_not_count_as_a_clock_set_back():
     """As between two publishers, or of a redelivered item."""
     buffer = filled(CLOCK_JUMP + 10, 10)

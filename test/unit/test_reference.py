@@ -16,6 +16,7 @@ from worker_pipeline.config import PIPELINE_KEYS
 from worker_pipeline.core import rollout
 from worker_pipeline.manager import (
     diagnostics,
+    pauses,
     rolling_update,
     stage_statistics,
     stage_workers,
@@ -112,6 +113,10 @@ def test_the_quality_of_service_of_every_topic_is_documented():
     assert f'Of images up to {qos.LARGE_INPUT_DEPTH} that are not read yet are kept' in section
 
 
+# The modules with the messages of diagnostics.
+MESSAGES_FROM = (diagnostics, pauses, stage_statistics, rolling_update, rollout, stage_workers)
+
+
 def depth_of(row: dict[str, str]) -> int:
     return 2 * CONCURRENCY + 2 if row['depth'] == '2 `concurrency` + 2' else int(row['depth'])
 
@@ -124,11 +129,7 @@ def test_the_documented_messages_of_diagnostics_are_in_the_code():
     # The other quoted words are keys.
     documented -= {*PIPELINE_KEYS, *column(REFERENCE, 'Of a worker', 'key')}
     assert len(documented) > 5
-    said = {
-        each.strip()
-        for module in (diagnostics, stage_statistics, rolling_update, rollout, stage_workers)
-        for each in constants(Path(module.__file__))
-    }
+    said = {each.strip() for module in MESSAGES_FROM for each in constants(Path(module.__file__))}
     assert documented <= said
     assert {row['level'] for row in levels} >= {'OK', 'WARN', 'ERROR', 'STALE'}
     assert f'in the last {diagnostics.RECENT_WINDOW:g} s' in section(REFERENCE, 'Diagnostics')

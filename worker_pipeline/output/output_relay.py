@@ -70,6 +70,7 @@ class OutputRelay:
         self._last_lines: dict[int, list[str]] = {}  # by the number of the request
         self._requests = 0
         self._is_unresponsive = False
+        self._was_stopped = False  # the relay, at the last look
         self._saved: Any = None
         self._logged: dict[str, int] = {}  # dropped lines by worker
         self._log_again_at: dict[str, float] = {}  # s
@@ -201,7 +202,10 @@ class OutputRelay:
     def _restart_if_dead(self) -> list[str]:
         if self._process is None or self._control is None:
             return []
-        if is_stopped(self._process.pid):
+        # Twice in a row: stopped together with this process, it may continue a moment later.
+        was_stopped, self._was_stopped = self._was_stopped, is_stopped(self._process.pid)
+        if was_stopped and self._was_stopped:
+            self._was_stopped = False
             self._process.kill()
             self._process.wait()
         code = self._process.poll()

@@ -23,6 +23,9 @@ from worker_pipeline.system.own_tree import end_own_tree, is_abandoned
 from worker_pipeline.worker.manager_client import ManagerClient
 
 RECONNECT_PERIOD = 0.02  # s
+# What one turn of the wait for a manager counts at most, s: in a longer one this process was
+# stopped, and so was whoever starts the next manager, perhaps.
+LONGEST_TURN = 1.0
 
 
 class LivenessThread:
@@ -89,9 +92,11 @@ class LivenessThread:
 
     def _wait_for_manager(self) -> int:
         """Return the pid of the next manager; exit if there is none within ``orphan_timeout``."""
-        deadline = time.monotonic() + self._spec.orphan_timeout
+        left, before = self._spec.orphan_timeout, time.monotonic()
         while (manager := manager_of(Path(self._spec.lock))) is None:
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            left, before = left - min(now - before, LONGEST_TURN), now
+            if left < 0.0:
                 self._exit(f'no manager for {self._spec.orphan_timeout:g} s')
             if self._spec.save_when_orphaned:
                 self._save_snapshot()

@@ -132,7 +132,7 @@ def test_a_terminal_that_is_stopped_or_closed_does_not_block(tmp_path, way):
 
 
 def test_a_stopped_relay_does_not_block_the_manager():
-    """Lines are lost then; the next tick starts another relay."""
+    """Lines are lost then; the second tick starts another relay."""
     lines = output_of("""
 with relayed_output() as output:
     print('before')
@@ -140,7 +140,8 @@ with relayed_output() as output:
     os.kill(output._process.pid, signal.SIGSTOP)
     for number in range(30_000):
         print(number, 'x' * 100)
-    (report,) = output.tick(0.0)
+    assert output.tick(0.0) == []
+    (report,) = output.tick(1.0)
     assert 'started' in report
     for _ in range(20):
         print('after')
@@ -148,6 +149,23 @@ with relayed_output() as output:
 """)
     assert lines[0] == 'before'
     assert lines[-1] == 'after'
+
+
+def test_a_relay_that_is_continued_a_moment_later_goes_on():
+    """It was stopped together with the manager, which looks at once."""
+    lines = output_of("""
+with relayed_output() as output:
+    pid = output._process.pid
+    for _ in range(2):
+        os.kill(pid, signal.SIGSTOP)
+        assert output.tick(0.0) == []
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.2)
+        assert output.tick(1.0) == []
+    assert output._process.pid == pid
+    print('after')
+""")
+    assert lines == ['after']
 
 
 def test_nothing_of_the_relay_is_left_behind():

@@ -223,6 +223,23 @@ def test_an_orphan_waits_for_the_whole_timeout(worker, clock):
     assert len(beats) == pytest.approx(50, abs=2)
 
 
+def test_an_orphan_that_was_stopped_still_waits(worker, clock):
+    """Time in which it could do nothing does not count: the next manager could not either."""
+    worker.spec.orphan_timeout = 5.0
+    beats = []
+
+    def heartbeat() -> None:
+        beats.append(clock.now)
+        if len(beats) == 100:
+            clock.now += 60.0
+
+    worker.record.heartbeat = heartbeat
+    with pytest.raises(ExitedError):
+        worker.thread(dead_pid())._run()
+    counted = liveness_thread.LONGEST_TURN
+    assert clock.now - 1000.0 == pytest.approx(60.0 + 5.0 - counted, abs=0.01)
+
+
 def test_the_next_manager_is_served_like_the_first(worker, running):
     """It connects to it, and is orphaned again when that one dies."""
     worker.spec.orphan_timeout = 30.0
