@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_pipeline.output import redirect
+from worker_pipeline.output.former_relay import end_former_relay
 from worker_pipeline.output.last_words import last_words
 from worker_pipeline.output.rate_limit import BYTES_PER_SECOND, LINES_PER_SECOND
 from worker_pipeline.system.proc import is_stopped, start_of
@@ -55,6 +56,8 @@ class OutputRelay:
 
     From ``open`` to ``close`` the file descriptors 1 and 2 of this process are pipes that the
     relay reads. They do not block: if the relay is stopped and a pipe is full, lines are lost.
+
+    A process that has opened it may be forked: one fork at a time then uses it, see ``take_over``.
     """
 
     def __init__(self) -> None:
@@ -63,6 +66,8 @@ class OutputRelay:
         self._pipes: list[tuple[str, int, int]] = []  # stream, reading and writing end
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0  # the pid of the process whose child the relay is
+        self._pidfd = -1  # the relay's
         self._watched: dict[str, str] = {}  # labels by the path of the liveness record
         self._last_lines: dict[int, list[str]] = {}  # by the number of the request
         self._requests = 0
@@ -127,10 +132,38 @@ class OutputRelay:
                 start_new_session=True,
                 cwd='/',
             )
+        self._owner = os.getpid()
+        try:
+            pidfd = os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            raise
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd = pidfd
         if self._control is not None:
             self._control.close()
         ours.setblocking(False)
         self._control = ours
+
+    @property
+    def _is_dead(self) -> bool:
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def take_over(self) -> None:
+        """In a fork of the process that has opened it: use the relay from now on.
+
+        What the relay still has to tell an earlier fork is discarded.
+        """
+        if self._control is None:
+            return
+        self._receive()
+        self.dropped.clear()
+        self._last_lines.clear()
+        # Numbers that the earlier one has not used: its answers may be yet to come.
+        self._requests = os.getpid() << 32
 
     def enter_fork_server(self) -> None:
         """In a fork of this process: print into a pipe that blocks; close what is not its own."""
@@ -140,6 +173,7 @@ class OutputRelay:
             os.dup2(self._pipes[-1][2], descriptor)
         self._control.close()
         self._control = None
+        os.close(self._pidfd)
         self._close_descriptors()
 
     def _close_descriptors(self) -> None:
@@ -155,15 +189,30 @@ class OutputRelay:
         for descriptor, true_stream in zip((1, 2), self._true_streams, strict=True):
             os.dup2(true_stream, descriptor)
         sys.stdout, sys.stderr = self._saved
+        if self._is_dead:  # and what it has not written is still in the pipes
+            with contextlib.suppress(OSError):
+                self._start()
+        self._end_relay()
+        self._control.close()
+        self._control = None
+        os.close(self._pidfd)
+        self._close_descriptors()
+
+    def leave(self) -> None:
+        """In a fork that has used the relay: write everything, and end a relay of its own."""
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).fflush(None)
+        if self._control is not None and self._owner == os.getpid():
+            self._end_relay()
+
+    def _end_relay(self) -> None:
+        assert self._process is not None, 'made by open()'
         self._send('close')
         try:
             self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._control.close()
-        self._control = None
-        self._close_descriptors()
 
     # -- the relay -------------------------------------------------------------------------------
 
@@ -199,11 +248,10 @@ class OutputRelay:
         if self._process is None or self._control is None:
             return []
         if is_stopped(self._process.pid):
-            self._process.kill()
-            self._process.wait()
-        code = self._process.poll()
-        if code is None:
+            self._kill()
+        if not self._is_dead:
             return []
+        code = self._process.poll() if self._owner == os.getpid() else None
         pid = self._process.pid
         try:
             self._start()
@@ -211,7 +259,15 @@ class OutputRelay:
             return [f'the output relay (pid {pid}) is dead, and cannot be started: {error}']
         for record, label in self._watched.items():
             self._send_pipes(record, label)
-        return [f'the output relay (pid {pid}) exited: exit code {code}; another was started']
+        reason = '' if code is None else f': exit code {code}'
+        return [f'the output relay (pid {pid}) exited{reason}; another was started']
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.poll(TAKEOVER_TIMEOUT * 1e3)
 
     def _drop_reports(self, now: float) -> list[str]:
         reports = []
@@ -234,8 +290,8 @@ class OutputRelay:
         if self._process is None:
             return
         file = folder / 'output_relay'
-        _end_former(file)
         pid = self._process.pid
+        end_former_relay(file, but=pid)
         with contextlib.suppress(OSError):
             file.write_text(f'{pid} {start_of(pid)}')
 
@@ -338,28 +394,6 @@ def _existing(record: str) -> dict[str, str]:
     """Return the pipes of a worker, by the name of the stream."""
     pipes = redirect.worker_pipes(record)
     return {name: str(path) for name, path in pipes.items() if path.is_fifo()}
-
-
-def _end_former(file: Path) -> None:
-    """End the relay of an earlier manager, which would read a part of what the workers print."""
-    try:
-        pid, started = (int(each) for each in file.read_text().split())
-        pidfd = os.pidfd_open(pid)
-    except (OSError, ValueError):
-        return
-    try:
-        if start_of(pid) != started:
-            return
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            signal.pidfd_send_signal(pidfd, number)
-            if poll.poll(TAKEOVER_TIMEOUT * 1e3):
-                return
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)
 
 
 @contextlib.contextmanager
