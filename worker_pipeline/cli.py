@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -51,11 +50,11 @@ def manager(arguments: Sequence[str] | None = None) -> int:
     if answered is not None:
         return answered
     from worker_pipeline.output.redirect import open_standard_streams
-    from worker_pipeline.system.stop_signals import StopSignals
+    from worker_pipeline.system.stop_signals import GUARDED_SIGNALS, StopSignals
 
     open_standard_streams()  # before anything else is opened
     # Before the imports: a stop signal meanwhile is acted on after them.
-    signals = StopSignals(signal.SIGCHLD, signal.SIGABRT)
+    signals = StopSignals(*GUARDED_SIGNALS)
     # There is no garbage during the imports, and looking for it takes a tenth of their time.
     gc.disable()
     from worker_pipeline.output.output_relay import relayed_output

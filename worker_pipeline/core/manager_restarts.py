@@ -12,8 +12,8 @@ from worker_pipeline.core.restart_policy import RestartPolicy
 # As of a slot whose configuration does not say otherwise.
 BACKOFF_MAX = 10.0  # s
 LIMIT = 5
-# A manager that was running for so long may be replaced at once, s: a slot's workers share 30 s, but
-# all wait for the one manager.
+# A manager that was running for so long may be replaced at once, s. Of a slot these are 30 s, but
+# for a manager all workers wait.
 WINDOW = 1.0
 
 
@@ -39,9 +39,9 @@ Decision = Finish | Restart
 class ManagerRestarts:
     """Decides on each end of a manager, by the restart policy of the slots.
 
-    A first start that fails is the command's failure: whoever has started it is there to see it, and
-    may start it again. Once a manager has been active, the pipeline is kept running: only a clean
-    end, a permanent cause, or a request to stop is final.
+    A first start that fails is the command's failure: whoever has started it is there to see it,
+    and may start it again. Once a manager has been active, the pipeline is kept running: only a
+    clean end, a permanent cause, or a request to stop is final.
 
     Args:
         is_permanent: Tells whether another start would end with the same exit code.
@@ -52,9 +52,7 @@ class ManagerRestarts:
         self, is_permanent: Callable[[int], bool], policy: RestartPolicy | None = None
     ) -> None:
         self._is_permanent = is_permanent
-        self._policy = policy or RestartPolicy(
-            backoff_max=BACKOFF_MAX, limit=LIMIT, window=WINDOW
-        )
+        self._policy = policy or RestartPolicy(backoff_max=BACKOFF_MAX, limit=LIMIT, window=WINDOW)
         self._has_been_active = False
         self._was_failing = False
         self.is_stopping = False

@@ -27,11 +27,11 @@ from worker_pipeline.system.guardian_link import (
     GuardianLink,
 )
 from worker_pipeline.system.proc import set_process_name
-from worker_pipeline.system.stop_signals import STOP_SIGNALS, StopSignals
+from worker_pipeline.system.stop_signals import GUARDED_SIGNALS, STOP_SIGNALS, StopSignals
 
 _PR_SET_PDEATHSIG = 1
 # Signals that the guardian handles: none may come between the fork and the manager's own handlers.
-_HELD = {*STOP_SIGNALS, signal.SIGABRT, signal.SIGCHLD}
+_HELD = {*STOP_SIGNALS, *GUARDED_SIGNALS}
 
 
 class ManagerFork:

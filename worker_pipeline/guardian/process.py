@@ -44,7 +44,8 @@ def run_guarded(arguments: Sequence[str], signals: StopSignals, output: OutputRe
 
     Args:
         arguments: As in ``sys.argv``.
-        signals: Has kept the stop signals since the start of the process, and SIGCHLD and SIGABRT.
+        signals: Has kept the stop signals since the start of the process, and the
+            ``GUARDED_SIGNALS``.
         output: Relays what the manager and its workers print.
 
     The exit codes are those of ``run_manager``.
@@ -139,6 +140,8 @@ class _Guardian:
             self._stop(number)
         elif number == signal.SIGABRT:
             self._abort()
+        elif number != signal.SIGCHLD and self._manager.pid:
+            self._manager.send_signal(number)
 
     def _stop(self, number: int) -> None:
         self._restarts.stop()

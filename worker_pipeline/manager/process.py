@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import sys
 import threading
 import traceback
@@ -154,7 +155,7 @@ class _Pipeline:
             node.get_logger().warning(warning)
         namespace = node.get_namespace().rstrip('/')
         domain = node.context.get_domain_id()
-        state_dir = PipelineStateDir(namespace, domain)
+        state_dir = PipelineStateDir(namespace, domain, guardian=os.getppid())
         # Until the pipeline is made, an earlier manager's state stays there for the next one.
         self.release_state_dir = lambda: state_dir.close(remove=not state_dir.journal.exists())
         name_lock = lock_manager_name(domain, node.get_fully_qualified_name())

@@ -21,11 +21,10 @@ from typing import Any
 from worker_pipeline.output import redirect
 from worker_pipeline.output.former_relay import end_former_relay
 from worker_pipeline.output.last_words import last_words
+from worker_pipeline.output.pipes import PIPE_SIZE, enlarge, existing_pipes, make_pipe
 from worker_pipeline.output.rate_limit import BYTES_PER_SECOND, LINES_PER_SECOND
 from worker_pipeline.system.proc import is_stopped, start_of
 
-# How much a pipe may hold, bytes; usual are 64 kB.
-PIPE_SIZE = 1_048_576
 # How much the workers' pipes may hold together; further ones keep their size. At twice that much
 # Linux makes all new pipes of a user small (/proc/sys/fs/pipe-user-pages-soft).
 MAX_PIPES_SIZE = 33_554_432
@@ -86,7 +85,7 @@ class OutputRelay:
         self._set_environment()
         names = ['stderr'] if is_one else ['stdout', 'stderr']
         # The last one is for helper processes, which cannot print into a pipe that does not block.
-        self._pipes = [(name, *self._make_pipe()) for name in (*names, 'stderr')]
+        self._pipes = [(name, *make_pipe()) for name in (*names, 'stderr')]
         self._start()
         own = {name: write for name, _, write in self._pipes[:-1]}
         for write in own.values():
@@ -97,12 +96,6 @@ class OutputRelay:
         for name, descriptor, stream in (('stdout', 1, sys.stdout), ('stderr', 2, sys.stderr)):
             encoding = getattr(stream, 'encoding', None) or 'utf-8'
             setattr(sys, name, redirect.unfailing_text(descriptor, encoding))
-
-    @staticmethod
-    def _make_pipe() -> tuple[int, int]:
-        read, write = os.pipe2(os.O_CLOEXEC)
-        _enlarge(write)
-        return read, write
 
     def _set_environment(self) -> None:
         """Have the log of ROS look as if it were written to where the relay writes it."""
@@ -309,7 +302,7 @@ class OutputRelay:
         pipes = redirect.worker_pipes(str(record))
         if len(self._pipes) == 2:
             del pipes['stdout']
-        if not _existing(str(record)):
+        if not existing_pipes(str(record)):
             with contextlib.suppress(OSError):  # without them it prints as the fork server does
                 for path in pipes.values():
                     os.mkfifo(path, 0o600)
@@ -327,13 +320,13 @@ class OutputRelay:
         """
         assert self._control is not None
         opened: dict[str, int] = {}
-        paths = _existing(record)
+        paths = existing_pipes(record)
         is_large = len(self._watched) * len(paths) * PIPE_SIZE <= MAX_PIPES_SIZE
         with contextlib.suppress(OSError):
             for path in paths.values():
                 opened[path] = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
                 if is_large:
-                    _enlarge(opened[path])
+                    enlarge(opened[path])
             message = marshal.dumps(('watch', record, label, paths))
             socket.send_fds(self._control, [message], [*opened.values()])
         for descriptor in opened.values():
@@ -383,17 +376,6 @@ class OutputRelay:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.poll(max(0.0, end - time.monotonic()) * 1e3)
-
-
-def _enlarge(pipe: int) -> None:
-    with contextlib.suppress(OSError):  # there may be a limit for this user
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-
-
-def _existing(record: str) -> dict[str, str]:
-    """Return the pipes of a worker, by the name of the stream."""
-    pipes = redirect.worker_pipes(record)
-    return {name: str(path) for name, path in pipes.items() if path.is_fifo()}
 
 
 @contextlib.contextmanager

@@ -91,15 +91,22 @@ def save_orphan_snapshot(record: LivenessRecord, snapshot: OrphanSnapshot) -> No
 
 
 class PipelineStateDir:
-    """The folder of the pipeline that this process manages."""
+    """The folder of the pipeline that this process manages.
 
-    def __init__(self, namespace: str, domain: int) -> None:
+    Args:
+        namespace: The pipeline's.
+        domain: The ROS domain.
+        guardian: The pid of the process that starts this one again, for messages; 0: none does.
+    """
+
+    def __init__(self, namespace: str, domain: int, guardian: int = 0) -> None:
         """Lock the folder; create it if necessary. Raises AlreadyRunningError and OSError."""
         self.path = state_dir_path(namespace, domain)
         self.lock_file = self.path / 'manager'
         self._lock = self._acquire_lock(namespace)
         os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f'{os.getpid()} {start_of(os.getpid())}'.encode(), 0)
+        words = [os.getpid(), start_of(os.getpid()), *([guardian] if guardian else [])]
+        os.pwrite(self._lock, ' '.join(map(str, words)).encode(), 0)
         self.run_id = secrets.randbits(63)
         self.obstacles = [
             f'{each}: of a wrong type; {set_aside(each)}' for each in self._misplaced()
@@ -135,7 +142,7 @@ class PipelineStateDir:
                 os.close(lock)
                 pid = manager_of(self.lock_file)
                 if pid or time.monotonic() > deadline:
-                    about = '' if pid else _unseen_holder(self.lock_file)
+                    about = _guarded_by(self.lock_file) if pid else _unseen_holder(self.lock_file)
                     raise AlreadyRunningError(namespace, pid or 0, about) from None
                 time.sleep(0.005)  # the holder has just started, or is about to exit
                 continue
@@ -231,6 +238,8 @@ class PipelineStateDir:
 
     def add_helper_process(self, pid: int) -> None:
         """Register a process that may outlive this manager, such as the fork server of workers."""
+        if pid in self.helper_processes():
+            return
         with self._helpers_file.open('a') as file:
             file.write(f'{pid} {start_of(pid) or 0}\n')
 
@@ -322,15 +331,23 @@ def _snapshot_file(record: LivenessRecord) -> Path:
 def manager_of(lock_file: Path) -> int | None:
     """Return the pid of the manager that holds a folder's lock; None if there is none."""
     try:
-        pid, started = (int(each) for each in lock_file.read_text().split())
+        pid, started = (int(each) for each in lock_file.read_text().split()[:2])
     except (OSError, ValueError):
         return None
     return pid if start_of(pid) == started else None
 
 
+def _guarded_by(lock_file: Path) -> str:
+    """Describe who starts the holder of a folder's lock again; '' if nobody does."""
+    with contextlib.suppress(OSError, ValueError):
+        _, _, guardian = (int(each) for each in lock_file.read_text().split())
+        return f'started by pid {guardian}'
+    return ''
+
+
 def _unseen_holder(lock_file: Path) -> str:
     """Describe who holds a folder's lock although no process here is the one in its file."""
     with contextlib.suppress(OSError, ValueError):
-        pid, _ = (int(each) for each in lock_file.read_text().split())
+        pid, *_ = (int(each) for each in lock_file.read_text().split())
         return f'pid {pid} in another PID namespace, such as a container'
     return ''

@@ -40,6 +40,7 @@ KILL_TIMEOUT = 0.5
 # A server that exits sooner after its start is not started again at once, s.
 RESTART_DELAY = 1.0
 MAX_REPORT = 1 << 20
+MAX_PID = 1 << 22  # of Linux
 
 
 class ForkFailedError(OSError):
@@ -51,6 +52,11 @@ class ForkFailedError(OSError):
     def __init__(self, number: int, text: str, *, server_is_lost: bool = False) -> None:
         super().__init__(number, text)
         self.server_is_lost = server_is_lost
+
+    @classmethod
+    def of(cls, error: OSError) -> ForkFailedError:
+        """Return the error for one of the system's, such as that no more files can be opened."""
+        return cls(error.errno or errno.EIO, error.strerror or str(error))
 
 
 class ExitReport(NamedTuple):
@@ -144,7 +150,7 @@ class ForkServerClient:
         try:
             receiver, sender = os.pipe()
         except OSError as error:
-            raise ForkFailedError(error.errno or errno.EMFILE, error.strerror) from None
+            raise ForkFailedError.of(error) from None
         try:
             try:
                 passed = [packed, sender, *descriptors]
@@ -159,7 +165,7 @@ class ForkServerClient:
 
     def _pid_in(self, answer: bytes) -> int:
         """Return the pid that the server has answered; raise ForkFailedError if it is none."""
-        if not answer and not self._has_exited:
+        if not answer and self._is_connected:
             text = 'the fork server cannot open as many files as that needs'
             raise ForkFailedError(errno.EMFILE, text)
         if not answer:
@@ -168,16 +174,19 @@ class ForkServerClient:
         pid: int = STARTED.unpack(answer)[0] if len(answer) == STARTED.size else 0
         if pid < 0:
             raise ForkFailedError(-pid, os.strerror(-pid))
-        child = read_process(pid) if pid else None
-        if not pid or (child is not None and child.parent != self.pid):
+        child = read_process(pid)
+        if not 0 < pid <= MAX_PID or (child is not None and child.parent != self.pid):
             text = f'the fork server gives a wrong answer: {answer!r}'
             raise ForkFailedError(errno.EPROTO, text, server_is_lost=True)
         self._is_ready = True
         return pid
 
     @property
-    def _has_exited(self) -> bool:
-        return read_process(self.pid) is None
+    def _is_connected(self) -> bool:
+        """Return whether the server has not exited: the kernel closes its files one by one."""
+        poll = select.poll()
+        poll.register(self.fileno(), 0)  # for POLLHUP
+        return not poll.poll(ANSWER_PERIOD * 1e3)
 
     def _await_answer(self, receiver: int) -> None:
         poll = select.poll()
@@ -218,7 +227,7 @@ class ForkServerClient:
             text = 'the fork server has exited'
             raise ForkFailedError(error.errno or 0, text, server_is_lost=True) from None
         except OSError as error:  # too many descriptors are on their way
-            raise ForkFailedError(error.errno or 0, error.strerror) from None
+            raise ForkFailedError.of(error) from None
 
     def receive(self) -> list[ExitReport]:
         """Return the reports that have arrived.

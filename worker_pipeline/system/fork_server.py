@@ -196,9 +196,7 @@ class _ForkServer:
     def _receive(self) -> None:
         while self._manager is not None:
             try:
-                request, descriptors = receive_packet(
-                    self._manager, MAX_REQUEST, MAX_DESCRIPTORS
-                )
+                request, descriptors = receive_packet(self._manager, MAX_REQUEST, MAX_DESCRIPTORS)
             except BlockingIOError:
                 return
             except OSError:
@@ -211,7 +209,7 @@ class _ForkServer:
     def _handle(self, request: bytes, descriptors: list[int]) -> None:
         """Carry out a request. One that is not complete is ignored, and its descriptors closed."""
         kind, body = request[:1], request[1:]
-        if kind == START and len(descriptors) == _count_of(body):
+        if kind == START and 2 <= len(descriptors) == _count_of(body):
             self._start(descriptors)
         elif kind == WATCH and len(body) == WATCHED.size:
             pid, start = WATCHED.unpack(body)

@@ -56,7 +56,8 @@ class GuardianLink:
         with contextlib.suppress(OSError):
             packet, descriptors = receive_packet(self._connection, MAX_PACKET, 1)
             if len(packet) == SERVER_PID.size and descriptors:
-                return KeptServer(SERVER_PID.unpack(packet)[0], socket.socket(fileno=descriptors[0]))
+                (pid,) = SERVER_PID.unpack(packet)
+                return KeptServer(pid, socket.socket(fileno=descriptors[0]))
             for each in descriptors:
                 os.close(each)
         return None

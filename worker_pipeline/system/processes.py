@@ -165,7 +165,7 @@ class Launcher:
         try:
             packed, descriptors = fork_child.pack(target, args, name)
         except OSError as error:
-            raise ForkFailedError(error.errno or 0, error.strerror) from None
+            raise ForkFailedError.of(error) from None
         try:
             with self._server_lock:
                 self._early.clear()
@@ -187,7 +187,7 @@ class Launcher:
         except OSError as error:  # no more files can be opened
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            raise ForkFailedError(error.errno or 0, error.strerror) from None
+            raise ForkFailedError.of(error) from None
 
     def adopt(self, pid: int) -> WorkerProcess:
         """Watch a worker that an earlier manager has started."""

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Others that a guardian handles: the exits of its children, its watchdog's, and what it passes on.
+GUARDED_SIGNALS = (signal.SIGCHLD, signal.SIGABRT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopSignals:
