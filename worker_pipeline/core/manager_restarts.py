@@ -14,7 +14,7 @@ BACKOFF_MAX = 10.0  # s
 LIMIT = 5
 # A manager that was running for so long may be replaced at once, s. Of a slot these are 30 s, but
 # for a manager all workers wait.
-WINDOW = 1.0
+WINDOW = 0.5
 
 
 @attrs.frozen
@@ -56,6 +56,7 @@ class ManagerRestarts:
         self._has_been_active = False
         self._was_failing = False
         self.is_stopping = False
+        self._may_retry_stop = True
 
     def is_running(self, now: float) -> None:
         """Note that the manager has come up: it supervises its workers. ``now``: s."""
@@ -66,7 +67,11 @@ class ManagerRestarts:
         self._has_been_active = True
 
     def stop(self) -> None:
-        """Note that the pipeline was asked to stop: the next end is the last."""
+        """Note that the pipeline was asked to stop, after which its end is the last.
+
+        If a signal ends the manager, as just before it could be asked, one more shuts the workers
+        down.
+        """
         self.is_stopping = True
 
     def ended(self, code: int, now: float) -> Decision:
@@ -77,6 +82,9 @@ class ManagerRestarts:
             now: The time, s.
         """
         self._policy.went_down(now)
+        if self.is_stopping and code < 0 and self._has_been_active and self._may_retry_stop:
+            self._may_retry_stop = False
+            return Restart(0.0, is_failing=False, is_worth_a_line=True)
         if self.is_stopping or code == 0 or self._is_permanent(code):
             return Finish(code)
         if code > 0 and not self._has_been_active:

@@ -92,7 +92,7 @@ class _Guardian:
         self._notifications = notifications
         self._restarts = ManagerRestarts(is_permanent)
         self._start_at: float | None = time.monotonic()
-        self._pending: set[int] = set()  # stop signals that no manager has got yet
+        self._stop_signal = 0  # the last one that has asked for the end
         self._code: int | None = None  # None: not over yet
 
     def run(self) -> int:
@@ -117,9 +117,8 @@ class _Guardian:
             self._ended(EXIT_FAILED)
             return
         self._notifications.started(now)
-        for number in self._pending:
-            self._manager.send_signal(number)
-        self._pending.clear()
+        if self._stop_signal:
+            self._manager.send_signal(self._stop_signal)
 
     def _wait(self, now: float) -> None:
         poll = select.poll()
@@ -146,11 +145,11 @@ class _Guardian:
     def _stop(self, number: int) -> None:
         self._restarts.stop()
         self._notifications.stop()
+        self._stop_signal = number
         if self._manager.pid:
             self._manager.send_signal(number)
         else:
             # Workers are waiting for a manager: it adopts them, and shuts them down.
-            self._pending.add(number)
             self._start_at = time.monotonic()
 
     def _abort(self) -> None:

@@ -29,6 +29,7 @@ from worker_pipeline.manager.pipeline_builder import PipelineBuilder, inspect_pl
 from worker_pipeline.manager.services import ProcessServices
 from worker_pipeline.output.output_relay import OutputRelay
 from worker_pipeline.plugins.inspector import InspectionInterruptedError
+from worker_pipeline.recovery.inspection_cache import InspectionCache
 from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory
@@ -36,6 +37,7 @@ from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
+from worker_pipeline.system.proc import start_of
 from worker_pipeline.system.processes import Launcher
 from worker_pipeline.system.stop_signals import StopSignals
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
@@ -159,7 +161,9 @@ class _Pipeline:
         # Until the pipeline is made, an earlier manager's state stays there for the next one.
         self.release_state_dir = lambda: state_dir.close(remove=not state_dir.journal.exists())
         name_lock = lock_manager_name(domain, node.get_fully_qualified_name())
-        plugins = inspect_plugins(node, config, process)
+        guardian = os.getppid()
+        cache = InspectionCache(state_dir.inspected, (guardian, start_of(guardian) or 0))
+        plugins = inspect_plugins(node, config, process, cache)
         builder = PipelineBuilder(
             node, config, plugins, state_dir, process, lambda: node.is_stopping
         )

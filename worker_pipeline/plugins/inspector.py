@@ -8,14 +8,16 @@ it and sends back a description.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+import attrs
 import rclpy
 
 from worker_pipeline.config import PluginDescription, StageConfig
@@ -288,5 +290,19 @@ def _describe_into(stage: StageConfig, sender: Connection) -> None:
     signal.setitimer(signal.ITIMER_REAL, stage.startup_timeout + GRACE)
     # The output of a plugin's import must not look like the manager's output.
     sys.stdout = sys.stderr
-    sender.send(describe(stage))
+    before = set(sys.modules)
+    description = describe(stage)
+    files = _files_of(name for name in sys.modules if name not in before)
+    sender.send(attrs.evolve(description, files=files))
     sender.close()
+
+
+def _files_of(modules: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Return the files of modules: their paths, times of change, ns, and sizes."""
+    paths = {getattr(sys.modules[name], '__file__', None) for name in list(modules)}
+    found = []
+    for path in sorted(each for each in paths if isinstance(each, str)):
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            found.append((path, status.st_mtime_ns, status.st_size))
+    return found

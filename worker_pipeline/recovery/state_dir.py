@@ -116,7 +116,8 @@ class PipelineStateDir:
     def _misplaced(self) -> list[Path]:
         """Return files in place of our folders, and folders in place of our files."""
         folders = [self.workers, self.states, self.frames]
-        files = [self._helpers_file, self.socket, self.journal.with_suffix('.new')]
+        files = [self._helpers_file, self.socket, self.inspected]
+        files += [each.with_suffix('.new') for each in (self.journal, self.inspected)]
         found = [each for each in folders if os.path.lexists(each) and not _is_folder(each)]
         return found + [each for each in files if _is_folder(each)]
 
@@ -176,6 +177,11 @@ class PipelineStateDir:
     def socket(self) -> Path:
         """Return the socket that the manager's workers connect to."""
         return self.path / 'socket'
+
+    @property
+    def inspected(self) -> Path:
+        """Return the file of what is known of the stages' classes."""
+        return self.path / 'inspected'
 
     @property
     def _helpers_file(self) -> Path:
@@ -250,7 +256,7 @@ class PipelineStateDir:
     def clear(self) -> None:
         """Remove what an earlier manager has left, but its helpers' list and what is set aside."""
         kept = [each for each in self.path.iterdir() if each.suffix == SUFFIX]
-        self._remove_all_but(self.lock_file, self._helpers_file, *kept)
+        self._remove_all_but(self.lock_file, self._helpers_file, self.inspected, *kept)
         self._create_subfolders()
 
     def _remove_all_but(self, *kept: Path) -> None:

@@ -46,12 +46,23 @@ def test_a_clean_end_and_a_permanent_cause_are_final(code: int, was_active: bool
     assert restarts(was_active=was_active).ended(code, 1.0) == Finish(code)
 
 
-@pytest.mark.parametrize('code', [0, 1, 2, 3, KILLED])
+@pytest.mark.parametrize('code', [0, 1, 2, 3])
 def test_the_end_after_a_request_to_stop_is_final(code: int):
-    """Also if the manager is killed while it drains."""
+    """Whatever it is."""
     found = restarts()
     found.stop()
     assert found.ended(code, 1.0) == Finish(code)
+
+
+def test_if_a_manager_that_is_to_stop_is_killed_one_more_shuts_the_workers_down():
+    """Only one, and only where there may be workers."""
+    found = restarts()
+    found.stop()
+    assert found.ended(KILLED, 1.0) == Restart(0.0, is_failing=False, is_worth_a_line=True)
+    assert found.ended(KILLED, 2.0) == Finish(KILLED)
+    found = restarts(was_active=False)
+    found.stop()
+    assert found.ended(KILLED, 1.0) == Finish(KILLED)
 
 
 def test_a_first_start_that_fails_is_final():
