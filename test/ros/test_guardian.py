@@ -15,7 +15,6 @@ from support.configuring import stage
 from support.manager_process import ManagerProcess
 from support.observer import header, number_of
 
-from worker_pipeline.recovery.state_dir import manager_of
 from worker_pipeline.system.proc import is_stopped, start_of
 from worker_pipeline.testing import wait_for
 
@@ -34,14 +33,9 @@ def fork_server_of(manager: ManagerProcess) -> int:
 
 def await_next(manager: ManagerProcess, killed: int, active: int = 2) -> int:
     """Wait until another manager than the killed one is active; returns its pid."""
-
-    def next_pid() -> int:
-        pid = manager_of(manager.folder / 'manager')
-        return pid if pid and pid != killed else 0
-
-    wait_for(next_pid, 'the next manager', seen=manager.show)
+    pid = manager.next_manager_pid(killed)
     wait_for(lambda: manager.output.count(ACTIVE) >= active, 'it to be active', seen=manager.show)
-    return next_pid()
+    return pid
 
 
 def test_a_killed_manager_is_replaced_and_nothing_is_lost(start, observer):

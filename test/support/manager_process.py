@@ -127,6 +127,15 @@ class ManagerProcess:
         """The pid of the manager itself, which its guardian starts again when it dies."""
         return wait_for(lambda: manager_of(self.folder / 'manager'), 'a manager', seen=self.show)
 
+    def next_manager_pid(self, killed: int) -> int:
+        """The pid of the manager after the killed one."""
+
+        def found() -> int:
+            pid = manager_of(self.folder / 'manager') or 0
+            return pid if pid != killed else 0
+
+        return wait_for(found, 'the next manager', seen=self.show)
+
     def kill_manager(self) -> int:
         """Kill the manager, not its guardian, with SIGKILL; returns its pid."""
         pid = self.manager_pid

@@ -30,7 +30,7 @@ def _run_or_end(*arguments: Any) -> int:
     os._exit(code)
 
 
-process._Pipeline.run = _run_or_end  # type: ignore[method-assign]
+process._Pipeline.run = _run_or_end  # type: ignore[assignment,method-assign]
 
 if __name__ == '__main__':
     sys.exit(cli.main())
