@@ -21,6 +21,7 @@ from std_msgs.msg import Header
 from benchmarks.feeder import Feeder
 from benchmarks.figure import OURS, Benchmark, Contender, Figure
 from benchmarks.frame_stages import PICTURES, pictures
+from benchmarks.pipeline import manager_of
 from benchmarks.processes import cpu_seconds, start_module, stop, temporary_folder
 
 # Hz; the first is more than plain rclpy carries with its default transports, the second is less.
@@ -131,7 +132,7 @@ def _samples(key: str, taken: list[float]) -> dict[str, list[float]]:
 def _throughput(running: Running) -> dict[str, list[float]]:
     with running(0.0) as manager, _Answers() as answers:
         answers.until_there_are(WARM_UP)
-        processes = [psutil.Process(manager)] if manager else []
+        processes = [psutil.Process(manager_of(manager))] if manager else []
         begin, first, before = time.monotonic(), len(answers.taken), cpu_seconds(processes)
         answers.rest(WINDOW)
         frames = len(answers.taken) - first

@@ -7,7 +7,7 @@ import psutil
 
 from benchmarks.feeder import Feeder
 from benchmarks.figure import OURS, Benchmark, Contender, Figure
-from benchmarks.pipeline import running_pipeline, stage_names, wait_until_active
+from benchmarks.pipeline import manager_of, running_pipeline, stage_names, wait_until_active
 from benchmarks.processes import cpu_seconds
 
 WORKERS = (1, 4, 8, 16)
@@ -38,7 +38,7 @@ def _cost(workers: int, stages: int) -> tuple[float, float]:
     ):
         wait_until_active(feeder, workers * stages)
         feeder.feed(ITEMS // 10, IN_FLIGHT)
-        process = [psutil.Process(manager)]
+        process = [psutil.Process(manager_of(manager))]
         before = cpu_seconds(process)
         seconds = feeder.feed(ITEMS, IN_FLIGHT)
         return ITEMS / seconds, 1e6 * (cpu_seconds(process) - before) / ITEMS

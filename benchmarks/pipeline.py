@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from benchmarks.feeder import Feeder
@@ -19,7 +20,7 @@ from benchmarks.processes import start_module, stop, temporary_folder
 def running_pipeline(
     workers: int, *, stages: int = 1, plugin: str = 'Echo', **settings: Any
 ) -> Iterator[int]:
-    """Run a manager with stages ``echo``, ``echo_2`` and so on, in a chain; yields its pid.
+    """Run a manager with stages ``echo``, ``echo_2`` and so on; yields its guardian's pid.
 
     ``settings`` are those of the pipeline, or of each stage if they begin with ``echo__``.
     """
@@ -42,6 +43,12 @@ def running_pipeline(
             yield manager.pid
         finally:
             stop([manager], signal.SIGINT)
+
+
+def manager_of(guardian: int) -> int:
+    """Return the pid of the manager that a guardian has started."""
+    found = [each.pid for each in psutil.Process(guardian).children() if each.name() == 'manager']
+    return found[0]
 
 
 def stage_names(stages: int) -> list[str]:

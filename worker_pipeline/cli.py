@@ -50,18 +50,20 @@ def manager(arguments: Sequence[str] | None = None) -> int:
     if answered is not None:
         return answered
     from worker_pipeline.output.redirect import open_standard_streams
-    from worker_pipeline.system.stop_signals import StopSignals
+    from worker_pipeline.system.stop_signals import GUARDED_SIGNALS, StopSignals
 
     open_standard_streams()  # before anything else is opened
-    signals = StopSignals()  # before the imports: a stop signal meanwhile is acted on after them
+    # Before the imports: a stop signal meanwhile is acted on after them.
+    signals = StopSignals(*GUARDED_SIGNALS)
     # There is no garbage during the imports, and looking for it takes a tenth of their time.
     gc.disable()
     from worker_pipeline.output.output_relay import relayed_output
 
     with relayed_output() as output:
-        from worker_pipeline.manager.process import run_manager
+        from worker_pipeline.guardian.process import die_by, run_guarded
 
-        return run_manager(arguments, signals, output)
+        code = run_guarded(arguments, signals, output)
+    return die_by(-code) if code < 0 else code
 
 
 def monitor(arguments: Sequence[str] | None = None) -> int:

@@ -40,7 +40,7 @@ class Size:
 
 
 def size_of(manager, observer):
-    process = psutil.Process(manager.process.pid)
+    process = psutil.Process(manager.manager_pid)
     names = observer.node.get_topic_names_and_types()
     endpoints = sum(
         len(observer.node.get_publishers_info_by_topic(name))

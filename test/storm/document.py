@@ -40,8 +40,9 @@ A pipeline of three stages of {workers} workers, run as a user runs it, with `jo
 {kill_period:g} s a random worker suffers a fault: it is killed, terminated, crashed or stopped, or
 its own code exits, crashes in native code, raises, sleeps or loops for ever, or holds the GIL for
 ever. {manager_kill_period:g} s after the first item has come out, the manager is killed with
-SIGKILL and restarted with the same parameters; the feeder resends what has not come out, and what
-was accepted before is rejected as a duplicate. Some items are poison: they kill every worker that
+SIGKILL, and restarted by its guardian; every fourth time the guardian is killed, and started again
+with the same parameters. The feeder resends what has not come out, and what was accepted before is
+rejected as a duplicate. Some items are poison: they kill every worker that
 processes them, and they and no others must end in quarantine. The last stage remembers: it counts
 the items it has applied, and chains their numbers with a hash. So its messages prove what was
 applied, in which order, and whether once or twice, even if the subscriber outside missed some of
@@ -70,8 +71,8 @@ makes an image of each (bgr8, {width}x{frame_height}, {size:.1f} MB), whose pixe
 item's number, and contain it and a checksum. The second checks each image in place, and makes
 another of it; the third checks that one, remembers the items it has applied, and reports them, as
 in the [storm](storm.md) without images. Every {kill_period:g} s a random worker suffers a fault, as
-there; {manager_kill_period:g} s after the first item has come out, the manager is killed with
-SIGKILL and restarted.
+there; {manager_kill_period:g} s after the first item has come out, the manager, or its guardian, is
+killed with SIGKILL and restarted.
 
 **Torn**: an image with wrong pixels, when a stage received it, when it had finished its work, or
 after its next item: each stage keeps its last image for so long. **Gone before they were read**:

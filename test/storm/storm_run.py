@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 import time
@@ -30,6 +31,7 @@ POLL_PERIOD = 0.004  # s
 PROGRESS_PERIOD = 10.0  # s
 START_TIME = 60.0  # s until a manager receives items
 STOP_TIME = 60.0  # s
+GUARDIAN_KILLS = 4  # of so many kills, one is of the guardian and of the manager with it
 LATE_MESSAGES = 1.5  # s to wait for messages that must not come any more
 LEFTOVERS_TIMEOUT = 10.0  # s, for the frames of a worker that was killed at the very end
 LOG_TAIL = 40  # lines
@@ -119,6 +121,7 @@ class _StormRun:
         self._killed_at: float | None = time.monotonic()
         self._highest_then = -1
         self._switched_at = 0.0
+        self._manager_pid = 0
 
     def run(self) -> StormResult:
         """Run the storm, and return its result."""
@@ -198,7 +201,7 @@ class _StormRun:
     @property
     def _pids(self) -> list[int]:
         """The processes of the pipeline, as far as they are known."""
-        return [*self.external.pids.values(), self.manager.process.pid]
+        return [*self.external.pids.values(), self._manager_pid]
 
     def _watch(self) -> None:
         self.injector.watch()
@@ -207,23 +210,28 @@ class _StormRun:
 
     def _switch_to_manager(self) -> None:
         self._switched_at = time.monotonic()
-        self.feeder.switch_to(self.manager.process.pid)
+        self._manager_pid = self.manager.next_manager_pid(self._manager_pid)
+        self.feeder.switch_to(self._manager_pid)
 
     def _kill_manager(self, now: float) -> None:
+        """Kill the manager, which its guardian replaces; every fourth time the guardian itself."""
         self.feeder.switch_to(None)
         self.note_shared_memory()
-        self.manager.signal(signal.SIGKILL)
-        self.manager.wait()
-        self.recorder.record('manager killed', pid=self.manager.process.pid)
         self.manager_kills += 1
+        if self.manager_kills % GUARDIAN_KILLS:
+            os.kill(self._manager_pid, signal.SIGKILL)
+        else:
+            self.manager.signal(signal.SIGKILL)
+            self.manager.wait()
+            self.manager.start_again()
+        self.recorder.record('manager killed', pid=self._manager_pid)
         self._killed_at, self._highest_then = now, self.external.highest
-        self.manager.start_again()
-        self.recorder.record('manager started', pid=self.manager.process.pid)
         self._switch_to_manager()
+        self.recorder.record('manager started', pid=self._manager_pid)
 
     def note_shared_memory(self) -> None:
         """Note the shared memory that the manager has mapped: its own, and that of its peers."""
-        self.shared_memory.note(self.manager.process.pid)
+        self.shared_memory.note(self._manager_pid)
 
     def _check_manager(self, now: float) -> None:
         code = self.manager.process.poll()

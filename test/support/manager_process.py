@@ -19,7 +19,8 @@ import psutil
 import yaml
 
 from support.env_marked import MARK, find_marked
-from worker_pipeline.recovery.state_dir import state_dir_path
+from worker_pipeline.recovery.state_dir import manager_of, state_dir_path
+from worker_pipeline.testing import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 # No worker is to be replaced because the machine is slow, unless that is what a test is about.
@@ -120,6 +121,26 @@ class ManagerProcess:
         """Start the next manager after one has ended: same settings, same log."""
         assert self.process.poll() is not None, 'the one before has ended'
         self.process = self._start()
+
+    @property
+    def manager_pid(self) -> int:
+        """The pid of the manager itself, which its guardian starts again when it dies."""
+        return wait_for(lambda: manager_of(self.folder / 'manager'), 'a manager', seen=self.show)
+
+    def next_manager_pid(self, killed: int) -> int:
+        """The pid of the manager after the killed one."""
+
+        def found() -> int:
+            pid = manager_of(self.folder / 'manager') or 0
+            return pid if pid != killed else 0
+
+        return wait_for(found, 'the next manager', seen=self.show)
+
+    def kill_manager(self) -> int:
+        """Kill the manager, not its guardian, with SIGKILL; returns its pid."""
+        pid = self.manager_pid
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     @property
     def output(self) -> str:

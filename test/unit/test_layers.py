@@ -37,6 +37,7 @@ FLOORS = {
     'worker': 6,
     'manager': 7,
     'airside': 8,
+    'guardian': 8,
     'cli': 9,
 }
 # The pool is a part of the core that users import.

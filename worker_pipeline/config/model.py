@@ -113,6 +113,7 @@ class PluginDescription:
         exclusive: whether only one worker of the stage may exist at a time.
         separate_states: whether it may have several workers, each with its own state.
         parameters: the stage's own parameters, as declared.
+        files: those that its import has loaded: their paths, times of change, ns, and sizes.
     """
 
     input_type: str = ''
@@ -124,6 +125,7 @@ class PluginDescription:
     exclusive: bool = False
     separate_states: bool = False
     parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
+    files: Sequence[tuple[str, int, int]] = ()
 
 
 def has_separate_states(stage: StageConfig, plugin: PluginDescription) -> bool:

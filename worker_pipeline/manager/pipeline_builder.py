@@ -31,6 +31,7 @@ from worker_pipeline.manager.spare_pool import SparePool
 from worker_pipeline.manager.stage_node import StageNode
 from worker_pipeline.plugins.inspector import inspect
 from worker_pipeline.quarantine.store import default_folder
+from worker_pipeline.recovery.inspection_cache import InspectionCache
 from worker_pipeline.recovery.journal import Journal
 from worker_pipeline.recovery.recover import RecoveredStage, discard, kill_worker, recover
 from worker_pipeline.recovery.stage_recovery import try_to_restore
@@ -44,7 +45,7 @@ from worker_pipeline.ros.throttled_log import ThrottledLog
 
 
 def inspect_plugins(
-    node: ManagedNode, config: PipelineConfig, process: ProcessServices
+    node: ManagedNode, config: PipelineConfig, process: ProcessServices, cache: InspectionCache
 ) -> dict[str, PluginDescription]:
     """Import the stages' classes in a process of their own, and check them and their links.
 
@@ -52,13 +53,18 @@ def inspect_plugins(
         node: the manager's.
         config: the configuration.
         process: starts that process.
+        cache: has those that an earlier manager has imported.
 
     Raises:
         ConfigurationError: a class cannot be used, or does not fit the configuration.
         InspectionInterruptedError: a stop was requested meanwhile.
     """
     warn = node.get_logger().warning
-    plugins = inspect(config.stages, process.launcher, process.interrupted, warn)
+    known = {name: cache.get(stage) for name, stage in config.stages.items()}
+    fresh = {name: stage for name, stage in config.stages.items() if known[name] is None}
+    inspected = inspect(fresh, process.launcher, process.interrupted, warn) if fresh else {}
+    plugins = {name: known[name] or inspected[name] for name in config.stages}
+    cache.save(config.stages, plugins)
     for remark in check_links(config, plugins, node.get_namespace()):
         warn(remark)
     return plugins

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import sys
 import threading
 import traceback
@@ -28,61 +29,60 @@ from worker_pipeline.manager.pipeline_builder import PipelineBuilder, inspect_pl
 from worker_pipeline.manager.services import ProcessServices
 from worker_pipeline.output.output_relay import OutputRelay
 from worker_pipeline.plugins.inspector import InspectionInterruptedError
+from worker_pipeline.recovery.inspection_cache import InspectionCache
 from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
-from worker_pipeline.ros import dds, shared_memory, type_supports
+from worker_pipeline.ros import dds, shared_memory
 from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
-from worker_pipeline.ros.package_share import package_share
+from worker_pipeline.system.fork_client import KeptServer
 from worker_pipeline.system.malloc import use_one_arena
+from worker_pipeline.system.proc import start_of
 from worker_pipeline.system.processes import Launcher
 from worker_pipeline.system.stop_signals import StopSignals
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
 
 
-def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRelay) -> int:
+def run_manager(
+    arguments: Sequence[str],
+    settings: dds.Settings | None,
+    signals: StopSignals,
+    output: OutputRelay,
+    systemd: SystemdNotifier,
+    get_kept_server: Callable[[], KeptServer | None],
+) -> int:
     """Run a pipeline until it is stopped; return the exit code.
 
     Args:
         arguments: As in ``sys.argv``.
-        signals: Has kept the stop signals since the start of the process.
+        settings: How the processes communicate; None: as the user has chosen.
+        signals: Keeps the stop signals.
         output: Relays what this process and its workers print.
+        systemd: Is notified of the manager's state.
+        get_kept_server: As in ``ForkServerClient``.
 
     Exit code 0: shut down cleanly (items that were left unfinished are logged); 1: shut down with
     an error, or nothing was started for a cause that may pass, such as full shared memory: start it
     again; 2: bad configuration, nothing was started; 3: nothing was started, as another manager of
     this pipeline is running.
     """
-    try:
-        settings = dds.apply_defaults(package_share() / 'config')
-    except (OSError, ValueError) as error:
-        print(f'manager: {error}; nothing was started', file=sys.stderr)
-        return EXIT_FAILED if isinstance(error, OSError) else EXIT_BAD_CONFIGURATION
     stop_requested = threading.Event()
-    # Before any fork: it removes variables from the environment that child processes must not have.
-    pipeline = _Pipeline(settings, SystemdNotifier.from_environment(), output)
+    pipeline = _Pipeline(settings, systemd, output)
 
     def stop() -> None:
         stop_requested.set()
         pipeline.stop()
 
-    def enter_fork_server() -> None:
-        signals.release()
-        output.enter_fork_server()
-
-    type_supports.load()
-    gc.enable()
     try:
         launcher = Launcher(
             'worker_pipeline.worker.fork_preload',
             pipeline.on_exit,
-            in_server=enter_fork_server,
             on_left_behind=pipeline.on_left_behind,
+            get_kept_server=get_kept_server,
         )
-        # While this process has a single thread, and after all imports that a worker needs.
-        launcher.open(inherit_imports=True)
-        # After the fork: the threads of a stage's libraries may allocate as much as they like.
+        launcher.open()
+        # Only here: the threads of a stage's libraries may allocate as much as they like.
         use_one_arena()
     except OSError as error:
         print(f'manager: {error}; nothing was started', file=sys.stderr)
@@ -160,11 +160,13 @@ class _Pipeline:
             node.get_logger().warning(warning)
         namespace = node.get_namespace().rstrip('/')
         domain = node.context.get_domain_id()
-        state_dir = PipelineStateDir(namespace, domain)
+        state_dir = PipelineStateDir(namespace, domain, guardian=os.getppid())
         # Until the pipeline is made, an earlier manager's state stays there for the next one.
         self.release_state_dir = lambda: state_dir.close(remove=not state_dir.journal.exists())
         name_lock = lock_manager_name(domain, node.get_fully_qualified_name())
-        plugins = inspect_plugins(node, config, process)
+        guardian = os.getppid()
+        cache = InspectionCache(state_dir.inspected, (guardian, start_of(guardian) or 0))
+        plugins = inspect_plugins(node, config, process, cache)
         builder = PipelineBuilder(
             node, config, plugins, state_dir, process, lambda: node.is_stopping
         )

@@ -92,13 +92,15 @@ class SparePool:
     def _start_spare(self, now: float) -> None:
         if now < self._not_before:
             return
-        ours, its = self._launcher.pipe(duplex=True)
+        ours: Connection | None = None
         try:
+            ours, its = self._launcher.pipe(duplex=True)
             with its:
                 arguments = self._next_ros_config(), self._namespace, its
                 process = self._launcher.start(run_spare, arguments, name='spare')
         except OSError as error:
-            ours.close()
+            if ours is not None:
+                ours.close()
             self._not_before = now + RESTART_DELAY
             self._logger.error(f'a spare cannot be started: {error}', throttle_duration_sec=10.0)
             return

@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -20,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from worker_pipeline.output import redirect
+from worker_pipeline.output.drop_reports import DropReports
+from worker_pipeline.output.former_relay import end_former_relay
 from worker_pipeline.output.last_words import last_words
-from worker_pipeline.output.rate_limit import BYTES_PER_SECOND, LINES_PER_SECOND
+from worker_pipeline.output.pipes import PIPE_SIZE, enlarge, existing_pipes, make_pipe
 from worker_pipeline.system.proc import is_stopped, start_of
 
-# How much a pipe may hold, bytes; usual are 64 kB.
-PIPE_SIZE = 1_048_576
 # How much the workers' pipes may hold together; further ones keep their size. At twice that much
 # Linux makes all new pipes of a user small (/proc/sys/fs/pipe-user-pages-soft).
 MAX_PIPES_SIZE = 33_554_432
@@ -38,8 +37,6 @@ _PID_FILE = 'output_relay'
 EXIT_TIMEOUT = 6.0
 TAKEOVER_TIMEOUT = 1.0
 MAX_ANSWERS = 100
-# How often dropped output of a worker is logged, s.
-LOG_INTERVAL = 10.0
 
 # Starts the relay without the rest of the package, whose imports would take ten times as long.
 _PROGRAM = """
@@ -58,6 +55,8 @@ class OutputRelay:
 
     From ``open`` to ``close`` the file descriptors 1 and 2 of this process are pipes that the
     relay reads. They do not block: if the relay is stopped and a pipe is full, lines are lost.
+
+    A process that has opened it may be forked: one fork at a time then uses it, see ``take_over``.
     """
 
     def __init__(self) -> None:
@@ -66,14 +65,15 @@ class OutputRelay:
         self._pipes: list[tuple[str, int, int]] = []  # stream, reading and writing end
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0  # the pid of the process whose child the relay is
+        self._pidfd = -1  # the relay's
         self._watched: dict[str, str] = {}  # labels by the path of the liveness record
         self._last_lines: dict[int, list[str]] = {}  # by the number of the request
         self._requests = 0
         self._is_unresponsive = False
         self._was_stopped = False  # the relay, at the last look
         self._saved: Any = None
-        self._logged: dict[str, int] = {}  # dropped lines by worker
-        self._log_again_at: dict[str, float] = {}  # s
+        self._drop_reports = DropReports()
 
     # -- the manager's own output ----------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class OutputRelay:
         self._set_environment()
         names = ['stderr'] if is_one else ['stdout', 'stderr']
         # The last one is for helper processes, which cannot print into a pipe that does not block.
-        self._pipes = [(name, *self._make_pipe()) for name in (*names, 'stderr')]
+        self._pipes = [(name, *make_pipe()) for name in (*names, 'stderr')]
         self._start()
         own = {name: write for name, _, write in self._pipes[:-1]}
         for write in own.values():
@@ -96,12 +96,6 @@ class OutputRelay:
         for name, descriptor, stream in (('stdout', 1, sys.stdout), ('stderr', 2, sys.stderr)):
             encoding = getattr(stream, 'encoding', None) or 'utf-8'
             setattr(sys, name, redirect.unfailing_text(descriptor, encoding))
-
-    @staticmethod
-    def _make_pipe() -> tuple[int, int]:
-        read, write = os.pipe2(os.O_CLOEXEC)
-        _enlarge(write)
-        return read, write
 
     def _set_environment(self) -> None:
         """Have the log of ROS look as if it were written to where the relay writes it."""
@@ -131,10 +125,38 @@ class OutputRelay:
                 start_new_session=True,
                 cwd='/',
             )
+        self._owner = os.getpid()
+        try:
+            pidfd = os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            raise
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd = pidfd
         if self._control is not None:
             self._control.close()
         ours.setblocking(False)
         self._control = ours
+
+    @property
+    def _is_dead(self) -> bool:
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def take_over(self) -> None:
+        """In a fork of the process that has opened it: use the relay from now on.
+
+        What the relay still has to tell an earlier fork is discarded.
+        """
+        if self._control is None:
+            return
+        self._receive()
+        self.dropped.clear()
+        self._last_lines.clear()
+        # Numbers that the earlier one has not used: its answers may be yet to come.
+        self._requests = os.getpid() << 32
 
     def enter_fork_server(self) -> None:
         """In a fork of this process: print into a pipe that blocks; close what is not its own."""
@@ -144,6 +166,7 @@ class OutputRelay:
             os.dup2(self._pipes[-1][2], descriptor)
         self._control.close()
         self._control = None
+        os.close(self._pidfd)
         self._close_descriptors()
 
     def _close_descriptors(self) -> None:
@@ -159,15 +182,30 @@ class OutputRelay:
         for descriptor, true_stream in zip((1, 2), self._true_streams, strict=True):
             os.dup2(true_stream, descriptor)
         sys.stdout, sys.stderr = self._saved
+        if self._is_dead:  # and what it has not written is still in the pipes
+            with contextlib.suppress(OSError):
+                self._start()
+        self._end_relay()
+        self._control.close()
+        self._control = None
+        os.close(self._pidfd)
+        self._close_descriptors()
+
+    def leave(self) -> None:
+        """In a fork that has used the relay: write everything, and end a relay of its own."""
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).fflush(None)
+        if self._control is not None and self._owner == os.getpid():
+            self._end_relay()
+
+    def _end_relay(self) -> None:
+        assert self._process is not None, 'made by open()'
         self._send('close')
         try:
             self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._control.close()
-        self._control = None
-        self._close_descriptors()
 
     # -- the relay -------------------------------------------------------------------------------
 
@@ -197,7 +235,7 @@ class OutputRelay:
         Returns what is to be logged. ``now``: s.
         """
         self._receive()
-        return [*self._restart_if_dead(), *self._drop_reports(now)]
+        return [*self._restart_if_dead(), *self._drop_reports.due(self.dropped, now)]
 
     def _restart_if_dead(self) -> list[str]:
         if self._process is None or self._control is None:
@@ -206,11 +244,10 @@ class OutputRelay:
         was_stopped, self._was_stopped = self._was_stopped, is_stopped(self._process.pid)
         if was_stopped and self._was_stopped:
             self._was_stopped = False
-            self._process.kill()
-            self._process.wait()
-        code = self._process.poll()
-        if code is None:
+            self._kill()
+        if not self._is_dead:
             return []
+        code = self._process.poll() if self._owner == os.getpid() else None
         pid = self._process.pid
         try:
             self._start()
@@ -218,20 +255,15 @@ class OutputRelay:
             return [f'the output relay (pid {pid}) is dead, and cannot be started: {error}']
         for record, label in self._watched.items():
             self._send_pipes(record, label)
-        return [f'the output relay (pid {pid}) exited: exit code {code}; another was started']
+        reason = '' if code is None else f': exit code {code}'
+        return [f'the output relay (pid {pid}) exited{reason}; another was started']
 
-    def _drop_reports(self, now: float) -> list[str]:
-        reports = []
-        for label, count in self.dropped.items():
-            more = count - self._logged.get(label, 0)
-            if label and more and now >= self._log_again_at.get(label, 0.0):
-                self._logged[label] = count
-                self._log_again_at[label] = now + LOG_INTERVAL
-                reports.append(
-                    f'{label}: dropped {more} lines of its output: allowed are '
-                    f'{LINES_PER_SECOND:g} lines and {BYTES_PER_SECOND / 1e3:g} kB per second'
-                )
-        return reports
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.poll(TAKEOVER_TIMEOUT * 1e3)
 
     def adopt(self, folder: Path) -> None:
         """Take over the workers of an earlier manager from its relay, and be found by the next one.
@@ -240,7 +272,7 @@ class OutputRelay:
         """
         if self._process is None:
             return
-        _end_former(folder / _PID_FILE)
+        end_former_relay(folder / _PID_FILE, but=self._process.pid)
         with contextlib.suppress(OSError):
             self.register(folder)
 
@@ -268,7 +300,7 @@ class OutputRelay:
         pipes = redirect.worker_pipes(str(record))
         if len(self._pipes) == 2:
             del pipes['stdout']
-        if not _existing(str(record)):
+        if not existing_pipes(str(record)):
             with contextlib.suppress(OSError):  # without them it prints as the fork server does
                 for path in pipes.values():
                     os.mkfifo(path, 0o600)
@@ -286,13 +318,13 @@ class OutputRelay:
         """
         assert self._control is not None
         opened: dict[str, int] = {}
-        paths = _existing(record)
+        paths = existing_pipes(record)
         is_large = len(self._watched) * len(paths) * PIPE_SIZE <= MAX_PIPES_SIZE
         with contextlib.suppress(OSError):
             for path in paths.values():
                 opened[path] = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
                 if is_large:
-                    _enlarge(opened[path])
+                    enlarge(opened[path])
             message = marshal.dumps(('watch', record, label, paths))
             socket.send_fds(self._control, [message], [*opened.values()])
         for descriptor in opened.values():
@@ -342,45 +374,6 @@ class OutputRelay:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.poll(max(0.0, end - time.monotonic()) * 1e3)
-
-
-def _enlarge(pipe: int) -> None:
-    with contextlib.suppress(OSError):  # there may be a limit for this user
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-
-
-def _existing(record: str) -> dict[str, str]:
-    """Return the pipes of a worker, by the name of the stream."""
-    pipes = redirect.worker_pipes(record)
-    return {name: path for name, path in pipes.items() if _is_fifo(path)}
-
-
-def _is_fifo(path: str) -> bool:
-    with contextlib.suppress(OSError):
-        return stat.S_ISFIFO(os.stat(path).st_mode)
-    return False
-
-
-def _end_former(file: Path) -> None:
-    """End the relay of an earlier manager, which would read a part of what the workers print."""
-    try:
-        pid, started = (int(each) for each in file.read_text().split())
-        pidfd = os.pidfd_open(pid)
-    except (OSError, ValueError):
-        return
-    try:
-        if start_of(pid) != started:
-            return
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            signal.pidfd_send_signal(pidfd, number)
-            if poll.poll(TAKEOVER_TIMEOUT * 1e3):
-                return
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)
 
 
 @contextlib.contextmanager

@@ -220,6 +220,10 @@ class Relay:
             paths: Its pipes, by the name of the stream.
             descriptors: Their reading ends.
         """
+        if any(each.path in paths.values() for each in self._inputs.values()):
+            for descriptor in descriptors:  # a new manager does not know that they are read
+                os.close(descriptor)
+            return
         worker = self._workers[record] = WorkerOutput(label)
         for (stream, path), descriptor in zip(paths.items(), descriptors, strict=True):
             writer = self._writers[stream]

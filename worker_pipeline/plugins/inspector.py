@@ -8,14 +8,16 @@ it and sends back a description.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+import attrs
 import rclpy
 
 from worker_pipeline.config import PluginDescription, StageConfig
@@ -34,6 +36,7 @@ from worker_pipeline.ros import message_types
 from worker_pipeline.stage import Stage
 from worker_pipeline.state_codec import BYTES, CODECS, JSON, is_available
 from worker_pipeline.system import processes
+from worker_pipeline.system.proc import is_stopped
 from worker_pipeline.system.processes import WorkerProcess
 from worker_pipeline.topic import message_type_of
 from worker_pipeline.transient_errors import file_may_appear, is_transient
@@ -42,6 +45,8 @@ from worker_pipeline.transient_errors import file_may_appear, is_transient
 TOPIC_NAME = re.compile(r'(?!(input|output|transition_event)$|worker_)[a-z][a-z0-9_]*')
 # How often a wait for a plugin checks whether it was interrupted, s.
 POLL_PERIOD = 0.1
+# How often in a row a plugin's process is found stopped by a signal before it counts as killed.
+STOPPED_POLLS = 10
 # How much longer than its startup_timeout a plugin's process may live, s.
 GRACE = 2.0
 # How long to wait for the exit of a plugin's process, and of those that it has started, s.
@@ -217,15 +222,12 @@ def _describe_all(
             with sender:
                 started[name] = launcher.start_helper(_describe_into, (stage, sender)), receiver
         for name, (process, receiver) in started.items():
-            deadline = begin + stages[name].startup_timeout
-            if _wait(receiver, deadline, interrupted):
-                descriptions[name] = _receive(stages[name], process, receiver)
-            else:
-                descriptions[name] = _failed_import(
-                    stages[name],
-                    f'took longer than startup_timeout, {stages[name].startup_timeout:g} s',
-                    may_pass=True,
-                )
+            problem = _wait(process, receiver, begin, stages[name].startup_timeout, interrupted)
+            descriptions[name] = (
+                _failed_import(stages[name], problem, may_pass=True)
+                if problem
+                else _receive(stages[name], process, receiver)
+            )
     finally:
         for process, receiver in started.values():
             receiver.close()
@@ -237,14 +239,32 @@ def _describe_all(
     return descriptions
 
 
-def _wait(receiver: Connection, deadline: float, interrupted: Callable[[], bool]) -> bool:
-    """Wait for a description; return whether it arrived in time."""
+def _wait(
+    process: WorkerProcess,
+    receiver: Connection,
+    begin: float,
+    timeout: float,
+    interrupted: Callable[[], bool],
+) -> str:
+    """Wait for a description; return '' when it has arrived, or why it is waited for no longer.
+
+    Args:
+        process: Sends it.
+        receiver: Receives it.
+        begin: When the process was started, s.
+        timeout: How long it may take, s.
+        interrupted: As in ``inspect``.
+    """
+    stopped = 0
     while not interrupted():
-        remaining = deadline - time.monotonic()
+        remaining = begin + timeout - time.monotonic()
         if receiver.poll(max(0.0, min(remaining, POLL_PERIOD))):
-            return True
+            return ''
+        stopped = stopped + 1 if is_stopped(process.pid) else 0
+        if stopped >= STOPPED_POLLS:
+            return 'was stopped by a signal'
         if remaining <= 0.0:
-            return False
+            return f'took longer than startup_timeout, {timeout:g} s'
     raise InspectionInterruptedError
 
 
@@ -270,5 +290,19 @@ def _describe_into(stage: StageConfig, sender: Connection) -> None:
     signal.setitimer(signal.ITIMER_REAL, stage.startup_timeout + GRACE)
     # The output of a plugin's import must not look like the manager's output.
     sys.stdout = sys.stderr
-    sender.send(describe(stage))
+    before = set(sys.modules)
+    description = describe(stage)
+    files = _files_of(name for name in sys.modules if name not in before)
+    sender.send(attrs.evolve(description, files=files))
     sender.close()
+
+
+def _files_of(modules: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Return the files of modules: their paths, times of change, ns, and sizes."""
+    paths = {getattr(sys.modules[name], '__file__', None) for name in list(modules)}
+    found = []
+    for path in sorted(each for each in paths if isinstance(each, str)):
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            found.append((path, status.st_mtime_ns, status.st_size))
+    return found

@@ -41,13 +41,15 @@ class FolderLock:
     Args:
         folder: The folder.
         namespace: The pipeline's.
+        guardian: The pid of the process that starts this one again, for messages; 0: none does.
     """
 
-    def __init__(self, folder: Path, namespace: str) -> None:
+    def __init__(self, folder: Path, namespace: str, guardian: int = 0) -> None:
         self.folder = folder
         self.file = folder / 'manager'
         self.obstacles: list[str] = []  # what was in its place, and where it is kept
         self._namespace = namespace
+        self._guardian = guardian
         self._lock = self._acquire()
         self._folder_identity = identity_of(folder)
         self._register()
@@ -66,7 +68,7 @@ class FolderLock:
             except BlockingIOError:
                 pid = manager_of(self.file)
                 if pid or time.monotonic() > deadline:
-                    about = '' if pid else _unseen_holder(self.file)
+                    about = _guarded_by(self.file) if pid else _unseen_holder(self.file)
                     raise AlreadyRunningError(self._namespace, pid or 0, about) from None
                 time.sleep(0.005)  # the holder has just started, or is about to exit
                 continue
@@ -92,7 +94,8 @@ class FolderLock:
     def _register(self) -> None:
         """Write into the file who has the lock."""
         os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f'{os.getpid()} {start_of(os.getpid())}'.encode(), 0)
+        words = [os.getpid(), start_of(os.getpid()), *([self._guardian] if self._guardian else [])]
+        os.pwrite(self._lock, ' '.join(map(str, words)).encode(), 0)
 
     def is_folder_in_place(self) -> bool:
         """Return whether the folder is still the one that this manager has made or found."""
@@ -134,16 +137,24 @@ class FolderLock:
 def manager_of(lock_file: Path) -> int | None:
     """Return the pid of the manager that holds a folder's lock; None if there is none."""
     try:
-        pid, started = (int(each) for each in lock_file.read_text().split())
+        pid, started = (int(each) for each in lock_file.read_text().split()[:2])
     except (OSError, ValueError):
         return None
     return pid if start_of(pid) == started else None
 
 
+def _guarded_by(lock_file: Path) -> str:
+    """Describe who starts the holder of a folder's lock again; '' if nobody does."""
+    with contextlib.suppress(OSError, ValueError):
+        _, _, guardian = (int(each) for each in lock_file.read_text().split())
+        return f'started by pid {guardian}'
+    return ''
+
+
 def _unseen_holder(lock_file: Path) -> str:
     """Describe who holds a folder's lock although no process here is the one in its file."""
     with contextlib.suppress(OSError, ValueError):
-        pid, _ = (int(each) for each in lock_file.read_text().split())
+        pid, *_ = (int(each) for each in lock_file.read_text().split())
         return f'pid {pid} in another PID namespace, such as a container'
     return ''
 

@@ -75,12 +75,18 @@ def save_orphan_snapshot(record: LivenessRecord, snapshot: OrphanSnapshot) -> No
 
 
 class PipelineStateDir:
-    """The folder of the pipeline that this process manages."""
+    """The folder of the pipeline that this process manages.
 
-    def __init__(self, namespace: str, domain: int) -> None:
+    Args:
+        namespace: The pipeline's.
+        domain: The ROS domain.
+        guardian: The pid of the process that starts this one again, for messages; 0: none does.
+    """
+
+    def __init__(self, namespace: str, domain: int, guardian: int = 0) -> None:
         """Lock the folder; create it if necessary. Raises AlreadyRunningError and OSError."""
         self.path = state_dir_path(namespace, domain)
-        self.lock = FolderLock(self.path, namespace)
+        self.lock = FolderLock(self.path, namespace, guardian)
         self.lock_file = self.lock.file
         # Called when a part of the folder is found to be gone while it is in use.
         self.repair: Callable[[], None] = lambda: None
@@ -94,7 +100,8 @@ class PipelineStateDir:
     def _misplaced(self) -> list[Path]:
         """Return files in place of our folders, and folders in place of our files."""
         folders = [self.workers, self.states, self.frames]
-        files = [self._helpers_file, self.socket, self.journal.with_suffix('.new')]
+        files = [self._helpers_file, self.socket, self.inspected]
+        files += [each.with_suffix('.new') for each in (self.journal, self.inspected)]
         found = [each for each in folders if os.path.lexists(each) and not is_folder(each)]
         return found + [each for each in files if is_folder(each)]
 
@@ -132,6 +139,11 @@ class PipelineStateDir:
     def socket(self) -> Path:
         """Return the socket that the manager's workers connect to."""
         return self.path / 'socket'
+
+    @property
+    def inspected(self) -> Path:
+        """Return the file of what is known of the stages' classes."""
+        return self.path / 'inspected'
 
     @property
     def _helpers_file(self) -> Path:
@@ -196,6 +208,8 @@ class PipelineStateDir:
 
     def add_helper_process(self, pid: int) -> None:
         """Register a process that may outlive this manager, such as the fork server of workers."""
+        if pid in self.helper_processes():
+            return
         self._helpers.append(f'{pid} {start_of(pid) or 0}\n')
         with self._helpers_file.open('a') as file:
             file.write(self._helpers[-1])
@@ -217,7 +231,7 @@ class PipelineStateDir:
     def clear(self) -> None:
         """Remove what an earlier manager has left, but its helpers' list and what is set aside."""
         kept = [each for each in self.path.iterdir() if each.suffix == SUFFIX]
-        self._remove_all_but(self.lock_file, self._helpers_file, *kept)
+        self._remove_all_but(self.lock_file, self._helpers_file, self.inspected, *kept)
         self._create_subfolders()
 
     def _remove_all_but(self, *kept: Path) -> None:

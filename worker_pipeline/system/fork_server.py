@@ -4,7 +4,8 @@
 It has one thread and runs no user code, so forking it is safe. As a child subreaper it becomes the
 parent of whatever a dead worker has left behind (a worker is one too, so nothing leaves it while it
 lives): a child that it has not forked itself belongs to a dead worker. When its manager has died it
-continues until its last worker has exited.
+continues until its last worker has exited, or for as long as it is kept by a guardian, who connects
+it to the next manager.
 
 The standard library's fork server does none of this, and lives for as long as any descendant of a
 worker holds one end of its pipe.
@@ -28,6 +29,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from worker_pipeline.system import fork_child
+from worker_pipeline.system.descriptor_passing import receive_packet
 from worker_pipeline.system.leftovers import Leftovers, attribute, describe_leftovers
 from worker_pipeline.system.process_table import (
     Process,
@@ -43,6 +45,10 @@ from worker_pipeline.system.watched_orphans import WatchedOrphans
 
 # Requests, the first byte of a packet from the manager.
 START, WATCH, CLOSE = b'S', b'W', b'C'
+# From the guardian, with a connection to the next manager.
+CONNECT = b'M'
+# The first report of a server that has imported what its workers need.
+READY = marshal.dumps(('ready',))
 WATCHED = struct.Struct('<iQ')  # pid, start
 STARTED = struct.Struct('<q')  # a pid, or a negative error number
 MAX_REQUEST, MAX_DESCRIPTORS = 64, 64
@@ -52,12 +58,13 @@ CHECK_PERIOD = 0.005
 SWEEP_DELAY = 1.0
 
 
-def main(control: int, preload: str) -> None:
-    """Run the fork server until its manager and its workers are gone.
+def main(control: int, preload: str, *, is_kept: bool = False) -> None:
+    """Run the fork server until nobody needs it: its manager, its guardian, and its workers.
 
     Args:
-        control: The descriptor of the socket to the manager.
+        control: The descriptor of the socket to the manager; to the guardian if it is kept.
         preload: The module to import once, for all workers.
+        is_kept: Whether a guardian keeps it, and connects it to one manager after another.
     """
     # A Ctrl-C, or a signal to the manager's process group, is to reach only the manager: it drains
     # the pipeline and shuts the workers down, instead of all of them dying at once.
@@ -68,16 +75,20 @@ def main(control: int, preload: str) -> None:
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(null, 0)
     os.close(null)
-    with socket.socket(fileno=control) as connection:
-        _ForkServer(connection, preload).run()
+    connection = socket.socket(fileno=control)
+    server = _ForkServer(preload)
+    if is_kept:
+        server.keeper = connection
+    else:
+        server.connect(connection)
+    server.run()
 
 
 class _ForkServer:
-    def __init__(self, control: socket.socket, preload: str) -> None:
+    def __init__(self, preload: str) -> None:
+        self.keeper: socket.socket | None = None  # to the guardian
         self._preload = preload  # '' when it is imported
-        self._control = control
-        self._control.setblocking(False)
-        self._has_manager = True
+        self._manager: socket.socket | None = None
         self._unsent: deque[bytes] = deque()
         self._workers: dict[int, str] = {}  # forked here, and not reaped: marks by pid
         self._orphans = WatchedOrphans()
@@ -94,10 +105,30 @@ class _ForkServer:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
+    def connect(self, manager: socket.socket) -> None:
+        """Serve a manager, in place of one that is gone."""
+        self._disconnect()
+        manager.setblocking(False)
+        self._manager = manager
+        self._unsent.clear()  # of no use to it: it finds out itself who is alive
+        if not self._preload:
+            self._unsent.append(READY)
+
+    def _disconnect(self) -> None:
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _leave_keeper(self) -> None:
+        if self.keeper is not None:
+            self.keeper.close()
+            self.keeper = None
+
     def run(self) -> None:
         """Serve until nobody needs this process any more."""
         while True:
             self._wait()
+            self._receive_connection()
             self._receive()
             now = time.monotonic()
             has_children = self._reap(now)
@@ -117,8 +148,10 @@ class _ForkServer:
             return  # to be imported first
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
-        if self._has_manager:
-            poll.register(self._control, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        if self.keeper is not None:
+            poll.register(self.keeper, select.POLLIN)
+        if self._manager is not None:
+            poll.register(self._manager, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         for descriptor in self._orphans.pidfds:
             poll.register(descriptor, select.POLLIN)
         poll.poll(self._timeout())
@@ -133,7 +166,9 @@ class _ForkServer:
         return max(0.0, min(due) - time.monotonic()) * 1e3 if due else None
 
     def _is_done(self, now: float, *, has_children: bool) -> bool:
-        if self._has_manager or self._workers or self._ending or self._orphans.pidfds:
+        if self.keeper is not None or self._manager is not None:
+            return False
+        if self._workers or self._ending or self._orphans.pidfds:
             return False
         if not has_children:
             return True
@@ -143,32 +178,56 @@ class _ForkServer:
 
     # -- the manager -----------------------------------------------------------------------------
 
+    def _receive_connection(self) -> None:
+        """Connect to the next manager, if the guardian says so."""
+        if self.keeper is None:
+            return
+        try:
+            request, descriptors = receive_packet(self.keeper, MAX_REQUEST, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            request, descriptors = b'', []
+        if request == CONNECT and descriptors:
+            self.connect(socket.socket(fileno=descriptors[0]))
+        elif not request:  # the guardian is dead
+            self._leave_keeper()
+
     def _receive(self) -> None:
-        while self._has_manager:
+        while self._manager is not None:
             try:
-                request, descriptors, _, _ = socket.recv_fds(
-                    self._control, MAX_REQUEST, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-                )
+                request, descriptors = receive_packet(self._manager, MAX_REQUEST, MAX_DESCRIPTORS)
             except BlockingIOError:
                 return
             except OSError:
                 request, descriptors = b'', []
             if not request:
-                self._has_manager = False
-            elif request[:1] == START:
-                self._start(descriptors)
-            elif request[:1] == WATCH:
-                pid, start = WATCHED.unpack(request[1:])
+                self._disconnect()
+            else:
+                self._handle(request, descriptors)
+
+    def _handle(self, request: bytes, descriptors: list[int]) -> None:
+        """Carry out a request. One that is not complete is ignored, and its descriptors closed."""
+        kind, body = request[:1], request[1:]
+        if kind == START and 2 <= len(descriptors) == _count_of(body):
+            self._start(descriptors)
+        elif kind == WATCH and len(body) == WATCHED.size:
+            pid, start = WATCHED.unpack(body)
+            if pid not in self._workers:  # of another server
                 self._orphans.add(pid, start)
-            elif request[:1] == CLOSE:
-                self._has_manager = False
-                for pid in (*self._workers, *self._orphans.pids):
-                    _kill(pid, signal.SIGKILL)
+        elif kind == CLOSE:
+            self._disconnect()
+            self._leave_keeper()
+            for pid in (*self._workers, *self._orphans.pids):
+                _kill(pid, signal.SIGKILL)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def _import(self) -> None:
         preload, self._preload = self._preload, ''
         if preload:
             importlib.import_module(preload)
+            self._unsent.append(READY)
 
     def _start(self, descriptors: list[int]) -> None:
         """Fork a worker, and tell its pid through the second of the descriptors."""
@@ -177,7 +236,7 @@ class _ForkServer:
         server = os.getpid()
         try:
             pid = os.fork()
-        except OSError as error:
+        except OSError as error:  # no memory, or too many processes
             pid = -(error.errno or errno.EAGAIN)
         if pid == 0:
             self._become_worker(descriptors, server)
@@ -187,16 +246,17 @@ class _ForkServer:
         try:
             os.write(reply, STARTED.pack(pid))
         except OSError:  # the manager has not waited for it, and will not know it
-            _kill(pid, signal.SIGKILL)
-        for descriptor in descriptors:
-            os.close(descriptor)
+            if pid > 0:
+                _kill(pid, signal.SIGKILL)
 
     def _become_worker(self, descriptors: list[int], server: int) -> NoReturn:
         """Turn this process, a fork of the server, into a worker; never return."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._control.close()
+            for connection in (self._manager, self.keeper):
+                if connection is not None:
+                    connection.close()
             for each in (descriptors[1], self._wake_read, self._wake_write, *self._orphans.pidfds):
                 os.close(each)
             fork_child.run(descriptors[0], descriptors[2:], server)
@@ -204,16 +264,17 @@ class _ForkServer:
             os._exit(1)
 
     def _tell(self, *message: Any) -> None:
-        self._unsent.append(marshal.dumps(message))
+        if self._manager is not None:
+            self._unsent.append(marshal.dumps(message))
 
     def _send(self) -> None:
-        while self._unsent and self._has_manager:
+        while self._unsent and self._manager is not None:
             try:
-                self._control.send(self._unsent[0], socket.MSG_NOSIGNAL)
+                self._manager.send(self._unsent[0], socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 return  # the manager is held up
             except OSError:
-                self._has_manager = False
+                self._disconnect()
                 return
             self._unsent.popleft()
 
@@ -315,10 +376,18 @@ class _ForkServer:
         self._ended_marks.pop(pid, None)
         names = list(leftovers.names.items())
         self._tell(leftovers.worker, pid != 0, self._codes.pop(pid, None), names, leftovers.outcome)
-        if names and not self._has_manager:
+        if names and self._manager is None:
             with contextlib.suppress(OSError):  # standard error may be closed
                 text = describe_leftovers(names, leftovers.outcome)
                 print(f'worker (pid {leftovers.worker}) left {text}', file=sys.stderr, flush=True)
+
+
+def _count_of(body: bytes) -> int:
+    """Return how many descriptors a request to start a worker came with; 0 if it does not say.
+
+    Where no more files can be opened, the kernel passes fewer.
+    """
+    return body[0] if len(body) == 1 else 0
 
 
 def _kill(pid: int, number: int) -> None:

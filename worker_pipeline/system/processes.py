@@ -20,7 +20,12 @@ from collections.abc import Callable
 from typing import Any
 
 from worker_pipeline.system import fork_child
-from worker_pipeline.system.fork_client import ExitReport, ForkServerClient
+from worker_pipeline.system.fork_client import (
+    ExitReport,
+    ForkFailedError,
+    ForkServerClient,
+    KeptServer,
+)
 from worker_pipeline.system.leftovers import describe_leftovers
 from worker_pipeline.system.proc import exit_code_of, start_of
 from worker_pipeline.system.temporary_folder import forbid_abstract_sockets, shorten_socket_paths
@@ -88,7 +93,7 @@ class Launcher:
     Args:
         preload: The module that the fork server imports for all workers.
         on_exit: Called with a worker's pid and the reason of its exit, on the watching thread.
-        in_server: Called first in a fork server that is forked from this process.
+        get_kept_server: As in ``ForkServerClient``.
         on_left_behind: Called before, with a worker's pid, and with which processes it has left
             behind and what became of them, in words; and how many they are.
     """
@@ -97,17 +102,20 @@ class Launcher:
         self,
         preload: str,
         on_exit: Callable[[int, str], None],
-        in_server: Callable[[], None] = lambda: None,
         on_left_behind: Callable[[int, str, int], None] = lambda _pid, _text, _count: None,
+        get_kept_server: Callable[[], KeptServer | None] = lambda: None,
     ) -> None:
         self._on_exit = on_exit
         self._on_left_behind = on_left_behind
-        self._server = ForkServerClient(preload, in_server)
+        self._server = ForkServerClient(preload, get_kept_server)
         self._server_lock = threading.RLock()
         self._processes: dict[int, WorkerProcess] = {}
         self._by_pidfd: dict[int, WorkerProcess] = {}
         # Reports on processes of which this one does not know yet that they were forked.
         self._early: dict[int, ExitReport] = {}
+        # Starts by pid, of processes whose exit was reported here although no server had: it was
+        # stopped, and what they have left behind may still be there.
+        self._unreported: dict[int, int] = {}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
         self._registered = -1  # the descriptor of the connection to the fork server
@@ -117,17 +125,14 @@ class Launcher:
         self._epoll.register(self._wake_event, select.EPOLLIN)
         self._thread = threading.Thread(target=self._watch, name='process_watcher', daemon=True)
 
-    def open(self, *, inherit_imports: bool = False) -> None:
+    def open(self) -> None:
         """Start the fork server and the watching thread.
 
-        ``inherit_imports``: fork the server from this process, with all that it has imported. Only
-        for a process that has no other thread yet.
-
-        Raises OSError where there is no folder for its sockets.
+        Raises OSError where it cannot be started, or there is no folder for its sockets.
         """
         forbid_abstract_sockets()
         shorten_socket_paths()
-        self._server.open(inherit_imports=inherit_imports)
+        self._server.open()
         self._thread.start()
 
     def pipe(self, *, duplex: bool = False) -> tuple[Any, Any]:
@@ -135,7 +140,10 @@ class Launcher:
         return multiprocessing.Pipe(duplex)
 
     def start_helper(self, target: Callable[..., None], args: tuple[Any, ...]) -> WorkerProcess:
-        """Fork a short-lived process, of which the caller awaits the exit. Raises OSError."""
+        """Fork a short-lived process, of which the caller awaits the exit.
+
+        Raises ForkFailedError.
+        """
         return self._start(target, args, 'helper', is_helper=True)
 
     def start(self, target: Callable[..., None], args: tuple[Any, ...], name: str) -> WorkerProcess:
@@ -147,30 +155,44 @@ class Launcher:
             name: The name of the process.
 
         Raises:
-            OSError: The worker cannot be forked.
+            ForkFailedError: The worker cannot be forked.
         """
         return self._start(target, args, name, is_helper=False)
 
     def _start(
         self, target: Callable[..., None], args: tuple[Any, ...], name: str, *, is_helper: bool
     ) -> WorkerProcess:
-        packed, descriptors = fork_child.pack(target, args, name)
+        try:
+            packed, descriptors = fork_child.pack(target, args, name)
+        except OSError as error:
+            raise ForkFailedError.of(error) from None
         try:
             with self._server_lock:
                 self._early.clear()
                 try:
                     pid = self._server.start(packed, descriptors)
-                except ConnectionError:  # it has died
+                except ForkFailedError as error:
+                    if not error.server_is_lost:
+                        raise
                     self._restart_server()
                     pid = self._server.start(packed, descriptors)
-                return self._watched(WorkerProcess(pid, is_helper=is_helper))
+                return self._watched(self._opened(pid, is_helper=is_helper))
         finally:
             os.close(packed)
+
+    def _opened(self, pid: int, *, is_helper: bool = False) -> WorkerProcess:
+        """Return a process that was just forked; end it if it cannot be watched."""
+        try:
+            return WorkerProcess(pid, is_helper=is_helper)
+        except OSError as error:  # no more files can be opened
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            raise ForkFailedError.of(error) from None
 
     def adopt(self, pid: int) -> WorkerProcess:
         """Watch a worker that an earlier manager has started."""
         worker = self._watched(WorkerProcess(pid))
-        with self._server_lock:
+        with self._server_lock, contextlib.suppress(ForkFailedError):  # the next one is asked again
             self._server.watch(pid, worker.start)
         return worker
 
@@ -259,13 +281,17 @@ class Launcher:
     def _restart_server(self) -> None:
         """Start another fork server, and have it watch the workers of the one that has exited."""
         self._server.discard()
-        with contextlib.suppress(OSError):
+        self._registered = -1
+        try:
             self._server.open()
+        except OSError:  # tried again later
+            self._lost = self._server.number
         with self._lock:
             watched = [(each.pid, each.start) for each in self._processes.values()]
-        for pid, start in watched:
-            self._server.watch(pid, start)
-        self._registered = -1
+            watched += self._unreported.items()
+        with contextlib.suppress(ForkFailedError):  # it is lost as well
+            for pid, start in watched:
+                self._server.watch(pid, start)
         self._wake()
 
     def _receive(self) -> None:
@@ -280,8 +306,10 @@ class Launcher:
         for report in reports:
             with self._lock:
                 worker = self._processes.pop(report.pid, None) if report.is_exit else None
-                if worker is None and report.is_exit:
+                is_late = self._unreported.pop(report.pid, None) is not None
+                if worker is None and report.is_exit and not is_late:
                     self._early[report.pid] = report
+                    continue
             if worker is not None:
                 self._finish(worker, report)
             elif report.left_behind:
@@ -309,6 +337,7 @@ class Launcher:
                 with self._lock:
                     found = self._processes.pop(worker.pid, None)
                 if found is not None:
+                    self._unreported[worker.pid] = worker.start
                     self._finish(worker, ExitReport(worker.pid, True, worker.exit_code, [], ''))
 
     def _finish(self, worker: WorkerProcess, report: ExitReport) -> None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Others that a guardian handles: the exits of its children, its watchdog's, and what it passes on.
+GUARDED_SIGNALS = (signal.SIGCHLD, signal.SIGABRT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopSignals:
@@ -16,17 +18,29 @@ class StopSignals:
 
     To be created on the main thread, before anything that takes long, as imports do. Signals are
     passed on by a thread, as a Python signal handler would not run before the main thread's wait in
-    the executor ends.
+    the executor ends; or they are taken by a process that has no other thread.
+
+    Args:
+        others: Other signals to keep, for ``take``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *others: signal.Signals) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         # The handler does nothing: the signal number arrives through the pipe.
         self._former = {
-            number: signal.signal(number, lambda _number, _frame: None) for number in STOP_SIGNALS
+            number: signal.signal(number, lambda _number, _frame: None)
+            for number in (*STOP_SIGNALS, *others)
         }
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when ``take`` has something to return."""
+        return self._read
+
+    def take(self) -> list[int]:
+        """Return the numbers of the signals since the last call; wait for one if there is none."""
+        return [*os.read(self._read, 4096)]
 
     def watch(self, on_stop: Callable[[], None]) -> None:
         """Call ``on_stop`` at each stop signal, on a thread; at those before this call too."""
@@ -44,9 +58,10 @@ class StopSignals:
             signal.signal(number, signal.SIG_IGN)
 
     def release(self) -> None:
-        """Handle stop signals as before: for a child that is forked before ``watch``."""
+        """Handle signals as before: for a child that is forked before ``watch``."""
         signal.set_wakeup_fd(-1)
         for number, handler in self._former.items():
-            signal.signal(number, handler)
+            # None: not one of Python's, as that of faulthandler, which then installs it again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         os.close(self._read)
         os.close(self._write)

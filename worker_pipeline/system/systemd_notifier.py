@@ -31,6 +31,7 @@ class SystemdNotifier:
     def __init__(self, address: str = '', watchdog: float = 0.0) -> None:
         # '@' stands for the zero byte at the beginning of an abstract address.
         self._address = f'\0{address[1:]}' if address.startswith('@') else address
+        self.watchdog = watchdog
         self._ping_period = watchdog / PINGS_PER_TIMEOUT
         self._pinged_at = -math.inf
         self._sent: set[str] = set()
@@ -69,6 +70,20 @@ class SystemdNotifier:
         is_due = self._ping_period > 0 and now - self._pinged_at >= self._ping_period
         if is_due and self._send('WATCHDOG=1'):
             self._pinged_at = now
+
+    @property
+    def next_ping(self) -> float:
+        """Return when the watchdog's timer is to be reset next: monotonic time, s."""
+        return self._pinged_at + self._ping_period
+
+    @property
+    def is_used(self) -> bool:
+        """Return whether there is a service manager."""
+        return bool(self._address)
+
+    def send(self, message: str) -> bool:
+        """Send a notification of another process; return whether that was possible."""
+        return self._send(message)
 
     def _send_once(self, message: str) -> None:
         if message not in self._sent and self._send(message):

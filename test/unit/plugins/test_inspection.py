@@ -21,6 +21,7 @@ class EndedProcess:
     """A process that has exited with a code."""
 
     left_behind = ''
+    pid = 0
 
     def __init__(self, exit_code: int | None) -> None:
         self.exit_code = exit_code

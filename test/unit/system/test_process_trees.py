@@ -236,18 +236,30 @@ def test_a_worker_whose_manager_and_fork_server_were_killed_ends_its_tree_itself
 
 
 def test_a_stopped_fork_server_delays_no_exit(watched, grow):
-    """What was left goes when it continues."""
+    """It is killed when it is needed; another one ends what was left."""
     worker, tree = grow('program')
     (server,) = watched.launcher.helper_pids
     os.kill(server, signal.SIGSTOP)
     worker.send_signal(signal.SIGKILL)
     assert watched.exit() == 'killed by SIGKILL'
-    with pytest.raises(OSError, match='the fork server is stopped'):
-        watched.launcher.start(os._exit, (0,), 'worker')
+    watched.launcher.start(os._exit, (3,), 'worker')
+    assert watched.exit() == 'exit code 3'
+    wait_for(lambda: alive(tree) == [], 'the end of what was left')
+    wait_for(lambda: watched.left, 'the report')
+    assert watched.left[0][0] == worker.pid
+    assert watched.launcher.helper_pids != [server]
+
+
+def test_a_fork_server_that_continues_ends_what_was_left(watched, grow):
+    """As nobody has needed another one."""
+    worker, tree = grow('program')
+    (server,) = watched.launcher.helper_pids
+    os.kill(server, signal.SIGSTOP)
+    worker.send_signal(signal.SIGKILL)
+    assert watched.exit() == 'killed by SIGKILL'
     os.kill(server, signal.SIGCONT)
     wait_for(lambda: alive(tree) == [], 'the end of what was left')
-    watched.launcher.start(os._exit, (3,), 'worker')
-    wait_for(lambda: watched.exit() == 'exit code 3', 'the next worker')
+    wait_for(lambda: watched.left, 'the report')
 
 
 def test_a_program_inherits_nothing_of_the_worker(grow):
