@@ -78,8 +78,13 @@ LOSSES = {
     'the folder, renamed': rename,
     'the folder, replaced by a copy': replace_by_copy,
     'the folder, replaced by a file': replace_by_file,
+    'only what is in the lock': lambda folder: (folder / 'manager').write_text(''),
+    'only what is in the journal': lambda folder: (folder / 'journal').write_text(''),
     **{f'only {name}': remove(name) for name in PARTS},
-    **{f'{name}, replaced by a folder': replace_by_folder(name) for name in PARTS[:3]},
+    **{
+        f'{name}, replaced by a folder': replace_by_folder(name)
+        for name in (*PARTS[:3], 'output_relay')
+    },
 }
 
 
@@ -119,7 +124,8 @@ def is_whole(manager) -> bool:
     return all((folder / name).exists() for name in PARTS) and (
         manager_of(folder / 'manager') == manager.process.pid
         and (folder / 'socket').is_socket()
-        and (folder / 'journal').is_file()
+        and (folder / 'journal').stat().st_size > 0
+        and (folder / 'output_relay').is_file()
         and len(records_of(folder)) == 2
     )
 
@@ -156,6 +162,9 @@ def test_what_is_removed_is_there_again_within_a_second(shared, folder, echo, lo
     observer.wait_until_active('echo', 2)
     echo()
     assert 'Traceback' not in manager.output[log:]
+    for each in folder.parent.iterdir():
+        if each != folder:  # what is kept, or was renamed
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
 PIPELINE = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 from worker_pipeline.core.folder_repair import FolderRepair, Part, describe_parts
 from worker_pipeline.manager.channel_server import ChannelServer
 from worker_pipeline.manager.outbox import Outbox
-from worker_pipeline.output.output_relay import OutputRelay
+from worker_pipeline.output.output_relay import PID_FILE, OutputRelay
 from worker_pipeline.recovery.folder_lock import AlreadyRunningError, is_folder
 from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.recovery.set_aside import set_aside
@@ -44,13 +45,14 @@ class FolderGuard:
         self.lost = ''  # why this manager has to end, once another one has its folder
         self._state_dir = state_dir
         self._outbox = outbox
+        self._output = output
         self._records = records
         self._log = log
         self._repair = FolderRepair()
         self._checked_at = float('-inf')
         self._is_in_place: dict[Part, Callable[[], bool]] = {
             Part.FOLDER: state_dir.lock.is_folder_in_place,
-            Part.LOCK: state_dir.lock.is_held,
+            Part.LOCK: state_dir.lock.is_readable,
             Part.WORKERS: lambda: is_folder(state_dir.workers),
             Part.STATES: lambda: is_folder(state_dir.states),
             Part.FRAMES: lambda: is_folder(state_dir.frames),
@@ -66,7 +68,7 @@ class FolderGuard:
             Part.STATES: lambda: state_dir.remake_subfolder(state_dir.states),
             Part.FRAMES: lambda: state_dir.remake_subfolder(state_dir.frames),
             Part.HELPERS: state_dir.write_helpers_file,
-            Part.RELAY: lambda: output.register(state_dir.path),
+            Part.RELAY: self._register_relay,
             Part.SOCKET: channels.listen_anew,
             Part.JOURNAL: self._make_journal,
         }
@@ -96,9 +98,13 @@ class FolderGuard:
             planned = [each for each in self._repair.plan(missing) if each in parts]
             self._make_anew(planned, describe_parts(missing), now)
 
+    def _register_relay(self) -> None:
+        _set_folder_aside(self._state_dir.path / PID_FILE)
+        self._output.register(self._state_dir.path)
+
     def _make_journal(self) -> None:
-        if is_folder(self._state_dir.journal):
-            set_aside(self._state_dir.journal)
+        for path in (self._state_dir.journal, self._state_dir.journal.with_suffix('.new')):
+            _set_folder_aside(path)
         self._outbox.journal.checkpoint(self._outbox.snapshot())
 
     def _make_anew(self, parts: list[Part], missing: str, now: float) -> None:
@@ -116,3 +122,9 @@ class FolderGuard:
             self._repair.lock_held()
             text = f'{path}: gone while running: {missing}; made anew'
             self._log.warning('folder made', str, text)
+
+
+def _set_folder_aside(path: Path) -> None:
+    """Set a folder aside that is in the place of a file."""
+    if is_folder(path):
+        set_aside(path)

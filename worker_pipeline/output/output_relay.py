@@ -32,7 +32,7 @@ MAX_PIPES_SIZE = 33_554_432
 # machine is overloaded.
 LAST_LINES_TIMEOUT = 1.0
 # In the pipeline's folder.
-_PID_FILE = 'output_relay'
+PID_FILE = 'output_relay'
 # The relay's own limit is five seconds.
 EXIT_TIMEOUT = 6.0
 TAKEOVER_TIMEOUT = 1.0
@@ -272,7 +272,7 @@ class OutputRelay:
         """
         if self._process is None:
             return
-        end_former_relay(folder / _PID_FILE, but=self._process.pid)
+        end_former_relay(folder / PID_FILE, but=self._process.pid)
         with contextlib.suppress(OSError):
             self.register(folder)
 
@@ -280,11 +280,11 @@ class OutputRelay:
         """Write down which process the relay is, for the next manager. Raises OSError."""
         if self._process is not None:
             pid = self._process.pid
-            (folder / _PID_FILE).write_text(f'{pid} {start_of(pid)}')
+            (folder / PID_FILE).write_text(f'{pid} {start_of(pid)}')
 
     def is_registered(self, folder: Path) -> bool:
         """Return whether it is written down, if there is a relay."""
-        return self._process is None or (folder / _PID_FILE).is_file()
+        return self._process is None or (folder / PID_FILE).is_file()
 
     # -- the workers' output ---------------------------------------------------------------------
 

@@ -93,9 +93,10 @@ class FolderLock:
 
     def _register(self) -> None:
         """Write into the file who has the lock."""
-        os.ftruncate(self._lock, 0)
         words = [os.getpid(), start_of(os.getpid()), *([self._guardian] if self._guardian else [])]
-        os.pwrite(self._lock, ' '.join(map(str, words)).encode(), 0)
+        self._content = ' '.join(map(str, words)).encode()
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, self._content, 0)
 
     def is_folder_in_place(self) -> bool:
         """Return whether the folder is still the one that this manager has made or found."""
@@ -104,6 +105,12 @@ class FolderLock:
     def is_held(self) -> bool:
         """Return whether the file is still the one that this manager has locked."""
         return is_same_file(self._lock, self.file)
+
+    def is_readable(self) -> bool:
+        """Return whether others find this manager's pid in the file that it has locked."""
+        # One byte more than there is: nothing may follow.
+        content = os.pread(self._lock, len(self._content) + 1, 0)
+        return self.is_held() and content == self._content
 
     def remake_folder(self) -> None:
         """Make the folder anew. Raises OSError."""
@@ -119,6 +126,7 @@ class FolderLock:
         Until then the lock on the former file is kept.
         """
         if self.is_held():
+            self._register()  # it was overwritten
             return
         try:
             lock = self._try_lock()

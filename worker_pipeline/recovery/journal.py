@@ -151,8 +151,10 @@ class Journal:
         return is_due and time.monotonic() >= self._retry_at
 
     def is_in_place(self) -> bool:
-        """Return whether the file is still the one that is written."""
-        return self._file < 0 or is_same_file(self._file, self._path)
+        """Return whether the file is still the one that is written, and nobody has cut it."""
+        if self._file < 0:
+            return True
+        return is_same_file(self._file, self._path) and os.fstat(self._file).st_size >= self._size
 
     def close(self) -> None:
         """Close the file."""

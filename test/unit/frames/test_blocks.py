@@ -75,7 +75,7 @@ def test_frames_whose_files_are_removed_are_written_again(writer, reader, tmp_pa
     if way == 'file':
         (tmp_path / block).unlink()
     else:
-        tmp_path.rename(tmp_path.with_name('elsewhere'))
+        tmp_path.rename(tmp_path.with_name(f'{tmp_path.name}.elsewhere'))
         writer.restore_missing()  # cannot yet
         tmp_path.mkdir()
     with pytest.raises(FrameGoneError):

@@ -222,13 +222,14 @@ def test_a_worker_makes_its_record_anew_and_the_manager_follows(record, manager_
 def test_without_a_folder_a_record_stays_as_it_is(tmp_path, record, manager_record):
     """Until the manager has made the folder again."""
     record.register()
-    tmp_path.rename(tmp_path.with_name('elsewhere'))
+    elsewhere = tmp_path.with_name(f'{tmp_path.name}.elsewhere')
+    tmp_path.rename(elsewhere)
     with pytest.raises(FileNotFoundError):
         record.keep_in_place()
     manager_record.follow()
     record.start_item(3)
     assert manager_record.read().active_item == 3
-    tmp_path.with_name('elsewhere').rename(tmp_path)
+    elsewhere.rename(tmp_path)
 
 
 def test_a_record_that_is_zeroed_in_place_gets_its_identity_with_the_next_heartbeat(record):

@@ -9,6 +9,7 @@ from support.stage_runners import Message, Plain, Restarted, Stamp, Worker, kind
 from worker_pipeline import EndOfStream
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer
+from worker_pipeline.worker import stage_runner
 
 
 class Other(Message):
@@ -137,6 +138,14 @@ def test_an_output_that_cannot_be_serialised_is_an_error():
     (answer,) = Worker(Wrong()).run((1, 'a'))
     assert answer.kind == answers.ERROR
     assert answer.text.startswith('UnicodeEncodeError')
+
+
+def test_an_output_that_is_too_large_for_the_socket_is_an_error(monkeypatch):
+    """The manager would hang up on the worker, which would send it again, for ever."""
+    monkeypatch.setattr(stage_runner, 'MAX_PAYLOAD', 0)
+    (answer,) = Worker(Plain()).run((1, 'a'))
+    assert answer.kind == answers.ERROR
+    assert answer.text.endswith('bytes; allowed: 0')
 
 
 def change_in_place(message: Message) -> None:
