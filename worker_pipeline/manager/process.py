@@ -35,7 +35,7 @@ from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.ros.package_share import package_share
-from worker_pipeline.system.malloc import use_one_arena
+from worker_pipeline.system.malloc import use_default_arenas, use_one_arena
 from worker_pipeline.system.processes import Launcher
 from worker_pipeline.system.stop_signals import StopSignals
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
@@ -68,10 +68,12 @@ def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRe
         pipeline.stop()
 
     def enter_fork_server() -> None:
+        use_default_arenas()  # the threads of a stage's libraries may allocate a lot
         signals.release()
         output.enter_fork_server()
 
     type_supports.load()
+    use_one_arena()  # before the first thread, which would get one of its own
     gc.enable()
     try:
         launcher = Launcher(
@@ -82,8 +84,6 @@ def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRe
         )
         # While this process has a single thread, and after all imports that a worker needs.
         launcher.open(inherit_imports=True)
-        # After the fork: the threads of a stage's libraries may allocate as much as they like.
-        use_one_arena()
     except OSError as error:
         print(f'manager: {error}; nothing was started', file=sys.stderr)
         return EXIT_FAILED

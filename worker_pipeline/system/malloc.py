@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 
 _M_ARENA_MAX = -8  # malloc.h
+_ARENAS_PER_CORE = 8  # glibc's default with 64 bits; there is no value that stands for it
 
 
 def use_one_arena() -> bool:
@@ -16,6 +18,18 @@ def use_one_arena() -> bool:
     none of them gives back what its fullest moment took. A process with many threads that allocate
     little then grows in steps for hours. Child processes that are forked later inherit the setting.
     """
+    return _set(_M_ARENA_MAX, 1)
+
+
+def use_default_arenas() -> bool:
+    """Let threads to come have their own heaps again; return whether the C library can.
+
+    Only until the first of them is there: then the limit is fixed.
+    """
+    return _set(_M_ARENA_MAX, _ARENAS_PER_CORE * (os.cpu_count() or 1))
+
+
+def _set(parameter: int, value: int) -> bool:
     with contextlib.suppress(OSError, AttributeError):  # another C library
-        return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))
+        return bool(ctypes.CDLL(None).mallopt(parameter, value))
     return False

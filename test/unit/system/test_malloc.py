@@ -11,9 +11,11 @@ import pytest
 # Allocates in many threads at once, outside Python's own pools, and prints the number of heaps.
 ALLOCATE = """
 import ctypes, sys, tempfile, threading
-from worker_pipeline.system.malloc import use_one_arena
-if sys.argv[1] == 'one':
+from worker_pipeline.system.malloc import use_default_arenas, use_one_arena
+if sys.argv[1] != 'none':
     assert use_one_arena()
+if sys.argv[1] == 'default':
+    assert use_default_arenas()
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 library.fopen.restype = ctypes.c_void_p
@@ -36,7 +38,7 @@ with tempfile.NamedTemporaryFile() as file:
 """
 
 
-@pytest.mark.parametrize('limit', ['one', 'none'])
+@pytest.mark.parametrize('limit', ['one', 'none', 'default'])
 def test_threads_share_one_heap(limit):
     """Without the limit they do not: the test of the test."""
     command = [sys.executable, '-c', ALLOCATE, limit]
