@@ -16,7 +16,6 @@ import secrets
 import select
 import signal
 import stat
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +25,11 @@ from worker_pipeline.frames.blocks import SHARED_MEMORY
 from worker_pipeline.recovery.checked_file import DamagedFileError, read_checked, write_checked
 from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.recovery.set_aside import SUFFIX, remove, set_aside
+from worker_pipeline.recovery.user_folder import user_folders
 from worker_pipeline.system.proc import start_of
 
+# The file in a pipeline's folder that is there as long as its state is.
+LOCK_FILE = 'manager'
 # How long an earlier manager's helper process may take to notice that its last child has exited, s.
 HELPER_EXIT_TIMEOUT = 2.0
 # How long to wait for the holder of the lock to write its pid, or to release the lock, s.
@@ -52,18 +54,15 @@ class AlreadyRunningError(Exception):
 def state_dir_path(namespace: str, domain: int) -> Path:
     """Return the path of the folder for a namespace (``/airside``) in a ROS domain."""
     name = namespace.strip('/').replace('/', '.') or '.root'
-    return _user_folder() / str(domain) / name
-
-
-def _user_folder() -> Path:
-    base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    return base / f'worker_pipeline_{os.getuid()}'
+    places = [each / str(domain) / name for each in user_folders(SHARED_MEMORY)]
+    # An earlier manager may have been started in another environment, such as a user's session.
+    return next((each for each in places if (each / LOCK_FILE).exists()), places[0])
 
 
 def pipeline_processes() -> list[int]:
     """Return the pids of this user's managers, of all pipelines, and of their helper processes."""
     found = []
-    for folder in _user_folder().glob('*/*'):
+    for folder in (each for base in user_folders(SHARED_MEMORY) for each in base.glob('*/*')):
         found += [pid for pid in [manager_of(folder / 'manager')] if pid is not None]
         found += _living(folder / 'helpers')
     return found
@@ -96,7 +95,7 @@ class PipelineStateDir:
     def __init__(self, namespace: str, domain: int) -> None:
         """Lock the folder; create it if necessary. Raises AlreadyRunningError and OSError."""
         self.path = state_dir_path(namespace, domain)
-        self.lock_file = self.path / 'manager'
+        self.lock_file = self.path / LOCK_FILE
         self._lock = self._acquire_lock(namespace)
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f'{os.getpid()} {start_of(os.getpid())}'.encode(), 0)
