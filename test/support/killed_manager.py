@@ -104,6 +104,8 @@ def _register(record: LivenessRecord, pid: int) -> None:
 @pytest.fixture
 def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KilledManager]:
     """What a killed manager has left, in a folder that stands in for the shared memory."""
+    for variable in ('RUNTIME_DIRECTORY', 'XDG_RUNTIME_DIR'):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(state_dir_module, 'SHARED_MEMORY', tmp_path)
     found = KilledManager()
     yield found

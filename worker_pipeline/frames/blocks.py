@@ -32,7 +32,7 @@ NO_FRAME = 0
 _GRANULARITY = 64 * 1024
 
 
-def frame_memory_limit(folder: Path, wanted: int) -> tuple[int, str]:
+def frame_memory_limit(folder: Path, wanted: int, *, is_in_memory: bool = False) -> tuple[int, str]:
     """Return how much shared memory frames may take in a folder.
 
     At most half of the memory, which other programs need too; nothing where the folder is on a
@@ -41,16 +41,17 @@ def frame_memory_limit(folder: Path, wanted: int) -> tuple[int, str]:
     Args:
         folder: Where the blocks are created.
         wanted: The configured limit, bytes.
+        is_in_memory: Whether the folder is known to be in memory, as one in /dev/shm is.
 
     Returns:
         The limit in bytes, and the reason if it is below ``wanted``, else ''.
     """
-    if not folder.is_relative_to(SHARED_MEMORY):
-        return 0, f'as {SHARED_MEMORY} cannot be written to; frames are sent by socket'
+    if not is_in_memory and not folder.is_relative_to(SHARED_MEMORY):
+        return 0, f'as {folder} is on a disk; frames are sent by socket'
     total = shutil.disk_usage(folder).total
     if wanted <= total // 2:
         return wanted, ''
-    return total // 2, f'half of the {total / 1e6:.0f} MB that {SHARED_MEMORY} has'
+    return total // 2, f'half of the {total / 1e6:.0f} MB where {folder} is'
 
 
 def block_size(size: int) -> int:

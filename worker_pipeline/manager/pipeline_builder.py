@@ -42,6 +42,7 @@ from worker_pipeline.ros.cdr import stamp_of
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.process_config import RosProcessConfig
 from worker_pipeline.ros.throttled_log import ThrottledLog
+from worker_pipeline.system.mounts import is_in_memory
 
 
 def inspect_plugins(
@@ -160,7 +161,10 @@ class PipelineBuilder:
 
     def _make_frames(self) -> FrameRegistry:
         wanted = self._config.frame_memory  # MB
-        allowed, why = frame_memory_limit(self._state_dir.frames, int(wanted * 1e6))
+        folder = self._state_dir.frames
+        allowed, why = frame_memory_limit(
+            folder, int(wanted * 1e6), is_in_memory=is_in_memory(folder)
+        )
         if why and wanted:
             self._logger.warning(
                 f'frame_memory: found {wanted:g} MB; allowed here: {allowed / 1e6:.0f} MB, {why}'

@@ -74,6 +74,7 @@ def run_manager(
         stop_requested.set()
         pipeline.stop()
 
+    use_one_arena()  # before the first thread, which would get one of its own
     try:
         launcher = Launcher(
             'worker_pipeline.worker.fork_preload',
@@ -82,8 +83,6 @@ def run_manager(
             get_kept_server=get_kept_server,
         )
         launcher.open()
-        # Only here: the threads of a stage's libraries may allocate as much as they like.
-        use_one_arena()
     except OSError as error:
         print(f'manager: {error}; nothing was started', file=sys.stderr)
         return EXIT_FAILED

@@ -16,6 +16,8 @@ from pathlib import Path
 from worker_pipeline.recovery.set_aside import set_aside
 from worker_pipeline.system.proc import start_of
 
+# The file in a pipeline's folder that is there as long as its state is.
+LOCK_FILE = 'manager'
 # How long to wait for the holder of the lock to write its pid, or to release the lock, s.
 LOCK_TIMEOUT = 1.0
 
@@ -46,7 +48,7 @@ class FolderLock:
 
     def __init__(self, folder: Path, namespace: str, guardian: int = 0) -> None:
         self.folder = folder
-        self.file = folder / 'manager'
+        self.file = folder / LOCK_FILE
         self.obstacles: list[str] = []  # what was in its place, and where it is kept
         self._namespace = namespace
         self._guardian = guardian

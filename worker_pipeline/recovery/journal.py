@@ -43,7 +43,7 @@ from worker_pipeline.recovery.records import (
 
 _ENTRY = struct.Struct('<II')  # its length and its checksum
 # The version of the format. Journals of other versions are not read.
-FORMAT = 4
+FORMAT = 5
 _PREFIX = b'worker_pipeline journal '
 _FIRST_LINE = _PREFIX + b'%d\n' % FORMAT
 # The least growth, in bytes, after which the file is compacted.
@@ -107,7 +107,12 @@ class Journal:
         new = self._path.with_suffix('.new')
         file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _write(file, _FIRST_LINE + _packed(data, checksum), 0)
+            # One after the other: joined, they would take the memory a second time.
+            position = 0
+            head = _ENTRY.pack(len(data), checksum)
+            for part in (_FIRST_LINE, head, data, _end_mark(checksum)):
+                _write(file, part, position)
+                position += len(part)
             new.replace(self._path)
         except OSError:
             os.close(file)

@@ -14,7 +14,6 @@ import os
 import secrets
 import select
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +21,12 @@ from typing import NamedTuple
 
 from worker_pipeline.frames.blocks import SHARED_MEMORY
 from worker_pipeline.recovery.checked_file import DamagedFileError, read_checked, write_checked
+from worker_pipeline.recovery.folder_lock import LOCK_FILE, FolderLock, is_folder
 from worker_pipeline.recovery.folder_lock import AlreadyRunningError as AlreadyRunningError
-from worker_pipeline.recovery.folder_lock import FolderLock, is_folder
 from worker_pipeline.recovery.folder_lock import manager_of as manager_of
 from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.recovery.set_aside import SUFFIX, remove, set_aside
+from worker_pipeline.recovery.user_folder import user_folders
 from worker_pipeline.system.proc import start_of
 
 # How long an earlier manager's helper process may take to notice that its last child has exited, s.
@@ -36,19 +36,16 @@ HELPER_EXIT_TIMEOUT = 2.0
 def state_dir_path(namespace: str, domain: int) -> Path:
     """Return the path of the folder for a namespace (``/airside``) in a ROS domain."""
     name = namespace.strip('/').replace('/', '.') or '.root'
-    return _user_folder() / str(domain) / name
-
-
-def _user_folder() -> Path:
-    base = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    return base / f'worker_pipeline_{os.getuid()}'
+    places = [each / str(domain) / name for each in user_folders(SHARED_MEMORY)]
+    # An earlier manager may have been started in another environment, such as a user's session.
+    return next((each for each in places if (each / LOCK_FILE).exists()), places[0])
 
 
 def pipeline_processes() -> list[int]:
     """Return the pids of this user's managers, of all pipelines, and of their helper processes."""
     found = []
-    for folder in _user_folder().glob('*/*'):
-        found += [pid for pid in [manager_of(folder / 'manager')] if pid is not None]
+    for folder in (each for base in user_folders(SHARED_MEMORY) for each in base.glob('*/*')):
+        found += [pid for pid in [manager_of(folder / LOCK_FILE)] if pid is not None]
         found += _living(folder / 'helpers')
     return found
 

@@ -76,21 +76,34 @@ class _Yield:
         yield
 
 
+class _Sleeps:
+    """How often any waiting coroutine has slept."""
+
+    count = 0
+
+
+_sleeps = _Sleeps()
+
+
 async def until(fact: Callable[[], bool], timeout: float = float('inf')) -> bool:
     """Wait up to ``timeout`` seconds until a fact is true; return whether it is.
 
-    rclpy's events executor resumes a waiting coroutine continuously, so each turn sleeps: waiting
-    costs a few per cent of a core and delays other callbacks by a millisecond. Transitions are rare
-    and short.
+    rclpy's events executor resumes a waiting coroutine continuously, so one of those that wait
+    sleeps in each round: waiting costs a few per cent of a core and delays other callbacks by a
+    millisecond, however many wait. Transitions are rare and short.
     """
     left, before = timeout, time.monotonic()
+    seen = _sleeps.count
     while not fact():
         now = time.monotonic()
         left -= min(now - before, LONGEST_TURN)
         before = now
         if left <= 0.0:
             return False
-        time.sleep(0.001)
+        if _sleeps.count == seen:  # since its last turn nobody has slept
+            time.sleep(0.001)
+            _sleeps.count += 1
+        seen = _sleeps.count
         await _Yield()
     return True
 

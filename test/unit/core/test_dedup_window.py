@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import marshal
 import tracemalloc
 from collections import OrderedDict
 
@@ -50,3 +51,29 @@ def test_a_window_that_fills_takes_less_than_twenty_bytes_a_key():
         tracemalloc.stop()
     assert len(window) == 4096
     assert grown < 20 * 4096
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from('ab'), st.integers(1, 60), st.integers(0, 1)), unique=True)
+)
+def test_a_snapshot_has_all_keys_in_their_order(keys):
+    window = DedupWindow(8)
+    for source, stamp, run in keys:
+        window.add(ItemKey(source, stamp, run))
+    restored = DedupWindow(8)
+    restored.restore(marshal.loads(marshal.dumps(window.snapshot())))
+    assert list(restored) == list(window) == [ItemKey(*each) for each in keys][-8:]
+    assert all((key in restored) == (key in window) for key in window)
+
+
+def test_a_snapshot_is_no_object_for_each_key():
+    """A checkpoint of the journal takes one of each stage; the heap keeps what that needs."""
+    window = DedupWindow(4096)
+    for stamp in range(1, 4097):
+        window.add(ItemKey('input', stamp * 10**9))
+    tracemalloc.start()
+    kept = window.snapshot()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept
+    assert peak < 200_000

@@ -241,7 +241,7 @@ def test_a_missing_folder_raises_no_room_error(tmp_path):
     ('total', 'wanted', 'allowed', 'reason'),
     [
         (1000, 500, 500, ''),
-        (64_000_000, 256_000_000, 32_000_000, 'half of the 64 MB that '),
+        (64_000_000, 256_000_000, 32_000_000, 'half of the 64 MB where '),
         (64_000_000, 0, 0, ''),
     ],
 )
@@ -262,6 +262,8 @@ def test_a_folder_on_disk_gets_no_frames(monkeypatch, tmp_path):
     """The disk would be written continuously."""
     monkeypatch.setattr(frame_blocks, 'SHARED_MEMORY', tmp_path / 'elsewhere')
     assert frame_blocks.frame_memory_limit(tmp_path, 10**6)[0] == 0
+    # As in XDG_RUNTIME_DIR.
+    assert frame_blocks.frame_memory_limit(tmp_path, 10**6, is_in_memory=True)[0] == 10**6
 
 
 def test_readers_can_open_a_block_whatever_umask_a_stage_has_set(tmp_path, codec):

@@ -14,7 +14,9 @@ __all__ = ['disk', 'journal', 'killed', 'path']
 
 @pytest.fixture
 def base(tmp_path, monkeypatch):
-    """A folder that stands in for /dev/shm."""
+    """A folder that stands in for /dev/shm; there is no other one in memory."""
+    for variable in ('RUNTIME_DIRECTORY', 'XDG_RUNTIME_DIR'):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(state_dir_module, 'SHARED_MEMORY', tmp_path / 'shm')
     (tmp_path / 'shm').mkdir()
     return tmp_path / 'shm'

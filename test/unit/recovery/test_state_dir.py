@@ -11,7 +11,7 @@ import stat
 import pytest
 from support.state_dirs import leave_behind, running
 
-from worker_pipeline.recovery import folder_lock
+from worker_pipeline.recovery import folder_lock, user_folder
 from worker_pipeline.recovery import state_dir as state_dir_module
 from worker_pipeline.recovery.state_dir import PipelineStateDir, manager_of, state_dir_path
 
@@ -35,7 +35,7 @@ def test_each_namespace_in_each_domain_has_a_folder_of_its_own(base):
 def test_without_shared_memory_the_folder_is_a_temporary_one(base, monkeypatch):
     """On other systems than Linux, or in a container without /dev/shm."""
     monkeypatch.setattr(state_dir_module, 'SHARED_MEMORY', base / 'none')
-    monkeypatch.setattr(state_dir_module.tempfile, 'gettempdir', lambda: str(base / 'tmp'))
+    monkeypatch.setattr(user_folder.tempfile, 'gettempdir', lambda: str(base / 'tmp'))
     assert state_dir_path('/a', 0).is_relative_to(base / 'tmp')
 
 
