@@ -112,6 +112,16 @@ class PlainNode:
                 self.pids[name] = int(self.values[name]['pid'] or 0)
         self.diagnosed_at = time.monotonic()
 
+    def describe(self) -> str:
+        """Return what is known here, for the report of a failure."""
+        stages = {name: values for name, values in self.values.items() if name in WORKERS}
+        return (
+            f'{len(self.fed)} fed, {len(self.heard)} heard; matched: '
+            f'{self.feed.get_subscription_count()} inputs, '
+            f'{self.node.count_publishers("/airside/second/output")} outputs; diagnostics of '
+            f'{time.monotonic() - self.diagnosed_at:.1f} s ago: {stages}'
+        )
+
     def count(self, stage: str, key: str) -> int:
         return int(self.values[stage][key])
 
@@ -132,7 +142,9 @@ class PauseRun:
         self._freezer = freezer
 
     def wait(self, fact: Callable[[], bool], what: str) -> None:
-        wait_for(fact, what, PATIENCE, seen=self.manager.show)
+        wait_for(
+            fact, what, PATIENCE, seen=lambda: f'{self.node.describe()}\n{self.manager.output}'
+        )
 
     def wait_until_active(self) -> None:
         """Wait until every worker is active and the outside is matched."""
