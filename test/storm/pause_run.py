@@ -35,10 +35,11 @@ from support.observer import header, number_of
 from storm.freezer import Freezer
 from worker_pipeline.testing import isolated_domain, wait_for
 
-RATE = 20.0  # items/s
+# Items/s. Those that come while all workers are stopped have to be done afterwards.
+RATE = 10.0
 BETWEEN = 0.5  # s between the two halves that do not continue together
 WORKERS = {'first': 2, 'second': 2}
-PATIENCE = 60.0  # s
+PATIENCE = 150.0  # s
 KINDS = ('whole', 'manager', 'workers', 'manager first', 'workers first')
 # What a plain SIGSTOP does not show; it needs the right to make control groups.
 FROZEN_KINDS = ('frozen', 'frozen workers')
@@ -111,6 +112,16 @@ class PlainNode:
                 self.pids[name] = int(self.values[name]['pid'] or 0)
         self.diagnosed_at = time.monotonic()
 
+    def describe(self) -> str:
+        """Return what is known here, for the report of a failure."""
+        stages = {name: values for name, values in self.values.items() if name in WORKERS}
+        return (
+            f'{len(self.fed)} fed, {len(self.heard)} heard; matched: '
+            f'{self.feed.get_subscription_count()} inputs, '
+            f'{self.node.count_publishers("/airside/second/output")} outputs; diagnostics of '
+            f'{time.monotonic() - self.diagnosed_at:.1f} s ago: {stages}'
+        )
+
     def count(self, stage: str, key: str) -> int:
         return int(self.values[stage][key])
 
@@ -131,7 +142,9 @@ class PauseRun:
         self._freezer = freezer
 
     def wait(self, fact: Callable[[], bool], what: str) -> None:
-        wait_for(fact, what, PATIENCE, seen=self.manager.show)
+        wait_for(
+            fact, what, PATIENCE, seen=lambda: f'{self.node.describe()}\n{self.manager.output}'
+        )
 
     def wait_until_active(self) -> None:
         """Wait until every worker is active and the outside is matched."""
@@ -173,7 +186,7 @@ class PauseRun:
         with self._paused(kind):
             time.sleep(seconds)
         ended_at = time.monotonic()
-        self.wait(lambda: self._recovered(ended_at) is not None, 'an item fed after the pause')
+        self.wait(lambda: self._recovered(ended_at) is not None, f'an item fed after {kind}')
         recovery = (self._recovered(ended_at) or 0.0) - ended_at
         time.sleep(1.0)
         self.settle()

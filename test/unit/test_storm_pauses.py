@@ -49,6 +49,12 @@ def test_one_victim_breaks_the_promise(key):
     assert not is_good(summed_up([result(), result(**{key: 1})]))
 
 
+def test_a_run_that_was_aborted_breaks_the_promise():
+    figures = summed_up([{'kind': 'whole', 'seconds': 6.0, 'aborted': 'no output'}])
+    assert not is_good(figures)
+    assert '| pauses | 0 |' in markdown_table('whole', figures)
+
+
 def test_what_is_missed_may_be_counted():
     figures = summed_up([result(missed=2, counted=2)])
     assert is_good(figures)

@@ -203,11 +203,20 @@ class OutputPublisher:
                 self._sent_before = 0
             if late >= 0 and (listeners >= self._expected or late > timeout):
                 self._forget_acked_before()
+                self._note_missing(listeners)
                 self._replay()
         else:
             with self._outbox:
                 self._record_acked()
                 self._record_listeners()
+
+    def _note_missing(self, listeners: int) -> None:
+        if listeners < self._expected:
+            self._node.get_logger().warning(
+                f'{self._stage}/output: {self._expected - listeners} of {self._expected} former '
+                'subscribers have not come back; they may miss messages'
+            )
+        self._expected = 0
 
     def _forget_acked_before(self) -> None:
         count, self._sent_before = self._sent_before, 0

@@ -10,6 +10,8 @@ from support.fake_workers import FIRST_PID, FakeRecord
 from support.offline_pipeline import stage_config
 
 from worker_pipeline.core.supervision_table import Phase
+from worker_pipeline.manager import pauses
+from worker_pipeline.manager import slot as slot_module
 from worker_pipeline.protocol.worker_spec import config_hash_of
 from worker_pipeline.recovery.recover import RecoveredStage
 
@@ -79,3 +81,25 @@ def test_an_adopted_worker_is_not_deactivated_while_the_manager_starts(make, tmp
     rig.interrupted = True  # so that nothing waits
     run(rig.stages['s'].transition('configure'))
     assert rig.slot('s').supervision.desired.value == 'active'
+
+
+def test_workers_that_are_still_stopped_when_a_manager_starts_are_waited_for(
+    make, tmp_path, monkeypatch
+):
+    """The pipeline was stopped, its manager killed, and the next one is started."""
+    stopped = {FIRST_PID - 1, FIRST_PID - 2}
+    for module in (pauses, slot_module):
+        monkeypatch.setattr(module, 'is_stopped', stopped.__contains__)
+    rig = make(stage_config('s', workers=2), heartbeat_timeout=1.0)
+    adopt(
+        rig,
+        worker_0=old_worker(rig, tmp_path, FIRST_PID - 1, spec_hash(rig), heartbeat_age=60.0),
+        worker_1=old_worker(rig, tmp_path, FIRST_PID - 2, spec_hash(rig), heartbeat_age=60.0),
+    )
+    rig.start(30.0)
+    assert rig.processes.signals == []
+    stopped.clear()
+    rig.run(0.9)
+    assert rig.processes.signals == []
+    rig.run(0.2)
+    assert len(rig.processes.signals) == 2, 'they run, and send no heartbeat'
