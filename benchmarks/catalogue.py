@@ -8,6 +8,7 @@ from benchmarks import (
     frames,
     growth,
     latency,
+    refusing,
     scaling,
     start_up,
     steady_state,
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         scaling.BENCHMARK,
         *steady_state.BENCHMARKS,
         growth.BENCHMARK,
+        *refusing.BENCHMARKS,
         *frames.BENCHMARKS,
     )
 }

@@ -89,6 +89,10 @@ class Feeder:
         self._publisher.publish(item)
         return number
 
+    def publish(self, data: bytes) -> None:
+        """Publish the bytes of an item that gets no answer."""
+        self._publisher.publish(data)
+
     def until(self, fact: Callable[[], Any], what: str, timeout: float = 30.0) -> None:
         """Spin until a condition is true; TimeoutError says what did not arrive."""
         deadline = time.monotonic() + timeout

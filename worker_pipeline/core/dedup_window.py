@@ -15,44 +15,71 @@ from typing import TypeAlias
 
 from worker_pipeline.core.item import ItemKey
 
+# So many forgotten stamps stay at the front of an array, as moving all others takes longer than the
+# rest of adding one.
+_FORGOTTEN = 512
 # Of the numbers in an array: eight bytes with a sign, as a stamp in nanoseconds needs.
 _STAMPS, _STREAMS = 'q', 'L'
 # The streams by their numbers; the number of each key's stream; its stamp.
 Snapshot: TypeAlias = tuple[list[tuple[int, tuple[str, int]]], bytes, bytes]
 
 
+class _Stream:
+    """The stamps of one input and one run, sorted for the search."""
+
+    __slots__ = ('first', 'key', 'number', 'stamps')
+
+    def __init__(self, key: tuple[str, int], number: int) -> None:
+        self.key = key
+        self.number = number
+        self.stamps = array(_STAMPS)
+        self.first = 0  # the place of the first one that is not forgotten
+
+    def forget(self, stamp: int) -> bool:
+        """Remove a stamp; return whether any is left."""
+        stamps = self.stamps
+        if stamps[self.first] != stamp:
+            del stamps[bisect_left(stamps, stamp, self.first)]
+        else:
+            self.first += 1
+            if self.first == _FORGOTTEN:
+                del stamps[:_FORGOTTEN]
+                self.first = 0
+        return self.first < len(stamps)
+
+
 class DedupWindow:
     """The ``capacity`` keys that were added last.
 
-    The keys of one input and one run are a *stream*. For each there is an array of its stamps,
-    sorted for the search. Two rings of the window's size have all keys in the order of their
-    arrival, for what leaves next.
+    The keys of one input and one run are a *stream*. For each there is an array of its stamps. Two
+    rings of the window's size have all keys in the order of their arrival, for what leaves next.
     """
 
     def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._stamps = array(_STAMPS, bytes(8 * capacity))
         self._stream_of = array(_STREAMS, bytes(array(_STREAMS).itemsize * capacity))
         self._oldest = 0  # its place in both rings
         self._count = 0
-        self._sorted: dict[tuple[str, int], array[int]] = {}
-        self._numbers: dict[tuple[str, int], int] = {}
-        self._streams: dict[int, tuple[str, int]] = {}
+        self._streams: dict[tuple[str, int], _Stream] = {}
+        self._by_number: dict[int, _Stream] = {}
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, key: ItemKey) -> bool:
-        stamps = self._sorted.get((key.source, key.run))
+        source, stamp, run = key
+        stream = self._streams.get((source, run))
         # Most items are newer than all before: then there is nothing to search.
-        if stamps is None or key.stamp > stamps[-1]:
+        if stream is None or stamp > stream.stamps[-1]:
             return False
-        return stamps[bisect_left(stamps, key.stamp)] == key.stamp
+        return stream.stamps[bisect_left(stream.stamps, stamp, stream.first)] == stamp
 
     def __iter__(self) -> Iterator[ItemKey]:
         """Yield the keys, the oldest first."""
         for place in range(self._oldest, self._oldest + self._count):
-            at = place % len(self._stamps)
-            source, run = self._streams[self._stream_of[at]]
+            at = place % self._capacity
+            source, run = self._by_number[self._stream_of[at]].key
             yield ItemKey(source, self._stamps[at], run)
 
     def snapshot(self) -> Snapshot:
@@ -61,7 +88,7 @@ class DedupWindow:
         A list of tuples took 0.5 MB for a moment, which a heap does not give back.
         """
         return (
-            list(self._streams.items()),
+            [(number, stream.key) for number, stream in self._by_number.items()],
             self._in_order(self._stream_of),
             self._in_order(self._stamps),
         )
@@ -83,33 +110,30 @@ class DedupWindow:
 
     def add(self, key: ItemKey) -> None:
         """Add a key that is not there; a full window forgets its oldest one."""
-        if self._count == len(self._stamps):
+        if self._count == self._capacity:
             self._forget_oldest()
-        stream = key.source, key.run
-        stamps = self._sorted.get(stream)
-        if stamps is None:
-            stamps = self._open(stream)
-        if not stamps or key.stamp > stamps[-1]:
-            stamps.append(key.stamp)
+        source, stamp, run = key
+        stream = self._streams.get((source, run))
+        if stream is None:
+            stream = self._open((source, run))
+        stamps = stream.stamps
+        if not stamps or stamp > stamps[-1]:
+            stamps.append(stamp)
         else:
-            stamps.insert(bisect_left(stamps, key.stamp), key.stamp)
-        at = (self._oldest + self._count) % len(self._stamps)
-        self._stamps[at], self._stream_of[at] = key.stamp, self._numbers[stream]
+            stamps.insert(bisect_left(stamps, stamp, stream.first), stamp)
+        at = (self._oldest + self._count) % self._capacity
+        self._stamps[at], self._stream_of[at] = stamp, stream.number
         self._count += 1
 
-    def _open(self, stream: tuple[str, int]) -> array[int]:
+    def _open(self, key: tuple[str, int]) -> _Stream:
         """Begin a stream: with the lowest number that is free."""
-        number = next(each for each in range(len(self._streams) + 1) if each not in self._streams)
-        self._numbers[stream], self._streams[number] = number, stream
-        self._sorted[stream] = array(_STAMPS)
-        return self._sorted[stream]
+        number = next(each for each in range(len(self._streams) + 1) if each not in self._by_number)
+        stream = self._streams[key] = self._by_number[number] = _Stream(key, number)
+        return stream
 
     def _forget_oldest(self) -> None:
-        stamp, number = self._stamps[self._oldest], self._stream_of[self._oldest]
-        stream = self._streams[number]
-        stamps = self._sorted[stream]
-        del stamps[bisect_left(stamps, stamp)]
-        if not stamps:
-            del self._sorted[stream], self._numbers[stream], self._streams[number]
-        self._oldest = (self._oldest + 1) % len(self._stamps)
+        stream = self._by_number[self._stream_of[self._oldest]]
+        if not stream.forget(self._stamps[self._oldest]):
+            del self._streams[stream.key], self._by_number[stream.number]
+        self._oldest = (self._oldest + 1) % self._capacity
         self._count -= 1

@@ -58,7 +58,6 @@ class StageDispatcher(StageFlowState):
         self._emit = emit
         self._schedule = schedule
         self._stamp_of = stamp_of
-        self.is_open = True  # whether items from outside are accepted, and the source is asked
         self._is_asked = False  # whether an ``AskSource`` has not been followed by ``tick`` yet
 
     # -- items in --------------------------------------------------------------------------------

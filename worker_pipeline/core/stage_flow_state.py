@@ -33,6 +33,7 @@ class StageFlowState:
         main_input = TICK if policy.is_source else EXTERNAL_INPUT
         self.routes = Routes(name, policy.inputs[0] if policy.inputs else main_input)
         self.repeated = RepeatedItems(policy.queue_size)
+        self.is_open = True  # whether items from outside are accepted, and the source is asked
         self._runs = runs
         self._record = record
 
@@ -66,6 +67,20 @@ class StageFlowState:
             for route in routes
             for run in self._runs.recent(now)
         )
+
+    def is_repeated(self, source: str, stamp: int, now: float) -> bool:
+        """Return whether an item that arrives is certainly a repeated one; if so, it is counted.
+
+        Nothing changes that a later manager has to know. So this is no event, and a flood of such
+        items costs little. Of other items ``item_received`` decides.
+        """
+        if stamp > self.repeated.newest or not self.is_open or self._runs.may_restart:
+            return False
+        if self.routes.known(source) or not self.ledger.knows(self._identity(source, stamp, now)):
+            return False
+        self.ledger.counters.duplicates += 1
+        self.repeated.refused(now)
+        return True
 
     def snapshot(self, *, payloads: bool) -> dict[str, Any]:
         """Return what a later manager has to know, as plain values."""

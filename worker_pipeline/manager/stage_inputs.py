@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
+from worker_pipeline.core.ledger import Acceptance
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
 from worker_pipeline.manager.outbox import Outbox
+from worker_pipeline.manager.stage_statistics import rejection_text
 from worker_pipeline.ros import qos
 from worker_pipeline.ros.cdr import BadMessageError, stamp_of
 from worker_pipeline.ros.lifecycle import ManagedNode
@@ -119,8 +121,13 @@ class StageInputs:
             self.bad_messages += 1
             self._log.warning((source, 'bad'), _refusal_text, source, error)
             return
+        now = time.monotonic()
+        if self._stage.is_repeated(source, stamp, now):
+            duplicate = Acceptance.DUPLICATE
+            self._log.warning((source, duplicate), rejection_text, source, duplicate)
+            return
         with self._outbox:
-            self._stage.item_received(source, stamp, message, time.monotonic())
+            self._stage.item_received(source, stamp, message, now)
 
     def tick(self, now: float) -> None:
         """Follow the publishers, and count the messages lost since the last look. ``now``: s."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+
+from worker_pipeline.ros.subscription_status import NO_CALLBACKS
 
 # The node name of a subscription that was discovered before its node.
 UNKNOWN = '_NODE_NAME_UNKNOWN_'
@@ -29,7 +32,13 @@ class MirrorTopic:
     def __init__(
         self, node: Node, message_type: Any, name: str, profile: QoSProfile, peer: str
     ) -> None:
-        self.publisher = node.create_publisher(message_type, name, profile)
+        # No callbacks, also not those that rclpy has for itself: it is destroyed with its slot.
+        self.publisher = node.create_publisher(
+            message_type,
+            name,
+            profile,
+            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+        )
         self.has_observers = False  # as of the last `refresh`
         self._node = node
         self._peer = peer
@@ -60,4 +69,6 @@ def subscribe_noop(node: Node, message_type: Any, name: str, profile: QoSProfile
         name: The name of the topic.
         profile: Its quality of service.
     """
-    return node.create_subscription(message_type, name, lambda _: None, profile, raw=True)
+    return node.create_subscription(
+        message_type, name, lambda _: None, profile, raw=True, event_callbacks=NO_CALLBACKS
+    )

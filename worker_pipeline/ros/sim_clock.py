@@ -12,6 +12,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from worker_pipeline.context import stamp_ns
+from worker_pipeline.ros.subscription_status import NO_CALLBACKS
 
 CLOCK_TOPIC = '/clock'
 USE_SIM_TIME = 'use_sim_time'
@@ -38,7 +39,7 @@ class SimClock:
             # As rclpy's own: old times are of no use.
             profile = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
             self._subscription = self._node.create_subscription(
-                Clock, CLOCK_TOPIC, self._on_clock, profile
+                Clock, CLOCK_TOPIC, self._on_clock, profile, event_callbacks=NO_CALLBACKS
             )
         elif not is_simulated and self._subscription is not None:
             self._node.destroy_subscription(self._subscription)

@@ -6,10 +6,12 @@ from __future__ import annotations
 import marshal
 import tracemalloc
 from collections import OrderedDict
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker_pipeline.core import dedup_window
 from worker_pipeline.core.dedup_window import DedupWindow
 from worker_pipeline.core.item import ItemKey
 
@@ -18,8 +20,13 @@ KEYS = st.builds(
 )
 
 
-@given(st.integers(1, 6), st.lists(KEYS))
-def test_it_has_the_last_keys_in_the_order_of_their_arrival(capacity, keys):
+@given(st.integers(1, 6), st.integers(1, 4), st.lists(KEYS))
+def test_it_has_the_last_keys_in_the_order_of_their_arrival(capacity, forgotten, keys):
+    with mock.patch.object(dedup_window, '_FORGOTTEN', forgotten):
+        check_against_a_dictionary(capacity, keys)
+
+
+def check_against_a_dictionary(capacity, keys):
     window, model = DedupWindow(capacity), OrderedDict()
     for key in keys:
         assert (key in window) == (key in model)
@@ -36,7 +43,7 @@ def test_streams_that_have_left_the_window_take_no_memory():
     window = DedupWindow(3)
     for run in range(100):
         window.add(ItemKey('a', 1, run))
-    assert len(window._sorted) == len(window._numbers) == len(window._streams) == 3
+    assert len(window._streams) == len(window._by_number) == 3
 
 
 def test_a_window_that_fills_takes_less_than_twenty_bytes_a_key():

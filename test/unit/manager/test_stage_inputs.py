@@ -74,6 +74,40 @@ def test_what_is_no_message_is_refused_and_counted(bench):
     assert len(bench.node.logger.warnings) == 1  # the other one is counted
 
 
+def test_a_repeated_message_is_refused_without_an_event(bench, journal):
+    """A flood of them costs less than as many good ones."""
+    bench.topic('s/input').receive(message(5))
+    bench.topic('s/input').receive(message(7))
+    commits = []
+    journal.commit = lambda: commits.append(1)
+    for _ in range(3):
+        bench.topic('s/input').receive(message(5))
+    assert not commits
+    assert bench.flow.s.ledger.counters.duplicates == 3
+    assert bench.flow.s.repeated.count == 3
+    assert len(bench.node.logger.warnings) == 1
+    assert 'an item with this stamp was accepted before' in bench.node.logger.warnings[0]
+    bench.topic(TOPIC).receive(message(5))  # another input
+    bench.topic('s/input').receive(message(6))  # late, but new
+    assert bench.accepted() == 4
+
+
+def test_a_repeated_message_may_be_of_a_new_run(bench):
+    """Where time may be set back, it is kept until that is known."""
+    bench.topic('s/input').receive(message(5))
+    bench.flow.dispatcher.runs.may_restart = True
+    bench.topic('s/input').receive(message(5))
+    assert bench.flow.s.repeated.has_kept
+    assert bench.flow.s.ledger.counters.duplicates == 0
+
+
+def test_a_repeated_message_to_a_closed_stage_is_ignored(bench):
+    bench.topic('s/input').receive(message(5))
+    bench.flow.s.is_open = False
+    bench.topic('s/input').receive(message(5))
+    assert bench.flow.s.ledger.counters.duplicates == 0
+
+
 def lose(bench, topic, count):
     bench.topic(topic).status.lost = count
 
