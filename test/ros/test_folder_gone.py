@@ -33,11 +33,6 @@ MOST = 4.0
 PARTS = ('manager', 'socket', 'journal', 'helpers', 'output_relay', 'workers', 'states', 'frames')
 
 
-def identity(path: Path) -> tuple[int, int, int]:
-    found = path.lstat()
-    return found.st_ino, found.st_dev, found.st_mode
-
-
 def replace_by_copy(folder: Path) -> None:
     former = folder.with_name('former')
     folder.rename(former)

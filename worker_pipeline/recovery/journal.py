@@ -46,6 +46,8 @@ _ENTRY = struct.Struct('<II')  # its length and its checksum
 FORMAT = 5
 _PREFIX = b'worker_pipeline journal '
 _FIRST_LINE = _PREFIX + b'%d\n' % FORMAT
+# How many bytes at the end are looked at; less than any checkpoint has.
+_TAIL = 16
 # The least growth, in bytes, after which the file is compacted.
 COMPACT_AFTER = 8_000_000
 # How long to wait after a checkpoint that failed for lack of space, s.
@@ -83,6 +85,7 @@ class Journal:
         self._file = -1
         self._size = 0  # without the end mark
         self._checksum = 0  # of all entries
+        self._seen = 0, b''  # a position, and what was there when it was looked at last
         self._compact_at = 0
         self._broken = False  # whether an entry is missing
         self._retry_at = 0.0
@@ -105,7 +108,7 @@ class Journal:
         data = marshal.dumps((self._run_id, dict(snapshot)))
         checksum = zlib.crc32(data, zlib.crc32(_FIRST_LINE))
         new = self._path.with_suffix('.new')
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             # One after the other: joined, they would take the memory a second time.
             position = 0
@@ -122,6 +125,7 @@ class Journal:
         self.close()
         self._file, self._size = file, len(_FIRST_LINE) + _ENTRY.size + len(data)
         self._checksum = checksum
+        self._seen = self._read_tail()
         self._compact_at = COMPACT_AFTER + 4 * len(data)
         self._broken = False
 
@@ -156,10 +160,21 @@ class Journal:
         return is_due and time.monotonic() >= self._retry_at
 
     def is_in_place(self) -> bool:
-        """Return whether the file is still the one that is written, and nobody has cut it."""
+        """Return whether the file is still the one that is written, and nobody has cut it.
+
+        Where it was cut before the end that was seen last, there are zeros by now, or nothing.
+        """
         if self._file < 0:
             return True
-        return is_same_file(self._file, self._path) and os.fstat(self._file).st_size >= self._size
+        position, tail = self._seen
+        is_whole = os.pread(self._file, _TAIL, position) == tail
+        self._seen = self._read_tail()
+        return is_whole and is_same_file(self._file, self._path)
+
+    def _read_tail(self) -> tuple[int, bytes]:
+        """Return where the last bytes before the end mark are, and these."""
+        position = self._size - _TAIL
+        return position, os.pread(self._file, _TAIL, position)
 
     def close(self) -> None:
         """Close the file."""

@@ -114,6 +114,20 @@ def test_a_file_that_is_overwritten_is_written_again(bench, name, content):
     assert len(bench.logger.warnings) == 1
 
 
+def test_a_journal_that_is_cut_is_written_again_though_it_has_grown_since(bench):
+    """Entries are written where the file ended; before them there are zeros then."""
+    bench.state_dir.journal.write_bytes(b'')
+    bench.journal.append('a', ItemAssigned('worker_0'))
+    bench.journal.commit()
+    bench.tick()
+    assert not journal.read(bench.state_dir.journal).damage
+    bench.journal.append('a', ItemAssigned('worker_0'))
+    bench.journal.commit()
+    bench.tick()
+    bench.tick()
+    assert len(bench.logger.warnings) == 1
+
+
 @pytest.mark.parametrize('level', [0, 1, 2])
 def test_the_folder_is_made_anew(bench, level):
     shutil.rmtree([bench.state_dir.path, *bench.state_dir.path.parents][level])
