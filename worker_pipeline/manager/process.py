@@ -73,7 +73,7 @@ def run_manager(arguments: Sequence[str], signals: StopSignals, output: OutputRe
         output.enter_fork_server()
 
     type_supports.load()
-    use_one_arena()  # before the first thread, which would get one of its own
+    use_one_arena()  # before our first thread, which would get one of its own
     gc.enable()
     try:
         launcher = Launcher(
