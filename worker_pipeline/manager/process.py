@@ -74,7 +74,7 @@ def run_manager(
         stop_requested.set()
         pipeline.stop()
 
-    use_one_arena()  # before the first thread, which would get one of its own
+    use_one_arena()  # before our first thread, which would get one of its own
     try:
         launcher = Launcher(
             'worker_pipeline.worker.fork_preload',
