@@ -223,7 +223,7 @@ class PauseRun:
 
     @contextlib.contextmanager
     def _paused(self, kind: str) -> Iterator[None]:
-        manager = [self.manager.process.pid]
+        manager = [self.node.count('manager', 'pid')]  # not the process that has started it
         workers = [*self.node.pids.values()]
         whole = [each.pid for each in self.manager.relatives()]
         if kind in FROZEN_KINDS:
