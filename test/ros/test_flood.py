@@ -10,12 +10,15 @@ import sys
 import pytest
 from support.configuring import stage
 from support.manager_process import python_path
-from support.observer import header
+from support.observer import header, number_of
 
 from worker_pipeline.testing import wait_for
 
 SECONDS = 8.0  # of a flood
-SHARED = {'flooded': stage('Echo'), 'beside': stage('Echo')}
+BAD = 20_000
+GOOD = 200
+KINDS = ('stampless', 'repeated', 'too_short')
+SHARED = {name: stage('Echo', queue_size=1000) for name in ('flooded', 'beside', *KINDS)}
 
 
 @pytest.fixture
@@ -72,4 +75,37 @@ def test_a_flood_of_which_dds_loses_most_does_not_stop_the_manager(shared, flood
     assert observer.count('flooded', 'lost') > 0
     good.publish(header(1))
     wait_for(lambda: answers == [header(1)], 'the answer of another stage')
+    assert observer.values('manager')['restarts'] == '0'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_good_items_are_answered_beside_a_flood_of_bad_ones(shared, flooders, kind):
+    """Every one, in order; every bad one is refused, or lost before and counted."""
+    observer = shared.observer
+    answers = observer.collect(f'{kind}/output')
+    good = observer.feeder(f'{kind}/input')
+    observer.wait_until_active(kind)
+    if kind == 'repeated':
+        good.publish(header(0))
+        wait_for(lambda: answers, 'the answer to the item that is repeated')
+        answers.clear()
+    options = ['--kind', kind, '--count', str(BAD), '--depth', '1000']
+    (flooder,) = flooders(1, f'{kind}/input', *options)
+    numbers = iter(range(1, GOOD + 1))
+
+    def publish_next() -> bool:
+        number = next(numbers, None)
+        if number is not None:
+            good.publish(header(number))
+        return len(answers) >= GOOD
+
+    wait_for(publish_next, 'all answers', seen=lambda: (len(answers), observer.values(kind)))
+    assert [number_of(each) for each in answers] == list(range(1, GOOD + 1))
+    assert published([flooder]) == BAD
+    keys = ('refused', 'duplicates', 'lost')
+    wait_for(
+        lambda: sum(observer.count(kind, each) for each in keys) == BAD,
+        f'{BAD} messages accounted for',
+        seen=lambda: observer.values(kind),
+    )
     assert observer.values('manager')['restarts'] == '0'
