@@ -8,6 +8,7 @@ from benchmarks import (
     frames,
     growth,
     latency,
+    manager_failover,
     scaling,
     start_up,
     steady_state,
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     each.key: each
     for each in (
         *failover.BENCHMARKS,
+        manager_failover.BENCHMARK,
         start_up.BENCHMARK,
         *throughput.BENCHMARKS,
         latency.BENCHMARK,

@@ -60,6 +60,7 @@ def run_guarded(arguments: Sequence[str], signals: StopSignals, output: OutputRe
     # Before any fork: it removes variables from the environment that child processes must not have.
     notifications = Notifications(SystemdNotifier.from_environment())
     type_supports.load()
+    dds.rclpy_major()
     set_process_name('guardian')
 
     fork = ManagerFork(arguments, settings, signals, output, notifications.watchdog)

@@ -207,7 +207,8 @@ class PipelineBuilder:
         frames: FrameRegistry,
         recovered: Mapping[str, RecoveredStage],
     ) -> None:
-        for each in recovered.values():
+        # Without a frame there is no reference, and looking through all items takes long.
+        for each in recovered.values() if frames.has_blocks else ():
             each.snapshot = frames.track_nested(each.snapshot)
             each.log_entries = frames.track_nested(each.log_entries)
             each.payloads = frames.track_nested(each.payloads)

@@ -152,7 +152,9 @@ class _Pipeline:
         if problems:
             raise ConfigurationError(problems)
         check_process_count(config, dds.worker_limit(self._dds))
-        warning = advisory_warning(fast_dds_version(), is_reachable=dds.is_reachable(self._dds))
+        is_reachable = dds.is_reachable(self._dds)
+        version = fast_dds_version() if is_reachable else None
+        warning = advisory_warning(version, is_reachable=is_reachable)
         if warning:
             node.get_logger().warning(warning)
         namespace = node.get_namespace().rstrip('/')

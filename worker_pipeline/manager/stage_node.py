@@ -172,6 +172,7 @@ class StageNode(ManagedNode):
         """Continue with the items where the earlier manager ended."""
         assert self.output is not None
         now = time.monotonic()
+        is_recorded = recovered.is_complete and not self.dispatcher.ledger.lacks_messages
         self.output.resume(recovered.subscribers, recovered.unacked_outputs, now)
         with self._outbox:
             self.dispatcher.resume(recovered.payloads, now)
@@ -179,8 +180,9 @@ class StageNode(ManagedNode):
                 pid = recovered.dead_pids.get(worker, 0)
                 suspect = recovered.active_items.get(worker)
                 self._requeue_from(worker, pid, 'died while there was no manager', suspect)
-        # Items that were lost have been dropped, which is not recorded: start from here.
-        self._outbox.checkpoint()
+        if not is_recorded:
+            # Items that were lost have been dropped, which is not recorded: start from here.
+            self._outbox.checkpoint()
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a later manager has to know, as plain values."""
@@ -250,8 +252,7 @@ class StageNode(ManagedNode):
                 record = FramesRetained(slot.name, retained)
                 self._outbox.journal.append(self.config.name, record)
                 self._retain(slot.name, retained)
-        if failure:
-            slot.last_error = failure
+        slot.last_error = failure or slot.last_error
         for report in reports:
             slot.status_reported(pid, report, time.monotonic())
             self.workers.admit(time.monotonic())
@@ -373,8 +374,7 @@ class StageNode(ManagedNode):
         with self._outbox:
             count = self.dispatcher.flush()
         self._drop_log.exclude(count)
-        response.success = True
-        response.message = f'dropped {count} items'
+        response.success, response.message = True, f'dropped {count} items'
         return response
 
     async def _serve_drain(
