@@ -19,13 +19,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import worker_pipeline.worker.spare  # noqa: F401 - for the fork server, whose preload imports it
 from worker_pipeline.core.manager_restarts import Finish, ManagerRestarts
 from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION, EXIT_FAILED, is_permanent
 from worker_pipeline.guardian.manager_fork import ManagerFork
 from worker_pipeline.guardian.notifications import Notifications
+from worker_pipeline.guardian.warm_up import warm_up
 from worker_pipeline.output.output_relay import OutputRelay
-from worker_pipeline.ros import dds, type_supports
+from worker_pipeline.ros import dds
 from worker_pipeline.ros.package_share import package_share
 from worker_pipeline.system.guardian_link import NOTIFY, RUNNING, SERVER
 from worker_pipeline.system.kept_fork_server import KeptForkServer
@@ -59,8 +59,7 @@ def run_guarded(arguments: Sequence[str], signals: StopSignals, output: OutputRe
         return EXIT_FAILED if isinstance(error, OSError) else EXIT_BAD_CONFIGURATION
     # Before any fork: it removes variables from the environment that child processes must not have.
     notifications = Notifications(SystemdNotifier.from_environment())
-    type_supports.load()
-    dds.rclpy_major()
+    warm_up()
     set_process_name('guardian')
 
     fork = ManagerFork(arguments, settings, signals, output, notifications.watchdog)

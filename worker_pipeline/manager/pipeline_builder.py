@@ -135,9 +135,13 @@ class PipelineBuilder:
         runner = ActionRunner(dispatcher, outbox, stages, quarantine, self._logger.error)
         outbox.collect, outbox.on_dispatched = runner.collect, channels.flush_pending
         outbox.on_settled, outbox.snapshot = pipeline.release_frames, pipeline.snapshot
+        if recovered is None:
+            pipeline.open_nodes()
         self._restore(stages, frames, recovered or {})
         pipeline.clock.open()
         journal.checkpoint(pipeline.snapshot())
+        for stage in stages.values():
+            stage.resume()
         return pipeline
 
     def _make_frames(self) -> FrameRegistry:
@@ -199,6 +203,7 @@ class PipelineBuilder:
             interrupted=self._is_stopping,
             output=process.output,
             ros_time=RosTime(is_simulated=self._config.use_sim_time, now=time.monotonic()),
+            clock=self._node.get_clock(),
         )
 
     def _restore(

@@ -11,9 +11,6 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
-from std_srvs.srv import Trigger
-
 from worker_pipeline.config import StageConfig, has_separate_states
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Acceptance
@@ -31,6 +28,7 @@ from worker_pipeline.manager.services import PipelineServices
 from worker_pipeline.manager.slot import Slot
 from worker_pipeline.manager.source_ticks import SourceTicks
 from worker_pipeline.manager.stage_inputs import StageInputs
+from worker_pipeline.manager.stage_services import open_stage_services
 from worker_pipeline.manager.stage_statistics import StageStatistics
 from worker_pipeline.manager.stage_workers import StageWorkers
 from worker_pipeline.manager.worker_facts import (
@@ -40,7 +38,7 @@ from worker_pipeline.manager.worker_facts import (
     WorkerFailing,
 )
 from worker_pipeline.protocol.channel import Channel, Packet
-from worker_pipeline.recovery.records import FramesRetained
+from worker_pipeline.recovery.records import FramesRetained, OutputPublished
 from worker_pipeline.recovery.recover import RecoveredStage
 from worker_pipeline.recovery.stage_recovery import (
     restore_stage,
@@ -49,21 +47,17 @@ from worker_pipeline.recovery.stage_recovery import (
 )
 from worker_pipeline.recovery.state_dir import remove_liveness_record
 from worker_pipeline.ros import message_types, qos
-from worker_pipeline.ros.lifecycle import ManagedNode, until
+from worker_pipeline.ros.late_node import LateNode
+from worker_pipeline.ros.lifecycle import until
 from worker_pipeline.ros.throttled_log import ThrottledLog
 
 
-class StageNode(ManagedNode):
-    """The node of one stage."""
+class StageNode(LateNode):
+    """The node of one stage, which works before ``open_node`` has it join the graph."""
 
     def __init__(self, config: StageConfig, services: PipelineServices) -> None:
-        super().__init__(
-            config.name,
-            namespace=services.namespace,
-            use_global_arguments=False,
-            cli_args=list(services.ros_arguments),
-            use_sim_time=services.ros_time.is_simulated,
-        )
+        super().__init__(config.name, services.namespace, services.clock)
+        self._shared = services  # rclpy has a `_services` of its own
         self.config = config
         self.plugin = services.plugins[config.name]
         self.dispatcher = services.dispatcher.stages[config.name]
@@ -81,18 +75,19 @@ class StageNode(ManagedNode):
             self._log,
         )
         self.exits = ExitReporter(services.output, self.get_logger())
-        self._shared = services  # rclpy has a `_services` of its own
         self._outbox = services.outbox
         self._recovered: RecoveredStage | None = None
         self._drop_log = DropLog(self.get_logger(), services.pipeline.frame_memory)
         self._ticks = SourceTicks(self, self.dispatcher, self._outbox, services.ros_time)
         # By worker: the references of the frames that it retains.
         self._retained: dict[str, list[bytes]] = {}
-        # Callback groups of their own: a call that waits for a drain delays nothing else.
-        for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
-            self.create_service(
-                Trigger, f'{config.name}/{label}', serve, callback_group=ReentrantCallbackGroup()
-            )
+
+    def open_node(self) -> None:
+        """Join the graph, and show what goes to and from the workers."""
+        services = self._shared
+        self.join_graph(services.ros_arguments, use_sim_time=services.ros_time.is_simulated)
+        open_stage_services(self, self.config.name, self._flush, self.drain)
+        self.workers.open_mirrors()
 
     def _makes_frames(self, services: PipelineServices) -> bool:
         data = bytes_after_data(message_types.class_of(self.plugin.output_type))
@@ -113,14 +108,16 @@ class StageNode(ManagedNode):
         )
         recovered, self._recovered = self._recovered, None
         if recovered is not None:
-            self._resume(recovered)
+            now = time.monotonic()
+            self.output.resume(recovered.subscribers, recovered.unacked_outputs, now)
         self.inputs.open(
             message_types.class_of(self.plugin.input_type),
             config.inputs,
             self._shared.pipeline.stages,
             is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
         )
-        self.workers.open(recovered)
+        if not self.workers.is_open:
+            self.workers.open(None)
         self._ticks.open()
         self._set_desired(DesiredState.INACTIVE)
         await self.workers.settled(config.startup_timeout)
@@ -168,12 +165,12 @@ class StageNode(ManagedNode):
                 self._retain(worker, references)
         self._recovered = recovered
 
-    def _resume(self, recovered: RecoveredStage) -> None:
-        """Continue with the items where the earlier manager ended."""
-        assert self.output is not None
-        now = time.monotonic()
+    def resume(self) -> None:
+        """Continue with the items and the workers where the earlier manager ended."""
+        recovered, now = self._recovered, time.monotonic()
+        if recovered is None:
+            return  # it had no such stage
         is_recorded = recovered.is_complete and not self.dispatcher.ledger.lacks_messages
-        self.output.resume(recovered.subscribers, recovered.unacked_outputs, now)
         with self._outbox:
             self.dispatcher.resume(recovered.payloads, now)
             for worker in workers_that_died(self.dispatcher, recovered):
@@ -183,6 +180,16 @@ class StageNode(ManagedNode):
         if not is_recorded:
             # Items that were lost have been dropped, which is not recorded: start from here.
             self._outbox.checkpoint()
+        self.workers.open(recovered)
+        self._consume_facts()
+
+    def publish(self, message: bytes) -> None:
+        """Publish an output when the event is over; later, where the node is not in the graph."""
+        if self.output is not None:
+            self.output.publish(message)
+        elif self._recovered is not None and self._recovered.subscribers:
+            self._outbox.journal.append(self.config.name, OutputPublished(message))
+            self._recovered.unacked_outputs.append(message)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a later manager has to know, as plain values."""
@@ -370,19 +377,11 @@ class StageNode(ManagedNode):
 
     # -- services --------------------------------------------------------------------------------
 
-    def _serve_flush(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _flush(self) -> int:
         with self._outbox:
             count = self.dispatcher.flush()
         self._drop_log.exclude(count)
-        response.success, response.message = True, f'dropped {count} items'
-        return response
-
-    async def _serve_drain(
-        self, _: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        left = await self.drain()
-        response.success, response.message = not left, left or 'drained'
-        return response
+        return count
 
     async def drain(self) -> str:
         """Wait until all items that are here now have left. Returns why not, or ''."""

@@ -48,17 +48,30 @@ class WorkerChannel:
         frames: FrameRegistry,
     ) -> None:
         self._node = node
+        self._name = f'{stage}/{slot}'
+        self._peer = f'{node.get_fully_qualified_name()}/{slot}'
+        self._types = input_type, output_type
+        self._profile = qos.work(concurrency)
         self._channels = channels
         self._frames = frames
         self._channel: Channel | None = None
-        profile = qos.work(concurrency)
-        base = f'{stage}/{slot}'
-        peer = f'{node.get_fully_qualified_name()}/{slot}'
-        self.work = MirrorTopic(node, input_type, f'{base}/work', profile, peer)
+        self._work: MirrorTopic | None = None
+        self._subscriptions: list[Any] = []
+
+    def open_mirror(self) -> None:
+        """Show items and answers on topics, from now on."""
+        node, name, profile = self._node, self._name, self._profile
+        input_type, output_type = self._types
+        self._work = MirrorTopic(node, input_type, f'{name}/work', profile, self._peer)
         self._subscriptions = [
-            subscribe_noop(node, kind, f'{base}/{name}', profile)
-            for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
+            subscribe_noop(node, kind, f'{name}/{topic}', profile)
+            for kind, topic in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
         ]
+
+    def refresh_mirror(self) -> None:
+        """Find out whether anybody looks at it."""
+        if self._work is not None:
+            self._work.refresh()
 
     def attach(self, channel: Channel, pid: int, last_frame: int) -> None:
         """Use the connection that a worker has opened.
@@ -89,8 +102,8 @@ class WorkerChannel:
         """Send the worker a serialised item."""
         if self._channel is not None:
             self._channels.send(self._channel, PacketType.ITEM, number, item)
-        if self.work.has_observers:
-            self.work.publish(self._frames.materialize(item))
+        if self._work is not None and self._work.has_observers:
+            self._work.publish(self._frames.materialize(item))
 
     def _release(self, frames: list[FrameNumber]) -> None:
         if self._channel is not None:
@@ -111,6 +124,7 @@ class WorkerChannel:
     def destroy(self) -> None:
         """Close the connection, and remove the endpoints from the graph."""
         self.detach()
-        self._node.destroy_publisher(self.work.publisher)
+        if self._work is not None:
+            self._node.destroy_publisher(self._work.publisher)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)

@@ -9,7 +9,7 @@ from support.fake_nodes import run
 from support.fake_workers import FIRST_PID, FakeRecord
 from support.offline_pipeline import stage_config
 
-from worker_pipeline.core.supervision_table import Phase
+from worker_pipeline.core.supervision_table import Phase, StateReported, WorkerConnected
 from worker_pipeline.protocol.worker_spec import config_hash_of
 from worker_pipeline.recovery.recover import RecoveredStage
 
@@ -73,5 +73,28 @@ def test_an_adopted_worker_is_not_deactivated_while_the_manager_starts(make, tmp
     rig = make(stage_config('s'))
     adopt(rig, worker_0=old_worker(rig, tmp_path, FIRST_PID - 1, spec_hash(rig)))
     rig.interrupted = True  # so that nothing waits
+    rig.stages['s'].resume()
     run(rig.stages['s'].transition('configure'))
     assert rig.slot('s').supervision.desired.value == 'active'
+
+
+def test_nor_is_one_that_is_served_before_its_stage_is_configured(make, tmp_path):
+    """It is given items without waiting for any topic."""
+    rig = make(stage_config('s'))
+    adopt(rig, worker_0=old_worker(rig, tmp_path, FIRST_PID - 1, spec_hash(rig)))
+    rig.interrupted = True  # so that nothing waits
+    rig.stages['s'].resume()
+    slot = rig.slot('s')
+    now = rig.clock.monotonic()
+    slot.adopted = False
+    slot.handle(WorkerConnected(FIRST_PID - 1), now)
+    slot.handle(StateReported(FIRST_PID - 1, 'active'), now)
+    rig.stages['s']._consume_facts()
+    assert rig.active('s') == ['worker_0']
+    run(rig.stages['s'].transition('configure'))
+    assert slot.supervision.desired.value == 'active'
+    assert rig.active('s') == ['worker_0']
+    run(rig.stages['s'].transition('activate'))
+    assert rig.active('s') == ['worker_0']
+    run(rig.stages['s'].transition('deactivate'))
+    assert slot.supervision.desired.value == 'inactive'
