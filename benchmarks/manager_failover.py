@@ -24,8 +24,8 @@ from benchmarks.stages import ANSWERS
 
 STAGES = 7
 KILLS = 5  # in each repeat
-PAUSE = 3.0  # s, between an answer and the next kill
-WAITING = 4000  # items in the first stage's queue, so that there is one for the next manager
+PAUSE = 1.5  # s, twice, between an answer and the next kill
+WAITING = 2000  # items sent, so that some wait for the next manager
 # What a worker had received before the kill it answers within this time, s; and no manager is
 # replaced as fast.
 HELD = 0.03
@@ -59,7 +59,8 @@ class _Pipeline:
     def measure(self, kill: Callable[[], None]) -> tuple[float, float]:
         """Return the times from a kill to the next worker's and to the next outside answer, s."""
         feeder = self._feeder
-        while feeder.sent - len(feeder.answered) < WAITING:
+        feeder.rest(PAUSE)  # until the manager receives again what is sent
+        for _ in range(WAITING):
             feeder.send()
         feeder.rest(PAUSE)
         size, known = self._answers.stat().st_size, set(feeder.answered)
@@ -89,7 +90,7 @@ def _measure(kill: Callable[[_Pipeline], None]) -> dict[str, list[float]]:
         answers = Path(folder) / 'answers'
         answers.touch()
         os.environ[ANSWERS] = str(answers)
-        settings = {'echo__queue_size': 2 * WAITING, 'echo__concurrency': 1, 'journal': True}
+        settings = {'echo__queue_size': 10 * WAITING, 'echo__concurrency': 1, 'journal': True}
         parameters = write_parameters(
             folder, workers=1, stages=STAGES, first='Answering', **settings
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import NameValidationException
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError, check_process_count
@@ -37,6 +38,7 @@ from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
+from worker_pipeline.system.guardian_link import KEEP, GuardianLink
 from worker_pipeline.system.proc import start_of
 from worker_pipeline.system.processes import Launcher
 from worker_pipeline.system.stop_signals import StopSignals
@@ -49,7 +51,9 @@ def run_manager(
     signals: StopSignals,
     output: OutputRelay,
     systemd: SystemdNotifier,
-    get_kept_server: Callable[[], KeptServer | None],
+    guardian: GuardianLink,
+    server: KeptServer | None = None,
+    placeholder: Node | None = None,
 ) -> int:
     """Run a pipeline until it is stopped; return the exit code.
 
@@ -59,7 +63,9 @@ def run_manager(
         signals: Keeps the stop signals.
         output: Relays what this process and its workers print.
         systemd: Is notified of the manager's state.
-        get_kept_server: As in ``ForkServerClient``.
+        guardian: Keeps the fork server, and a successor if it is asked to.
+        server: The connection to the fork server; None: the guardian is asked for one.
+        placeholder: The node from ``prepare``, where that was called before.
 
     Exit code 0: shut down cleanly (items that were left unfinished are logged); 1: shut down with
     an error, or nothing was started for a cause that may pass, such as full shared memory: start it
@@ -67,7 +73,8 @@ def run_manager(
     this pipeline is running.
     """
     stop_requested = threading.Event()
-    pipeline = _Pipeline(settings, systemd, output)
+    pipeline = _Pipeline(settings, systemd, output, guardian, placeholder)
+    servers = [server] if server is not None else []
 
     def stop() -> None:
         stop_requested.set()
@@ -78,7 +85,7 @@ def run_manager(
             'worker_pipeline.worker.fork_preload',
             pipeline.on_exit,
             on_left_behind=pipeline.on_left_behind,
-            get_kept_server=get_kept_server,
+            get_kept_server=lambda: servers.pop() if servers else guardian.kept_server(),
         )
         launcher.open()
     except OSError as error:
@@ -101,9 +108,16 @@ class _Pipeline:
     """The manager's node while it exists; signals and worker exits may come before and after."""
 
     def __init__(
-        self, settings: dds.Settings | None, systemd: SystemdNotifier, output: OutputRelay
+        self,
+        settings: dds.Settings | None,
+        systemd: SystemdNotifier,
+        output: OutputRelay,
+        guardian: GuardianLink,
+        placeholder: Node | None,
     ) -> None:
         self._dds = settings
+        self._guardian = guardian
+        self._placeholder = placeholder
         self._output = output
         self._systemd = systemd
         self._node: ManagerNode | None = None
@@ -140,10 +154,14 @@ class _Pipeline:
         if dds.may_use_shared_memory(self._dds):
             self.shared_memory.note(pid)
 
-    def _participant(self) -> contextlib.AbstractContextManager[None]:
-        if self._dds is None:
-            return contextlib.nullcontext()
-        return dds.participant(self._dds.common, self._dds.manager, dds.manager_number())
+    def _create_node(self, arguments: Sequence[str]) -> ManagerNode:
+        if self._placeholder is None:
+            with _participant(self._dds):
+                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+                return ManagerNode()
+        node = ManagerNode()
+        self._placeholder.destroy_node()
+        return node
 
     def _build(self, node: ManagerNode, process: ProcessServices) -> None:
         """Check the configuration as a whole, and give the node its pipeline."""
@@ -152,6 +170,8 @@ class _Pipeline:
         if problems:
             raise ConfigurationError(problems)
         check_process_count(config, dds.worker_limit(self._dds))
+        if config.spares:
+            self._guardian.send(KEEP)
         is_reachable = dds.is_reachable(self._dds)
         version = fast_dds_version() if is_reachable else None
         warning = advisory_warning(version, is_reachable=is_reachable)
@@ -187,9 +207,7 @@ class _Pipeline:
     ) -> int:
         """Run the node until it has finished. Return the exit code."""
         try:
-            with self._participant():
-                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-                node = ManagerNode()
+            node = self._create_node(arguments)
         except Exception as error:  # rclpy raises many classes for bad arguments
             rclpy.try_shutdown()
             return _report_ros_error(error)
@@ -236,6 +254,28 @@ class _Pipeline:
                 self.shared_memory.note()
             node.destroy()
             rclpy.shutdown()
+
+
+def _participant(settings: dds.Settings | None) -> contextlib.AbstractContextManager[None]:
+    if settings is None:
+        return contextlib.nullcontext()
+    return dds.participant(settings.common, settings.manager, dds.manager_number())
+
+
+def prepare(arguments: Sequence[str], settings: dds.Settings | None) -> Node:
+    """Set ROS up for a manager that may be needed later; return a node that holds its participant.
+
+    Others discover the participant now, which takes up to seconds. The underscore hides the node.
+    """
+    with _participant(settings):
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+        return rclpy.create_node(
+            f'_manager_{os.getpid()}',
+            namespace='/airside',
+            use_global_arguments=False,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
 
 
 def _report(error: ConfigurationError) -> int:
