@@ -16,9 +16,8 @@ from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Acceptance
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
 from worker_pipeline.core.supervision_table import DesiredState, WorkerConnected
-from worker_pipeline.frames.reference import bytes_after_data
 from worker_pipeline.manager import stage_statistics as statistics
-from worker_pipeline.manager.answer_handler import AnswerHandler
+from worker_pipeline.manager.answer_handler import AnswerHandler, makes_frames
 from worker_pipeline.manager.channel_server import PacketHandler
 from worker_pipeline.manager.drop_log import DropLog
 from worker_pipeline.manager.exit_reporter import ExitReporter
@@ -71,7 +70,7 @@ class StageNode(LateNode):
             self.dispatcher,
             services.frames,
             self.plugin.input_type,
-            self._makes_frames(services),
+            makes_frames(self.plugin.output_type, services.frames),
             self._log,
         )
         self.exits = ExitReporter(services.output, self.get_logger())
@@ -86,33 +85,19 @@ class StageNode(LateNode):
         """Join the graph, and show what goes to and from the workers."""
         services = self._shared
         self.join_graph(services.ros_arguments, use_sim_time=services.ros_time.is_simulated)
+        if self._recovered is not None:
+            self._open_output()  # first: the earlier manager's subscribers wait for it
         open_stage_services(self, self.config.name, self._flush, self.drain)
         self.workers.open_mirrors()
-
-    def _makes_frames(self, services: PipelineServices) -> bool:
-        data = bytes_after_data(message_types.class_of(self.plugin.output_type))
-        return data is not None and services.frames.limit > 0
 
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_configure(self) -> None:
-        config = self.config
-        self.output = open_output(
-            self,
-            config.name,
-            self.plugin.output_type,
-            is_context=self._shared.pipeline.is_context(config.name),
-            followers=len(self.dispatcher.followers),
-            outbox=self._outbox,
-            frames=self._shared.frames,
-        )
-        recovered, self._recovered = self._recovered, None
-        if recovered is not None:
-            now = time.monotonic()
-            self.output.resume(recovered.subscribers, recovered.unacked_outputs, now)
+        if self.output is None:
+            self._open_output()
         self.inputs.open(
             message_types.class_of(self.plugin.input_type),
-            config.inputs,
+            self.config.inputs,
             self._shared.pipeline.stages,
             is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
         )
@@ -120,7 +105,22 @@ class StageNode(LateNode):
             self.workers.open(None)
         self._ticks.open()
         self._set_desired(DesiredState.INACTIVE)
-        await self.workers.settled(config.startup_timeout)
+        await self.workers.settled(self.config.startup_timeout)
+
+    def _open_output(self) -> None:
+        self.output = open_output(
+            self,
+            self.config.name,
+            self.plugin.output_type,
+            is_context=self._shared.pipeline.is_context(self.config.name),
+            followers=len(self.dispatcher.followers),
+            outbox=self._outbox,
+            frames=self._shared.frames,
+        )
+        recovered, self._recovered = self._recovered, None
+        if recovered is not None:
+            unacked = recovered.unacked_outputs
+            self.output.resume(recovered.subscribers, unacked, time.monotonic())
 
     async def do_activate(self) -> None:
         self._set_desired(DesiredState.ACTIVE)
@@ -146,7 +146,7 @@ class StageNode(LateNode):
         await self.stop_workers(grace=1.0)
 
     async def stop_workers(self, grace: float) -> bool:
-        """Stop every worker, by signals after ``grace`` s. Returns whether all are gone."""
+        """Stop every worker, by signals after ``grace`` s; return whether all are gone."""
         self.workers.begin_stop(grace)
         self._consume_facts()
         return await until(lambda: self.workers.all_gone, grace + 2.0)
