@@ -132,9 +132,12 @@ class _Pipeline:
             self._executor.create_task(self._node.stop)
 
     def on_exit(self, pid: int, reason: str) -> None:
-        """Report the exit of a worker's process. Called by the process watcher's thread."""
-        if self._node is not None:
-            self._node.on_exit(pid, reason)
+        """Report the exit of a worker's process. Called by the process watcher's thread.
+
+        An adopted worker may exit before the node is there: the report waits in the executor.
+        """
+        if self._executor is not None:
+            self._executor.create_task(self._exited, pid, reason)
         if dds.may_use_shared_memory(self._dds):
             # Before the dead worker's lease ends and its peers unmap its memory.
             self.shared_memory.note()
@@ -147,6 +150,14 @@ class _Pipeline:
             text: Which they are, and what became of them.
             count: How many they are.
         """
+        if self._executor is not None:
+            self._executor.create_task(self._left_behind, pid, text, count)
+
+    def _exited(self, pid: int, reason: str) -> None:
+        if self._node is not None:
+            self._node.on_exit(pid, reason)
+
+    def _left_behind(self, pid: int, text: str, count: int) -> None:
         if self._node is not None:
             self._node.on_left_behind(pid, text, count)
 
@@ -212,7 +223,7 @@ class _Pipeline:
             rclpy.try_shutdown()
             return _report_ros_error(error)
         try:
-            executor = create_executor()
+            executor = self._executor = create_executor()
             process = ProcessServices(
                 launcher=launcher,
                 executor=executor,
@@ -223,7 +234,7 @@ class _Pipeline:
                 output=self._output,
             )
             self._build(node, process)
-            self._node, self._executor = node, executor
+            self._node = node
             # The objects of now stay: the garbage collector need not traverse it while items pass.
             gc.freeze()
             executor.create_task(node.start)
@@ -249,7 +260,7 @@ class _Pipeline:
         except InspectionInterruptedError:
             return 0  # nothing was started, so there is nothing to stop
         finally:
-            self._node = None
+            self._node = self._executor = None
             if dds.may_use_shared_memory(self._dds):
                 self.shared_memory.note()
             node.destroy()
