@@ -24,7 +24,7 @@ from worker_pipeline.exit_codes import (
     EXIT_FAILED,
 )
 from worker_pipeline.manager.live_parameters import LiveParameters
-from worker_pipeline.manager.node import ManagerNode
+from worker_pipeline.manager.node import DEFAULT_NAMESPACE, ManagerNode
 from worker_pipeline.manager.node_sections import section_problems
 from worker_pipeline.manager.pipeline_builder import PipelineBuilder, inspect_plugins
 from worker_pipeline.manager.services import ProcessServices
@@ -35,6 +35,7 @@ from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory
 from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
+from worker_pipeline.ros.arguments import given_namespace
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
@@ -282,7 +283,7 @@ def prepare(arguments: Sequence[str], settings: dds.Settings | None) -> Node:
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
         return rclpy.create_node(
             f'_manager_{os.getpid()}',
-            namespace='/airside',
+            namespace=given_namespace(arguments) or DEFAULT_NAMESPACE,
             use_global_arguments=False,
             enable_rosout=False,
             start_parameter_services=False,
