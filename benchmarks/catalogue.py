@@ -8,6 +8,7 @@ from benchmarks import (
     frames,
     growth,
     latency,
+    manager_failover,
     refusing,
     scaling,
     start_up,
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     each.key: each
     for each in (
         *failover.BENCHMARKS,
+        manager_failover.BENCHMARK,
         start_up.BENCHMARK,
         *throughput.BENCHMARKS,
         latency.BENCHMARK,

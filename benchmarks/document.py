@@ -45,6 +45,12 @@ two at once. Within a repeat all contenders of a figure follow one another direc
 order, so that other load on the machine affects all of them. Nothing here passes or fails. The
 peers use the default settings of DDS, the pipeline its own.
 
+**The manager.** A pipeline of seven stages with a journal works through a queue; its manager is
+killed with SIGKILL. The first stage's worker notes when it answers; the time ends with its
+first answer to an item that the next manager has sent it, and with the first output that a
+plain subscriber receives. Beside it the whole command is killed and started again at once, as
+`respawn` does.
+
 **Failover.** One worker is made to hold an item and is killed with SIGKILL; the time ends when a
 node outside receives that item's answer from another worker. {kills} kills in each repeat,
 {pause:g} s apart, without back-off (`restart_backoff_max: 0.0`); with `spares: 1` unless it is

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,19 @@ from benchmarks.feeder import Feeder
 from benchmarks.processes import start_module, stop, temporary_folder
 
 
-@contextlib.contextmanager
-def running_pipeline(
-    workers: int, *, stages: int = 1, plugin: str = 'Echo', **settings: Any
-) -> Iterator[int]:
-    """Run a manager with stages ``echo``, ``echo_2`` and so on; yields its guardian's pid.
+def write_parameters(
+    folder: str,
+    workers: int,
+    *,
+    stages: int = 1,
+    plugin: str = 'Echo',
+    first: str = '',
+    **settings: Any,
+) -> Path:
+    """Write a parameter file with stages ``echo``, ``echo_2`` and so on, in a chain; return it.
 
-    ``settings`` are those of the pipeline, or of each stage if they begin with ``echo__``.
+    ``first`` is the class of the first stage, if it is another one. ``settings`` are those of
+    the pipeline, or of each stage if they begin with ``echo__``.
     """
     parameters: dict[str, Any] = {'stages': stage_names(stages)}
     stage: dict[str, Any] = {'plugin': f'benchmarks.stages:{plugin}', 'workers': workers}
@@ -33,12 +40,24 @@ def running_pipeline(
     for name in stage_names(stages):
         parameters[name] = stage | ({'input': source} if source else {})
         source = name
+    if first:
+        parameters['echo']['plugin'] = f'benchmarks.stages:{first}'
+    file = Path(folder) / 'parameters.yaml'
+    file.write_text(yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}}))
+    return file
+
+
+def start_manager(parameters: Path) -> subprocess.Popen[bytes]:
+    """Start a manager, that is, its guardian."""
+    arguments = 'manager', '--ros-args', '--params-file', str(parameters)
+    return start_module('worker_pipeline', *arguments)
+
+
+@contextlib.contextmanager
+def running_pipeline(workers: int, **settings: Any) -> Iterator[int]:
+    """Run a manager with settings as in ``write_parameters``; yields its guardian's pid."""
     with temporary_folder() as folder:
-        file = Path(folder) / 'parameters.yaml'
-        file.write_text(yaml.safe_dump({'/**/manager': {'ros__parameters': parameters}}))
-        manager = start_module(
-            'worker_pipeline', 'manager', '--ros-args', '--params-file', str(file)
-        )
+        manager = start_manager(write_parameters(folder, workers, **settings))
         try:
             yield manager.pid
         finally:

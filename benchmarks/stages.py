@@ -13,6 +13,9 @@ from std_msgs.msg import Header
 from benchmarks import marks
 from worker_pipeline import Stage
 
+# The environment variable with the path of the file in which answers are noted.
+ANSWERS = 'WORKER_PIPELINE_ANSWERS'
+
 
 class Echo(Stage):
     """Does nothing, so that the pipeline itself is measured."""
@@ -46,6 +49,18 @@ class Holding(Echo):
             except FileExistsError:
                 return item  # tried before
             time.sleep(60.0)
+        return item
+
+
+class Answering(Echo):
+    """Takes some time for an item, and notes when it answers."""
+
+    def configure(self) -> None:
+        self.file = open(os.environ[ANSWERS], 'a', buffering=1)  # noqa: SIM115
+
+    def process(self, item: Any) -> Any:
+        time.sleep(0.002)
+        self.file.write(f'{time.monotonic()}\n')
         return item
 
 

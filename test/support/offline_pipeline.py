@@ -101,6 +101,7 @@ class OfflineStage(FakeNode, StageNode):
         FakeNode.__init__(self, config.name, clock)
         with mock.patch.object(ManagedNode, '__init__', return_value=None):
             StageNode.__init__(self, config, services)
+            self.open_node()
 
     async def transition(self, label: str) -> bool:
         """Run a hook, and take its state."""
@@ -237,6 +238,8 @@ class OfflinePipeline:
 
     def start(self, seconds: float = 0.5) -> None:
         """Configure and activate all stages, without waiting, and let ``seconds`` s pass."""
+        for stage in self.stages.values():
+            stage.resume()
         for step in ('configure', 'activate'):
             for stage in self.stages.values():
                 self.interrupted = True  # so that nothing waits

@@ -58,6 +58,16 @@ class LedgerState:
         self._finished_keys = DedupWindow(self.DEDUP_WINDOW)
         self._order: Resequencer[Delivered] = Resequencer()
 
+    @property
+    def lacks_messages(self) -> bool:
+        """Return whether there are items or outputs without their message, as after a restart."""
+        items = (*self._started.values(), *self._waiting)
+        payloads = (
+            *(item.payload for item in items),
+            *(out.payload for out in self._order.held_back),
+        )
+        return any(each is None for each in payloads)
+
     # -- counts ------------------------------------------------------------------------------
 
     @property

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 T = TypeVar('T')
@@ -56,6 +57,11 @@ class Resequencer(Generic[T]):
             released = released + self._held.pop(self._next_release)
             self._next_release += 1
         return released
+
+    @property
+    def held_back(self) -> Iterator[T]:
+        """Yield the results that wait for those before them."""
+        return chain.from_iterable(self._held.values())
 
     def discard(self, unwanted: Callable[[T], bool]) -> None:
         """Discard some of the results held back; their places stay finished."""

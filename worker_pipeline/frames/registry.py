@@ -125,6 +125,11 @@ class FrameRegistry:
         """Return whether memory is low: producers should be notified of each free frame at once."""
         return 4 * self.in_use > self.limit
 
+    @property
+    def has_blocks(self) -> bool:
+        """Return whether there is any frame that a payload could refer to."""
+        return next(find_blocks(self._folder, ''), None) is not None
+
     def track_nested(self, values: Any) -> Any:
         """Return a copy of nested dicts, lists and tuples with every payload tracked."""
         if isinstance(values, bytes):

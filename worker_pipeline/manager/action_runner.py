@@ -76,9 +76,7 @@ class ActionRunner:
         self._outbox.after_commit(send, item.number, item.payload)
 
     def _publish(self, action: PublishOutput) -> None:
-        output = self._stages[action.stage].output
-        assert output is not None
-        output.publish(action.payload)
+        self._stages[action.stage].publish(action.payload)
         self._contexts.send(action.stage, action.payload, self._slots)
 
     def _ask(self, action: AskSource) -> None:

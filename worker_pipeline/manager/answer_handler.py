@@ -7,7 +7,11 @@ import time
 
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.frames.blocks import block_size
-from worker_pipeline.frames.reference import MIN_FRAME_BYTES, BadReferenceError
+from worker_pipeline.frames.reference import (
+    MIN_FRAME_BYTES,
+    BadReferenceError,
+    bytes_after_data,
+)
 from worker_pipeline.frames.registry import FrameRegistry, TrackedReference
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer
@@ -18,7 +22,14 @@ from worker_pipeline.protocol.packets import (
     read_frames_retained,
     read_status,
 )
+from worker_pipeline.ros import message_types
 from worker_pipeline.ros.throttled_log import ThrottledLog
+
+
+def makes_frames(output_type: str, frames: FrameRegistry) -> bool:
+    """Return whether messages of a type go through shared memory. ``output_type``: its name."""
+    data = bytes_after_data(message_types.class_of(output_type))
+    return data is not None and frames.limit > 0
 
 
 class AnswerHandler:

@@ -19,9 +19,10 @@ from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING
 from worker_pipeline.manager.diagnostics import Diagnostics, summary_line
 from worker_pipeline.manager.pipeline import SUPERVISION_PERIOD, Pipeline
 from worker_pipeline.ros import qos
-from worker_pipeline.ros.lifecycle import PRIMARY_STATES, ManagedNode, until
+from worker_pipeline.ros.lifecycle import PRIMARY_STATES, ManagedNode, turns, until
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
 
+DEFAULT_NAMESPACE = '/airside'
 DIAGNOSTICS_PERIOD = 1.0  # s
 ANSWER_TIME = 0.2  # s
 SECOND_SIGNAL_AFTER = 1.0  # s
@@ -33,7 +34,7 @@ class ManagerNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__(
             'manager',
-            namespace='/airside',
+            namespace=DEFAULT_NAMESPACE,
             allow_undeclared_parameters=True,
             automatically_declare_parameters_from_overrides=True,
         )
@@ -88,8 +89,10 @@ class ManagerNode(ManagedNode):
             systemd: is notified of the manager's state.
         """
         self._pipeline, self._executor, self._systemd = pipeline, executor, systemd
-        for node in (self, *pipeline.stages.values()):
-            executor.add_node(node)
+        executor.add_node(self)
+        for stage in pipeline.stages.values():
+            if stage.is_in_graph:
+                executor.add_node(stage)
         self.create_service(
             Trigger, '~/drain', self._serve_drain, callback_group=ReentrantCallbackGroup()
         )
@@ -101,6 +104,12 @@ class ManagerNode(ManagedNode):
 
     async def start(self) -> None:
         """Go to active without being asked: a manager is started for its pipeline to run."""
+        for stage in self.pipeline.stages.values():
+            if not stage.is_in_graph:
+                # One at a time: after a restart adopted workers are already being served.
+                await turns(2)
+                stage.open_node()
+                self._executor.add_node(stage)
         for step in ('configure', 'activate'):
             if not self.is_stopping and not await self.transition(step):
                 self.exit_code = 1
@@ -180,6 +189,7 @@ class ManagerNode(ManagedNode):
 
     async def _all(self, label: str, state: str | None = None) -> None:
         """Take every stage, or those in one state, through a transition, all at the same time."""
+        await until(lambda: self.pipeline.is_in_graph)
         tasks = [
             self._executor.create_task(stage.transition, label)
             for stage in self.pipeline.stages.values()

@@ -68,6 +68,18 @@ class Pipeline:
         # Called in each tick with the time, s: logs what came too often to be logged at once.
         self.log_withheld: Callable[[float], None] = lambda _now: None
 
+    # -- the graph -------------------------------------------------------------------------------
+
+    def open_nodes(self) -> None:
+        """Have all stages join the graph."""
+        for stage in self.stages.values():
+            stage.open_node()
+
+    @property
+    def is_in_graph(self) -> bool:
+        """Return whether the nodes of all stages are in the graph."""
+        return all(stage.is_in_graph for stage in self.stages.values())
+
     # -- processes -------------------------------------------------------------------------------
 
     def is_worker(self, pid: int) -> bool:
@@ -253,7 +265,8 @@ class Pipeline:
         """Take the stages out of the graph, and close the connections to workers."""
         self._quarantine.close(2.0)
         for stage in self.stages.values():
-            stage.destroy_node()
+            if stage.is_in_graph:
+                stage.destroy_node()
         self.channels.close()
 
     # -- settings and figures --------------------------------------------------------------------

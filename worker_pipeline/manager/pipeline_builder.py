@@ -153,10 +153,14 @@ class PipelineBuilder:
             throttled,
         )
         self._state_dir.repair = guard.check_now
+        if not recovered:
+            pipeline.open_nodes()
         self._restore(stages, frames, recovered)
         pipeline.expected_pids = frozenset(_live_pids(recovered))
         pipeline.clock.open()
         journal.checkpoint(pipeline.snapshot())
+        for stage in stages.values():
+            stage.resume()
         return pipeline
 
     def _make_frames(self) -> FrameRegistry:
@@ -236,6 +240,7 @@ class PipelineBuilder:
             interrupted=self._is_stopping,
             output=process.output,
             ros_time=RosTime(is_simulated=self._config.use_sim_time, now=time.monotonic()),
+            clock=self._node.get_clock(),
         )
 
     def _restore(
@@ -262,7 +267,8 @@ class PipelineBuilder:
 
 def _track(recovered: Mapping[str, RecoveredStage], frames: FrameRegistry) -> None:
     """Keep the frames of everything that was recovered. Raises BadReferenceError."""
-    for each in recovered.values():
+    # Without a frame there is no reference, and looking through all items takes long.
+    for each in recovered.values() if frames.has_blocks else ():
         each.snapshot = frames.track_nested(each.snapshot)
         each.log_entries = frames.track_nested(each.log_entries)
         each.payloads = frames.track_nested(each.payloads)

@@ -14,6 +14,7 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import NameValidationException
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError, check_process_count
@@ -23,7 +24,7 @@ from worker_pipeline.exit_codes import (
     EXIT_FAILED,
 )
 from worker_pipeline.manager.live_parameters import LiveParameters
-from worker_pipeline.manager.node import ManagerNode
+from worker_pipeline.manager.node import DEFAULT_NAMESPACE, ManagerNode
 from worker_pipeline.manager.node_sections import section_problems
 from worker_pipeline.manager.pipeline_builder import PipelineBuilder, inspect_plugins
 from worker_pipeline.manager.services import ProcessServices
@@ -34,9 +35,11 @@ from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory
 from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
+from worker_pipeline.ros.arguments import given_namespace
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
+from worker_pipeline.system.guardian_link import KEEP, GuardianLink
 from worker_pipeline.system.malloc import use_one_arena
 from worker_pipeline.system.proc import start_of
 from worker_pipeline.system.processes import Launcher
@@ -50,7 +53,9 @@ def run_manager(
     signals: StopSignals,
     output: OutputRelay,
     systemd: SystemdNotifier,
-    get_kept_server: Callable[[], KeptServer | None],
+    guardian: GuardianLink,
+    server: KeptServer | None = None,
+    placeholder: Node | None = None,
 ) -> int:
     """Run a pipeline until it is stopped; return the exit code.
 
@@ -60,7 +65,9 @@ def run_manager(
         signals: Keeps the stop signals.
         output: Relays what this process and its workers print.
         systemd: Is notified of the manager's state.
-        get_kept_server: As in ``ForkServerClient``.
+        guardian: Keeps the fork server, and a successor if it is asked to.
+        server: The connection to the fork server; None: the guardian is asked for one.
+        placeholder: The node from ``prepare``, where that was called before.
 
     Exit code 0: shut down cleanly (items that were left unfinished are logged); 1: shut down with
     an error, or nothing was started for a cause that may pass, such as full shared memory: start it
@@ -68,7 +75,8 @@ def run_manager(
     this pipeline is running.
     """
     stop_requested = threading.Event()
-    pipeline = _Pipeline(settings, systemd, output)
+    pipeline = _Pipeline(settings, systemd, output, guardian, placeholder)
+    servers = [server] if server is not None else []
 
     def stop() -> None:
         stop_requested.set()
@@ -80,7 +88,7 @@ def run_manager(
             'worker_pipeline.worker.fork_preload',
             pipeline.on_exit,
             on_left_behind=pipeline.on_left_behind,
-            get_kept_server=get_kept_server,
+            get_kept_server=lambda: servers.pop() if servers else guardian.kept_server(),
         )
         launcher.open()
     except OSError as error:
@@ -103,9 +111,16 @@ class _Pipeline:
     """The manager's node while it exists; signals and worker exits may come before and after."""
 
     def __init__(
-        self, settings: dds.Settings | None, systemd: SystemdNotifier, output: OutputRelay
+        self,
+        settings: dds.Settings | None,
+        systemd: SystemdNotifier,
+        output: OutputRelay,
+        guardian: GuardianLink,
+        placeholder: Node | None,
     ) -> None:
         self._dds = settings
+        self._guardian = guardian
+        self._placeholder = placeholder
         self._output = output
         self._systemd = systemd
         self._node: ManagerNode | None = None
@@ -120,9 +135,12 @@ class _Pipeline:
             self._executor.create_task(self._node.stop)
 
     def on_exit(self, pid: int, reason: str) -> None:
-        """Report the exit of a worker's process. Called by the process watcher's thread."""
-        if self._node is not None:
-            self._node.on_exit(pid, reason)
+        """Report the exit of a worker's process. Called by the process watcher's thread.
+
+        An adopted worker may exit before the node is there: the report waits in the executor.
+        """
+        if self._executor is not None:
+            self._executor.create_task(self._exited, pid, reason)
         if dds.may_use_shared_memory(self._dds):
             # Before the dead worker's lease ends and its peers unmap its memory.
             self.shared_memory.note()
@@ -135,6 +153,14 @@ class _Pipeline:
             text: Which they are, and what became of them.
             count: How many they are.
         """
+        if self._executor is not None:
+            self._executor.create_task(self._left_behind, pid, text, count)
+
+    def _exited(self, pid: int, reason: str) -> None:
+        if self._node is not None:
+            self._node.on_exit(pid, reason)
+
+    def _left_behind(self, pid: int, text: str, count: int) -> None:
         if self._node is not None:
             self._node.on_left_behind(pid, text, count)
 
@@ -142,10 +168,14 @@ class _Pipeline:
         if dds.may_use_shared_memory(self._dds):
             self.shared_memory.note(pid)
 
-    def _participant(self) -> contextlib.AbstractContextManager[None]:
-        if self._dds is None:
-            return contextlib.nullcontext()
-        return dds.participant(self._dds.common, self._dds.manager, dds.manager_number())
+    def _create_node(self, arguments: Sequence[str]) -> ManagerNode:
+        if self._placeholder is None:
+            with _participant(self._dds):
+                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+                return ManagerNode()
+        node = ManagerNode()
+        self._placeholder.destroy_node()
+        return node
 
     def _build(self, node: ManagerNode, process: ProcessServices) -> None:
         """Check the configuration as a whole, and give the node its pipeline."""
@@ -154,7 +184,11 @@ class _Pipeline:
         if problems:
             raise ConfigurationError(problems)
         check_process_count(config, dds.worker_limit(self._dds))
-        warning = advisory_warning(fast_dds_version(), is_reachable=dds.is_reachable(self._dds))
+        if config.spares:
+            self._guardian.send(KEEP)
+        is_reachable = dds.is_reachable(self._dds)
+        version = fast_dds_version() if is_reachable else None
+        warning = advisory_warning(version, is_reachable=is_reachable)
         if warning:
             node.get_logger().warning(warning)
         namespace = node.get_namespace().rstrip('/')
@@ -187,14 +221,12 @@ class _Pipeline:
     ) -> int:
         """Run the node until it has finished. Return the exit code."""
         try:
-            with self._participant():
-                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-                node = ManagerNode()
+            node = self._create_node(arguments)
         except Exception as error:  # rclpy raises many classes for bad arguments
             rclpy.try_shutdown()
             return _report_ros_error(error)
         try:
-            executor = create_executor()
+            executor = self._executor = create_executor()
             process = ProcessServices(
                 launcher=launcher,
                 executor=executor,
@@ -205,7 +237,7 @@ class _Pipeline:
                 output=self._output,
             )
             self._build(node, process)
-            self._node, self._executor = node, executor
+            self._node = node
             # The objects of now stay: the garbage collector need not traverse it while items pass.
             gc.freeze()
             executor.create_task(node.start)
@@ -231,11 +263,33 @@ class _Pipeline:
         except InspectionInterruptedError:
             return 0  # nothing was started, so there is nothing to stop
         finally:
-            self._node = None
+            self._node = self._executor = None
             if dds.may_use_shared_memory(self._dds):
                 self.shared_memory.note()
             node.destroy()
             rclpy.shutdown()
+
+
+def _participant(settings: dds.Settings | None) -> contextlib.AbstractContextManager[None]:
+    if settings is None:
+        return contextlib.nullcontext()
+    return dds.participant(settings.common, settings.manager, dds.manager_number())
+
+
+def prepare(arguments: Sequence[str], settings: dds.Settings | None) -> Node:
+    """Set ROS up for a manager that may be needed later; return a node that holds its participant.
+
+    Others discover the participant now, which takes up to seconds. The underscore hides the node.
+    """
+    with _participant(settings):
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+        return rclpy.create_node(
+            f'_manager_{os.getpid()}',
+            namespace=given_namespace(arguments) or DEFAULT_NAMESPACE,
+            use_global_arguments=False,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
 
 
 def _report(error: ConfigurationError) -> int:

@@ -61,3 +61,4 @@ class PipelineServices:
     interrupted: Callable[[], bool]  # whether to cut waits short, since the manager is stopping
     output: OutputRelay = attrs.field(factory=OutputRelay)  # one that is not open does nothing
     ros_time: RosTime = attrs.field(factory=lambda: RosTime(is_simulated=False, now=0.0))
+    clock: Any = None  # of the manager's node

@@ -11,17 +11,13 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
-from std_srvs.srv import Trigger
-
 from worker_pipeline.config import StageConfig, has_separate_states
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Acceptance
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
 from worker_pipeline.core.supervision_table import DesiredState, WorkerConnected
-from worker_pipeline.frames.reference import bytes_after_data
 from worker_pipeline.manager import stage_statistics as statistics
-from worker_pipeline.manager.answer_handler import AnswerHandler
+from worker_pipeline.manager.answer_handler import AnswerHandler, makes_frames
 from worker_pipeline.manager.channel_server import PacketHandler
 from worker_pipeline.manager.drop_log import DropLog
 from worker_pipeline.manager.exit_reporter import ExitReporter
@@ -32,6 +28,7 @@ from worker_pipeline.manager.slot import Slot
 from worker_pipeline.manager.source_ticks import SourceTicks
 from worker_pipeline.manager.stage_inputs import StageInputs
 from worker_pipeline.manager.stage_links import StageLinks, own_subscriptions
+from worker_pipeline.manager.stage_services import open_stage_services
 from worker_pipeline.manager.stage_statistics import StageStatistics
 from worker_pipeline.manager.stage_workers import StageWorkers
 from worker_pipeline.manager.worker_facts import (
@@ -41,7 +38,7 @@ from worker_pipeline.manager.worker_facts import (
     WorkerFailing,
 )
 from worker_pipeline.protocol.channel import Channel, Packet
-from worker_pipeline.recovery.records import FramesRetained
+from worker_pipeline.recovery.records import FramesRetained, OutputPublished
 from worker_pipeline.recovery.recover import RecoveredStage
 from worker_pipeline.recovery.stage_recovery import (
     restore_stage,
@@ -50,21 +47,17 @@ from worker_pipeline.recovery.stage_recovery import (
 )
 from worker_pipeline.recovery.state_dir import remove_liveness_record
 from worker_pipeline.ros import message_types, qos
-from worker_pipeline.ros.lifecycle import ManagedNode, until
+from worker_pipeline.ros.late_node import LateNode
+from worker_pipeline.ros.lifecycle import until
 from worker_pipeline.ros.throttled_log import ThrottledLog
 
 
-class StageNode(ManagedNode):
-    """The node of one stage."""
+class StageNode(LateNode):
+    """The node of one stage, which works before ``open_node`` has it join the graph."""
 
     def __init__(self, config: StageConfig, services: PipelineServices) -> None:
-        super().__init__(
-            config.name,
-            namespace=services.namespace,
-            use_global_arguments=False,
-            cli_args=list(services.ros_arguments),
-            use_sim_time=services.ros_time.is_simulated,
-        )
+        super().__init__(config.name, services.namespace, services.clock)
+        self._shared = services  # rclpy has a `_services` of its own
         self.config = config
         self.plugin = services.plugins[config.name]
         self.dispatcher = services.dispatcher.stages[config.name]
@@ -79,54 +72,59 @@ class StageNode(ManagedNode):
             self.dispatcher,
             services.frames,
             self.plugin.input_type,
-            self._makes_frames(services),
+            makes_frames(self.plugin.output_type, services.frames),
             self._log,
         )
         self.exits = ExitReporter(services.output, self.get_logger())
-        self._shared = services  # rclpy has a `_services` of its own
         self._outbox = services.outbox
         self._recovered: RecoveredStage | None = None
         self._drop_log = DropLog(self.get_logger(), services.pipeline.frame_memory)
         self.ticks = SourceTicks(self, self.dispatcher, self._outbox, services.ros_time)
         # By worker: the references of the frames that it retains.
         self._retained: dict[str, list[bytes]] = {}
-        # Callback groups of their own: a call that waits for a drain delays nothing else.
-        for label, serve in (('flush', self._serve_flush), ('drain', self._serve_drain)):
-            self.create_service(
-                Trigger, f'{config.name}/{label}', serve, callback_group=ReentrantCallbackGroup()
-            )
 
-    def _makes_frames(self, services: PipelineServices) -> bool:
-        data = bytes_after_data(message_types.class_of(self.plugin.output_type))
-        return data is not None and services.frames.limit > 0
+    def open_node(self) -> None:
+        """Join the graph, and show what goes to and from the workers."""
+        services = self._shared
+        self.join_graph(services.ros_arguments, use_sim_time=services.ros_time.is_simulated)
+        if self._recovered is not None:
+            self._open_output()  # first: the earlier manager's subscribers wait for it
+        open_stage_services(self, self.config.name, self._flush, self.drain)
+        self.workers.open_mirrors()
 
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def do_configure(self) -> None:
-        config, pipeline, plugins = self.config, self._shared.pipeline, self._shared.plugins
+        if self.output is None:
+            self._open_output()
+        self.inputs.open(
+            message_types.class_of(self.plugin.input_type),
+            self.config.subscribed_inputs,
+            self._shared.pipeline.stages,
+            is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
+        )
+        self.links.open(self.config, self._shared.plugins)
+        if not self.workers.is_open:
+            self.workers.open(None)
+        self.ticks.open()
+        self._set_desired(DesiredState.INACTIVE)
+        await self.workers.settled(self.config.startup_timeout)
+
+    def _open_output(self) -> None:
+        pipeline, plugins = self._shared.pipeline, self._shared.plugins
         self.output = open_output(
             self,
-            config.name,
+            self.config.name,
             self.plugin.output_type,
-            is_context=pipeline.is_context(config.name),
-            followers=own_subscriptions(pipeline, plugins, config.name),
+            is_context=pipeline.is_context(self.config.name),
+            followers=own_subscriptions(pipeline, plugins, self.config.name),
             outbox=self._outbox,
             frames=self._shared.frames,
         )
         recovered, self._recovered = self._recovered, None
         if recovered is not None:
-            self._resume(recovered)
-        self.inputs.open(
-            message_types.class_of(self.plugin.input_type),
-            config.subscribed_inputs,
-            pipeline.stages,
-            is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
-        )
-        self.links.open(config, plugins)
-        self.workers.open(recovered)
-        self.ticks.open()
-        self._set_desired(DesiredState.INACTIVE)
-        await self.workers.settled(config.startup_timeout)
+            unacked = recovered.unacked_outputs
+            self.output.resume(recovered.subscribers, unacked, time.monotonic())
 
     async def do_activate(self) -> None:
         self._set_desired(DesiredState.ACTIVE)
@@ -153,7 +151,7 @@ class StageNode(ManagedNode):
         await self.stop_workers(grace=1.0)
 
     async def stop_workers(self, grace: float) -> bool:
-        """Stop every worker, by signals after ``grace`` s. Returns whether all are gone."""
+        """Stop every worker, by signals after ``grace`` s; return whether all are gone."""
         self.workers.begin_stop(grace)
         self._consume_facts()
         return await until(lambda: self.workers.all_gone, grace + 2.0)
@@ -172,19 +170,31 @@ class StageNode(ManagedNode):
                 self._retain(worker, references)
         self._recovered = recovered
 
-    def _resume(self, recovered: RecoveredStage) -> None:
-        """Continue with the items where the earlier manager ended."""
-        assert self.output is not None
-        now = time.monotonic()
-        self.output.resume(recovered.subscribers, recovered.unacked_outputs, now)
+    def resume(self) -> None:
+        """Continue with the items and the workers where the earlier manager ended."""
+        recovered, now = self._recovered, time.monotonic()
+        if recovered is None:
+            return  # it had no such stage
+        is_recorded = recovered.is_complete and not self.dispatcher.ledger.lacks_messages
         with self._outbox:
             self.dispatcher.resume(recovered.payloads, now)
             for worker in workers_that_died(self.dispatcher, recovered):
                 pid = recovered.dead_pids.get(worker, 0)
                 suspect = recovered.active_items.get(worker)
                 self._requeue_from(worker, pid, 'died while there was no manager', suspect)
-        # Items that were lost have been dropped, which is not recorded: start from here.
-        self._outbox.checkpoint()
+        if not is_recorded:
+            # Items that were lost have been dropped, which is not recorded: start from here.
+            self._outbox.checkpoint()
+        self.workers.open(recovered)
+        self._consume_facts()
+
+    def publish(self, message: bytes) -> None:
+        """Publish an output when the event is over; later, where the node is not in the graph."""
+        if self.output is not None:
+            self.output.publish(message)
+        elif self._recovered is not None and self._recovered.subscribers:
+            self._outbox.journal.append(self.config.name, OutputPublished(message))
+            self._recovered.unacked_outputs.append(message)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a later manager has to know, as plain values."""
@@ -251,8 +261,7 @@ class StageNode(ManagedNode):
                 record = FramesRetained(slot.name, retained)
                 self._outbox.journal.append(self.config.name, record)
                 self._retain(slot.name, retained)
-        if failure:
-            slot.last_error = failure
+        slot.last_error = failure or slot.last_error
         for report in reports:
             slot.status_reported(pid, report, time.monotonic())
             self.workers.admit(time.monotonic())
@@ -368,20 +377,11 @@ class StageNode(ManagedNode):
 
     # -- services --------------------------------------------------------------------------------
 
-    def _serve_flush(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _flush(self) -> int:
         with self._outbox:
             count = self.dispatcher.flush()
         self._drop_log.exclude(count)
-        response.success = True
-        response.message = f'dropped {count} items'
-        return response
-
-    async def _serve_drain(
-        self, _: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        left = await self.drain()
-        response.success, response.message = not left, left or 'drained'
-        return response
+        return count
 
     async def drain(self) -> str:
         """Wait until all items that are here now have left. Returns why not, or ''."""

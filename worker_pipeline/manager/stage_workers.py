@@ -70,11 +70,15 @@ class StageWorkers:
         self._supervised: dict[str, Supervision] = {}
         # The desired state of all; None while there are to be none.
         self._desired: DesiredState | None = None
+        self.is_open = False
+        self._has_mirrors = False
+        self._stay_active: set[str] = set()  # adopted, until the stage is active
 
     # -- making them -----------------------------------------------------------------------------
 
     def open(self, recovered: RecoveredStage | None) -> None:
         """Make the slots, and adopt the workers that an earlier manager has left."""
+        self.is_open = True
         for name in self._names():
             self.roster.add(self.add(name).name)
         if recovered is not None and recovered.live_workers:
@@ -99,7 +103,15 @@ class StageWorkers:
             services.slots_by_pid,
             self._node.get_logger(),
         )
+        if self._has_mirrors:
+            slot.channel.open_mirror()
         return slot
+
+    def open_mirrors(self) -> None:
+        """Show what goes to and from the workers on topics, as the node is in the graph now."""
+        self._has_mirrors = True
+        for slot in self.slots.values():
+            slot.channel.open_mirror()
 
     def _supervision(self, name: str) -> Supervision:
         pipeline = self._services.pipeline
@@ -134,6 +146,7 @@ class StageWorkers:
             stays = name in self.slots
             slot = self.slots[name] if stays else self.add(name)
             slot.has_stale_config = self.specs.is_outdated(name, record)
+            self._stay_active.add(name)
             self._services.output.watch(record.path, f'{self._config.name}/{name}')
             slot.adopt(record, self._desired_for(slot, DesiredState.ACTIVE), now)
             if not stays:
@@ -151,10 +164,13 @@ class StageWorkers:
     def set_desired(self, desired: DesiredState) -> None:
         """Set the desired state of all workers; ACTIVE: those that are not on standby."""
         self._desired = desired
+        if desired is DesiredState.ACTIVE:
+            self._stay_active.clear()
         now = time.monotonic()
         for slot in self.slots.values():
             # An adopted worker stays active: a manager is started for its pipeline to run.
-            if not slot.draining and not slot.adopted:
+            stays = desired is DesiredState.INACTIVE and slot.name in self._stay_active
+            if not slot.draining and not slot.adopted and not stays:
                 slot.set_desired(self._desired_for(slot, desired), now)
 
     def _desired_for(self, slot: Slot, desired: DesiredState) -> DesiredState:
@@ -221,6 +237,7 @@ class StageWorkers:
         """Remove the slots, which have no workers any more, and the state of the stage's class."""
         for slot in self.slots.values():
             slot.channel.destroy()
+        self.is_open = False
         self.slots.clear()
         self._supervised.clear()
         self.roster = Roster(self._config.workers)
@@ -305,7 +322,7 @@ class StageWorkers:
         checks_limits = now - self._limits_checked_at > LIMITS_PERIOD
         for slot in list(self.slots.values()):
             slot.tick(now, in_flight(slot.name), self._config.task_timeout)
-            slot.channel.refresh()
+            slot.channel.refresh_mirror()
             if slot.supervision.phase in (Phase.ENDING, Phase.BACKOFF):
                 self.promote_standby(slot)
             if checks_limits:

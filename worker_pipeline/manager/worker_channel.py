@@ -51,23 +51,42 @@ class WorkerChannel:
         frames: FrameRegistry,
     ) -> None:
         self._node = node
+        self._name = f'{stage}/{slot}'
+        self._peer = f'{node.get_fully_qualified_name()}/{slot}'
+        self._types = input_type, output_type
+        self._profile = qos.work(concurrency)
         self._channels = channels
         self._frames = frames
         self._channel: Channel | None = None
-        profile = qos.work(concurrency)
-        base = f'{stage}/{slot}'
-        peer = f'{node.get_fully_qualified_name()}/{slot}'
-        self.work = MirrorTopic(node, input_type, f'{base}/work', profile, peer)
+        self._work: MirrorTopic | None = None
+        self._subscriptions: list[Any] = []
         self._workers = 0  # how many have connected since the subscriptions were made
 
-        def subscribe() -> list[Any]:
-            return [
-                subscribe_noop(node, kind, f'{base}/{name}', profile)
-                for kind, name in ((output_type, 'result'), (DiagnosticStatus, 'outcome'))
-            ]
+    def open_mirror(self) -> None:
+        """Show items and answers on topics, from now on."""
+        self._work = MirrorTopic(
+            self._node, self._types[0], f'{self._name}/work', self._profile, self._peer
+        )
+        self._subscribe()
 
-        self._subscribe = subscribe
-        self._subscriptions = subscribe()
+    def _subscribe(self) -> None:
+        self._subscriptions = [
+            subscribe_noop(self._node, kind, f'{self._name}/{topic}', self._profile)
+            for kind, topic in ((self._types[1], 'result'), (DiagnosticStatus, 'outcome'))
+        ]
+
+    def refresh_mirror(self) -> None:
+        """Look who observes the topics, and make the subscriptions anew now and then.
+
+        Fast DDS keeps some 400 bytes for every killed worker whose topics they were matched with.
+        """
+        if self._work is None:
+            return
+        self._work.refresh()
+        if self._workers > WORKERS_PER_SUBSCRIPTION:
+            self._workers = 0
+            self._unsubscribe()
+            self._subscribe()
 
     def attach(self, channel: Channel, pid: int, last_frame: int) -> None:
         """Use the connection that a worker has opened.
@@ -99,25 +118,14 @@ class WorkerChannel:
         """Send the worker a serialised item."""
         if self._channel is not None:
             self._channels.send(self._channel, PacketType.ITEM, number, item)
-        if self.work.has_observers:
-            self.work.publish(self._frames.materialize(item))
+        if self._work is not None and self._work.has_observers:
+            self._work.publish(self._frames.materialize(item))
 
     def _release(self, frames: list[FrameNumber]) -> None:
         if self._channel is not None:
             # It has to know before it makes the next one, and that it is asked for through here.
             send = self._channels.send if self._frames.is_low else self._channels.enqueue
             send(self._channel, PacketType.FRAMES_FREED, body=pack_frame_numbers(frames))
-
-    def refresh(self) -> None:
-        """Look who observes the mirror topics, and make their subscriptions anew now and then.
-
-        Fast DDS keeps some 400 bytes for every killed worker whose topics they were matched with.
-        """
-        self.work.refresh()
-        if self._workers > WORKERS_PER_SUBSCRIPTION:
-            self._workers = 0
-            self._unsubscribe()
-            self._subscriptions = self._subscribe()
 
     def request(self, label: str) -> None:
         """Request a lifecycle transition. The worker's reports show whether it happened."""
@@ -137,7 +145,8 @@ class WorkerChannel:
     def destroy(self) -> None:
         """Close the connection, and remove the endpoints from the graph."""
         self.detach()
-        self._node.destroy_publisher(self.work.publisher)
+        if self._work is not None:
+            self._node.destroy_publisher(self._work.publisher)
         self._unsubscribe()
 
     def _unsubscribe(self) -> None:

@@ -50,6 +50,9 @@ _FIRST_LINE = _PREFIX + b'%d\n' % FORMAT
 _TAIL = 16
 # The least growth, in bytes, after which the file is compacted.
 COMPACT_AFTER = 8_000_000
+# The number of entries after which it is compacted if it has outgrown its snapshot: the next
+# manager has to repeat them before it can do anything, at some 20 us each.
+COMPACT_AFTER_ENTRIES = 1000
 # How long to wait after a checkpoint that failed for lack of space, s.
 RETRY_INTERVAL = 1.0
 
@@ -87,6 +90,8 @@ class Journal:
         self._checksum = 0  # of all entries
         self._seen = 0, b''  # a position, and what was there when it was looked at last
         self._compact_at = 0
+        self._outgrown_at = 0
+        self._entries = 0  # since the checkpoint
         self._broken = False  # whether an entry is missing
         self._retry_at = 0.0
         self._changes: list[Change] = []
@@ -127,6 +132,8 @@ class Journal:
         self._checksum = checksum
         self._seen = self._read_tail()
         self._compact_at = COMPACT_AFTER + 4 * len(data)
+        self._outgrown_at = 2 * self._size
+        self._entries = 0
         self._broken = False
 
     def commit(self) -> None:
@@ -152,11 +159,13 @@ class Journal:
             raise
         self._size += _ENTRY.size + len(data)
         self._checksum = checksum
+        self._entries += 1
 
     @property
     def needs_compaction(self) -> bool:
         """Return whether it is time for a checkpoint."""
-        is_due = self._broken or self._size > self._compact_at
+        is_long = self._entries > COMPACT_AFTER_ENTRIES and self._size > self._outgrown_at
+        is_due = self._broken or is_long or self._size > self._compact_at
         return is_due and time.monotonic() >= self._retry_at
 
     def is_in_place(self) -> bool:

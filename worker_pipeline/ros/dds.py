@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import itertools
 import os
@@ -233,6 +234,7 @@ def _is_fast_dds() -> bool:
     return str(get_rmw_implementation_identifier()).startswith('rmw_fastrtps')
 
 
+@functools.cache
 def rclpy_major() -> int:
     """Return rclpy's major version: 7 for Jazzy, 9 for Kilted; 0 if unknown."""
     try:

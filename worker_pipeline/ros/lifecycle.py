@@ -85,6 +85,12 @@ class _Sleeps:
 _sleeps = _Sleeps()
 
 
+async def turns(count: int) -> None:
+    """Let the executor run other callbacks, so many times."""
+    for _ in range(count):
+        await _Yield()
+
+
 async def until(fact: Callable[[], bool], timeout: float = float('inf')) -> bool:
     """Wait up to ``timeout`` seconds until a fact is true; return whether it is.
 

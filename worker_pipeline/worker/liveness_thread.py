@@ -26,6 +26,8 @@ RECONNECT_PERIOD = 0.02  # s
 # What one turn of the wait for a manager counts at most, s: in a longer one this process was
 # stopped, and so was whoever starts the next manager, perhaps.
 LONGEST_TURN = 1.0
+# The period for some time after the loss of a manager, whose guardian replaces it at once, s.
+QUICK_RECONNECT_PERIOD, QUICK_FOR = 0.004, 2.0
 
 
 class LivenessThread:
@@ -46,6 +48,7 @@ class LivenessThread:
         self._liveness = liveness
         self._manager = spec.manager_pid
         self._saved: list[int | bytes] = []
+        self._lost_at = float('-inf')  # when the manager died, s
 
     def start(self) -> None:
         """Register this process, and start. Exits at once if the manager has died meanwhile."""
@@ -57,6 +60,7 @@ class LivenessThread:
     def _run(self) -> None:
         while True:
             self._run_while_managed()
+            self._lost_at = time.monotonic()
             if self.client is not None:
                 self.client.channel.read(everything=True)  # the last packets of the dead manager
             self._manager = self._wait_for_manager()
@@ -73,14 +77,9 @@ class LivenessThread:
             return
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        period = self._spec.heartbeat_period
-        while not poll.poll(period * 1e3):
+        while not poll.poll(self._connect() * 1e3):
             self._liveness.heartbeat()
             self._keep_files()
-            period = self._spec.heartbeat_period
-            if self.client is not None and not self.client.channel.connected:
-                self.client.channel.connect(self._manager)
-                period = min(period, RECONNECT_PERIOD)
         os.close(pidfd)
 
     def _keep_files(self) -> None:
@@ -89,6 +88,18 @@ class LivenessThread:
             was_made = self._liveness.keep_in_place()
             if self.client is not None:
                 self.client.keep_files(was_folder_gone=was_made)
+
+    def _connect(self) -> float:
+        """Connect if the channel is closed; return when to look again, s."""
+        period, client = self._spec.heartbeat_period, self.client
+        if client is None or client.channel.connected or client.channel.connect(self._manager):
+            return period
+        return min(period, self._reconnect_period)
+
+    @property
+    def _reconnect_period(self) -> float:
+        is_recent = time.monotonic() < self._lost_at + QUICK_FOR
+        return QUICK_RECONNECT_PERIOD if is_recent else RECONNECT_PERIOD
 
     def _wait_for_manager(self) -> int:
         """Return the pid of the next manager; exit if there is none within ``orphan_timeout``."""
@@ -100,7 +111,7 @@ class LivenessThread:
                 self._exit(f'no manager for {self._spec.orphan_timeout:g} s')
             if self._spec.save_when_orphaned:
                 self._save_snapshot()
-            time.sleep(min(self._spec.heartbeat_period, RECONNECT_PERIOD))
+            time.sleep(min(self._spec.heartbeat_period, self._reconnect_period))
             self._liveness.heartbeat()
         return manager
 

@@ -62,7 +62,8 @@ def test_the_workers_of_a_stage_that_is_gone_are_killed(builder, frames, killed,
     ]
 
 
-def test_frames_in_everything_recovered_are_kept(builder, frames, killed):  # noqa: ARG001
+def test_frames_in_everything_recovered_are_kept(builder, frames, killed, tmp_path):  # noqa: ARG001
+    (tmp_path / '77.block').touch()
     stage = FakeStage()
     recovered = RecoveredStage(
         snapshot={'ledger': {'waiting': [(1, REFERENCE)]}},

@@ -9,7 +9,7 @@ from support.fake_nodes import run
 from support.fake_workers import FIRST_PID, FakeRecord
 from support.offline_pipeline import stage_config
 
-from worker_pipeline.core.supervision_table import Phase
+from worker_pipeline.core.supervision_table import Phase, StateReported, WorkerConnected
 from worker_pipeline.manager import pauses
 from worker_pipeline.manager import slot as slot_module
 from worker_pipeline.protocol.worker_spec import config_hash_of
@@ -103,3 +103,25 @@ def test_workers_that_are_still_stopped_when_a_manager_starts_are_waited_for(
     assert rig.processes.signals == []
     rig.run(0.2)
     assert len(rig.processes.signals) == 2, 'they run, and send no heartbeat'
+
+
+def test_nor_is_one_that_is_served_before_its_stage_is_configured(make, tmp_path):
+    """It is given items without waiting for any topic."""
+    rig = make(stage_config('s'))
+    adopt(rig, worker_0=old_worker(rig, tmp_path, FIRST_PID - 1, spec_hash(rig)))
+    rig.interrupted = True  # so that nothing waits
+    rig.stages['s'].resume()
+    slot = rig.slot('s')
+    now = rig.clock.monotonic()
+    slot.adopted = False
+    slot.handle(WorkerConnected(FIRST_PID - 1), now)
+    slot.handle(StateReported(FIRST_PID - 1, 'active'), now)
+    rig.stages['s']._consume_facts()
+    assert rig.active('s') == ['worker_0']
+    run(rig.stages['s'].transition('configure'))
+    assert slot.supervision.desired.value == 'active'
+    assert rig.active('s') == ['worker_0']
+    run(rig.stages['s'].transition('activate'))
+    assert rig.active('s') == ['worker_0']
+    run(rig.stages['s'].transition('deactivate'))
+    assert slot.supervision.desired.value == 'inactive'

@@ -10,6 +10,7 @@ from support.offline_stage import reference
 
 from worker_pipeline.config import PluginDescription
 from worker_pipeline.protocol.answers import OUTPUT, Answer, RecentAnswers
+from worker_pipeline.recovery.journal import read
 from worker_pipeline.recovery.recover import RecoveredStage
 from worker_pipeline.recovery.saved_state import SavedState
 
@@ -84,6 +85,21 @@ def test_a_snapshot_before_the_stage_is_configured_has_what_was_recovered(make):
     rig.stages['s'].restore(RecoveredStage(subscribers=3, unacked_outputs=[b'x']))
     snapshot = rig.stages['s'].snapshot()
     assert (snapshot['subscribers'], snapshot['unacked_outputs']) == (3, [b'x'])
+
+
+@pytest.mark.parametrize('subscribers', [0, 2])
+def test_an_output_before_the_topic_is_open_waits_for_the_subscribers(make, tmp_path, subscribers):
+    """As those that the earlier manager had not delivered; another crash does not lose it."""
+    rig = make(stage_config('s'), journal=True)
+    rig.stages['s'].restore(RecoveredStage(subscribers=subscribers, unacked_outputs=[b'x']))
+    rig.stages['s'].resume()
+    with rig.outbox:
+        rig.stages['s'].publish(b'y')
+    rig.journal.close()
+    recovered = read(tmp_path / '0' / 'journal')
+    expected = [[('s', 'unacked', (b'y',))]] if subscribers else []
+    assert recovered.entries == expected
+    assert rig.stages['s'].snapshot()['unacked_outputs'] == [b'x', *([b'y'] if subscribers else [])]
 
 
 def test_a_stage_without_an_output_has_no_subscribers(make):
