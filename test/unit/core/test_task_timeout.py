@@ -158,4 +158,4 @@ def test_pauses_are_forgotten_while_a_worker_is_idle():
     for second in range(1000):
         watch.extend_deadlines(0.5, second + 0.5)
         watch.check(Liveness(), 0, second + 0.6, TIMEOUT)
-    assert len(watch._hold_ups) <= 1
+    assert len(watch._pauses) <= 1
