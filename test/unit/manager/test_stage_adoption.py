@@ -79,6 +79,7 @@ def test_an_adopted_worker_is_not_deactivated_while_the_manager_starts(make, tmp
     rig = make(stage_config('s'))
     adopt(rig, worker_0=old_worker(rig, tmp_path, FIRST_PID - 1, spec_hash(rig)))
     rig.interrupted = True  # so that nothing waits
+    rig.stages['s'].resume()
     run(rig.stages['s'].transition('configure'))
     assert rig.slot('s').supervision.desired.value == 'active'
 

@@ -21,6 +21,7 @@ def bench(clock, tmp_path):
     channel = WorkerChannel(
         node, 's', 'worker_0', 'in', 'out', 2, channels, FrameRegistry(tmp_path, 0)
     )
+    channel.open_mirror()
     return SimpleNamespace(node=node, channel=channel)
 
 
@@ -32,7 +33,7 @@ def replace_worker(bench, times):
     for pid in range(1, times + 1):
         worker: Any = SimpleNamespace(pid=pid, frames_in_use=[])
         bench.channel.attach(worker, pid, 0)
-    bench.channel.refresh()
+    bench.channel.refresh_mirror()
 
 
 def test_subscriptions_are_made_anew_after_many_workers(bench):
