@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from itertools import pairwise
@@ -142,6 +143,26 @@ def test_a_stopped_fork_server_holds_no_healthy_worker_up(start, observer, spare
         observer.wait_until_replaced(worker, victim)
     assert [number_of(each) for each in heard] == [*range(number)]
     assert time.monotonic() - begin < 40.0
+    manager.signal(signal.SIGINT)
+    assert manager.wait() == 0
+    assert manager.relatives() == []
+
+
+def test_a_guardian_without_a_free_descriptor_starts_the_next_manager_later(start, observer):
+    """When it can open files again."""
+    manager = start({**ECHO, 'orphan_timeout': 600.0})
+    observer.wait_until_active('echo', 2)
+    before, guardian = pids_of(observer, *WORKERS), manager.process.pid
+    limit = resource.prlimit(guardian, resource.RLIMIT_NOFILE)
+    used = {int(each) for each in os.listdir(f'/proc/{guardian}/fd')}
+    free = next(number for number in range(1000) if number not in used)
+    resource.prlimit(guardian, resource.RLIMIT_NOFILE, (free, limit[1]))
+    killed = manager.kill_manager()
+    wait_for(lambda: 'manager: cannot be started: ' in manager.output, 'it', seen=manager.show)
+    assert manager.process.poll() is None
+    resource.prlimit(guardian, resource.RLIMIT_NOFILE, limit)
+    await_next(manager, killed)
+    assert pids_of(observer, *WORKERS) == before
     manager.signal(signal.SIGINT)
     assert manager.wait() == 0
     assert manager.relatives() == []

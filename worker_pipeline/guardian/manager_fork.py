@@ -14,18 +14,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-import rclpy
-from rclpy.node import Node
-
-from worker_pipeline.exit_codes import EXIT_CLEAN, EXIT_FAILED
-from worker_pipeline.manager.process import prepare, run_manager
+from worker_pipeline.exit_codes import EXIT_FAILED
+from worker_pipeline.manager.process import run_manager
 from worker_pipeline.output.output_relay import OutputRelay
 from worker_pipeline.ros import dds
 from worker_pipeline.system.descriptor_passing import send_packet
 from worker_pipeline.system.fork_client import KeptServer
 from worker_pipeline.system.guardian_link import (
     MAX_PACKET,
-    PREPARED,
     SERVER_PID,
     GuardedNotifier,
     GuardianLink,
@@ -66,35 +62,33 @@ class ManagerFork:
         self.link: socket.socket | None = None
         self.pid = 0  # 0: there is no manager
 
-    def start(self, server: KeptServer | None, in_manager: Callable[[], None]) -> None:
+    def start(self, server: KeptServer, in_manager: Callable[[], None]) -> None:
         """Fork a manager. Raises OSError.
 
         Args:
-            server: A connection to the fork server. None: the manager only prepares itself, and
-                begins when it is given one.
+            server: A connection to the fork server.
             in_manager: Called first in the manager.
         """
         guardian = os.getpid()
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with its, contextlib.ExitStack() as stack:
-            if server is not None:
-                stack.enter_context(server.connection)
-            former = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-            try:
-                pid = os.fork()
-                if not pid:
+        with server.connection:
+            ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with its:
+                former = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+                try:
+                    pid = os.fork()
+                    if not pid:
+                        ours.close()
+                        in_manager()
+                        self._become_manager(guardian, former, its, server)
+                except BaseException:
                     ours.close()
-                    in_manager()
-                    self._become_manager(guardian, former, GuardianLink(its), server)
-            except BaseException:
-                ours.close()
-                raise
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, former)
+                    raise
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, former)
         self.pid, self.link = pid, ours
 
     def _become_manager(
-        self, guardian: int, mask: Any, link: GuardianLink, server: KeptServer | None
+        self, guardian: int, mask: Any, connection: socket.socket, server: KeptServer
     ) -> NoReturn:
         """Turn this process, a fork of the guardian, into a manager; never return."""
         code = EXIT_FAILED
@@ -108,13 +102,17 @@ class ManagerFork:
                 faulthandler.enable(2)
             signals = StopSignals()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            set_process_name('manager' if server else 'next manager')
-            placeholder = None
-            if server is None:
-                placeholder = _prepared(self._arguments, self._settings)
-                link.send(PREPARED)
-                server = link.await_server()
-            code = self._run(signals, link, server, placeholder) if server else _leave(placeholder)
+            set_process_name('manager')
+            self._output.take_over()
+            link = GuardianLink(connection)
+            code = run_manager(
+                self._arguments,
+                self._settings,
+                signals,
+                self._output,
+                GuardedNotifier(link, self._watchdog),
+                _once(server, link),
+            )
         except BaseException:
             with contextlib.suppress(BaseException):
                 print(f'manager:\n{traceback.format_exc()}', file=sys.stderr, end='')
@@ -122,27 +120,6 @@ class ManagerFork:
             with contextlib.suppress(BaseException):
                 self._output.leave()
             os._exit(code)
-
-    def _run(
-        self,
-        signals: StopSignals,
-        link: GuardianLink,
-        server: KeptServer,
-        placeholder: Node | None,
-    ) -> int:
-        set_process_name('manager')
-        self._output.take_over()
-        systemd = GuardedNotifier(link, self._watchdog)
-        return run_manager(
-            self._arguments,
-            self._settings,
-            signals,
-            self._output,
-            systemd,
-            link,
-            server,
-            placeholder,
-        )
 
     def send_signal(self, number: int) -> None:
         """Signal the manager, which has not been reaped."""
@@ -183,20 +160,11 @@ class ManagerFork:
             self.link = None
 
 
-def _prepared(arguments: Sequence[str], settings: dds.Settings | None) -> Node:
-    """Return the node of a manager that may be needed later; exit where that is not possible now.
+def _once(server: KeptServer, link: GuardianLink) -> Any:
+    """Return a function that returns a fork server: first this one, later others."""
+    servers = [server]
 
-    A manager that is needed says why.
-    """
-    try:
-        return prepare(arguments, settings)
-    except Exception:
-        os._exit(EXIT_FAILED)
+    def next_server() -> KeptServer | None:
+        return servers.pop() if servers else link.kept_server()
 
-
-def _leave(placeholder: Node | None) -> int:
-    """End a manager that was never needed: others see at once that it has left."""
-    if placeholder is not None:
-        placeholder.destroy_node()
-        rclpy.shutdown()
-    return EXIT_CLEAN
+    return next_server

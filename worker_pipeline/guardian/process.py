@@ -16,20 +16,18 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from worker_pipeline.core.manager_restarts import Finish, ManagerRestarts
 from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION, EXIT_FAILED, is_permanent
 from worker_pipeline.guardian.manager_fork import ManagerFork
 from worker_pipeline.guardian.notifications import Notifications
-from worker_pipeline.guardian.successor import Successor
 from worker_pipeline.guardian.warm_up import warm_up
 from worker_pipeline.output.output_relay import OutputRelay
 from worker_pipeline.ros import dds
 from worker_pipeline.ros.package_share import package_share
-from worker_pipeline.system.guardian_link import KEEP, NOTIFY, RUNNING, SERVER
+from worker_pipeline.system.guardian_link import NOTIFY, RUNNING, SERVER
 from worker_pipeline.system.kept_fork_server import KeptForkServer
 from worker_pipeline.system.proc import set_process_name
 from worker_pipeline.system.processes import exit_reason
@@ -64,20 +62,18 @@ def run_guarded(arguments: Sequence[str], signals: StopSignals, output: OutputRe
     warm_up()
     set_process_name('guardian')
 
-    make_fork = partial(ManagerFork, arguments, settings, signals, output, notifications.watchdog)
+    fork = ManagerFork(arguments, settings, signals, output, notifications.watchdog)
 
     def enter_server() -> None:
-        guardian.enter_fork()
         signals.release()
         output.enter_fork_server()
+        fork.leave()
 
     server = KeptForkServer('worker_pipeline.worker.fork_preload', enter_server)
-    successor = Successor(make_fork, lambda: guardian.enter_fork(), arguments)
-    guardian = _Guardian(make_fork, successor, server, signals, notifications)
     gc.enable()
     # These objects stay for good: traversing them for garbage would copy what forks share.
     gc.freeze()
-    return guardian.run()
+    return _Guardian(fork, server, signals, notifications).run()
 
 
 class _Guardian:
@@ -85,15 +81,12 @@ class _Guardian:
 
     def __init__(
         self,
-        make_fork: Callable[[], ManagerFork],
-        successor: Successor,
+        fork: ManagerFork,
         server: KeptForkServer,
         signals: StopSignals,
         notifications: Notifications,
     ) -> None:
-        self._make_fork = make_fork
-        self._successor = successor
-        self._manager = make_fork()
+        self._manager = fork
         self._server = server
         self._signals = signals
         self._notifications = notifications
@@ -109,28 +102,16 @@ class _Guardian:
             if self._start_at is not None and now >= self._start_at:
                 self._start(now)
             self._notifications.tick(now)
-            self._successor.tick(now)
             self._wait(now)
             self._receive()
-            self._successor.receive()
             self._reap()
-        self._successor.end()
         self._server.leave()
         return self._code
-
-    def enter_fork(self) -> None:
-        """In a fork: close the connections to all other forks."""
-        self._server.leave()
-        self._manager.leave()
-        self._successor.close_link()
 
     def _start(self, now: float) -> None:
         self._start_at = None
         try:
-            ready = self._successor.take()
-            if ready is None or not self._has_begun(ready):
-                self._manager = self._make_fork()
-                self._manager.start(self._server.connect(), self.enter_fork)
+            self._manager.start(self._server.connect(), self._server.leave)
         except OSError as error:
             print(f'manager: cannot be started: {error}', file=sys.stderr)
             self._ended(EXIT_FAILED)
@@ -139,24 +120,12 @@ class _Guardian:
         if self._stop_signal:
             self._manager.send_signal(self._stop_signal)
 
-    def _has_begun(self, successor: ManagerFork) -> bool:
-        """Have the successor begin; return whether that was possible, as it has not just died."""
-        try:
-            successor.give_server(self._server.connect())
-        except OSError:
-            successor.send_signal(signal.SIGKILL)
-            return False
-        self._manager = successor
-        return True
-
     def _wait(self, now: float) -> None:
         poll = select.poll()
         poll.register(self._signals, select.POLLIN)
-        for link in (self._manager.link, self._successor.link):
-            if link is not None:
-                poll.register(link, select.POLLIN)
-        times = self._start_at, self._notifications.due(now), self._successor.start_at
-        due = [each for each in times if each is not None]
+        if self._manager.link is not None:
+            poll.register(self._manager.link, select.POLLIN)
+        due = [each for each in (self._start_at, self._notifications.due(now)) if each is not None]
         timeout = max(0.0, min(due) - now) * 1e3 + 1.0 if due else None
         ready = {descriptor for descriptor, _ in poll.poll(timeout)}
         if self._signals.fileno() in ready:
@@ -176,7 +145,6 @@ class _Guardian:
     def _stop(self, number: int) -> None:
         self._restarts.stop()
         self._notifications.stop()
-        self._successor.leave()
         self._stop_signal = number
         if self._manager.pid:
             self._manager.send_signal(number)
@@ -206,9 +174,6 @@ class _Guardian:
             elif kind == NOTIFY:
                 if self._notifications.pass_on(text):
                     self._restarts.is_active()
-                    self._successor.manager_is_active(time.monotonic())
-            elif kind == KEEP:
-                self._successor.is_wanted = True
             elif kind == SERVER:
                 self._server.replace()
                 with contextlib.suppress(OSError):  # the manager starts one itself
@@ -223,8 +188,6 @@ class _Guardian:
                     return
                 if pid == self._server.pid:
                     self._server.has_exited()
-                elif pid == self._successor.pid:
-                    self._successor.has_exited(time.monotonic())
                 elif pid == self._manager.pid:
                     self._receive()  # what it had sent before
                     self._manager.has_exited()

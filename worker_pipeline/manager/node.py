@@ -22,7 +22,6 @@ from worker_pipeline.ros import qos
 from worker_pipeline.ros.lifecycle import PRIMARY_STATES, ManagedNode, turns, until
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
 
-DEFAULT_NAMESPACE = '/airside'
 DIAGNOSTICS_PERIOD = 1.0  # s
 ANSWER_TIME = 0.2  # s
 SECOND_SIGNAL_AFTER = 1.0  # s
@@ -34,7 +33,7 @@ class ManagerNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__(
             'manager',
-            namespace=DEFAULT_NAMESPACE,
+            namespace='/airside',
             allow_undeclared_parameters=True,
             automatically_declare_parameters_from_overrides=True,
         )

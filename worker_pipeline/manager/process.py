@@ -14,7 +14,6 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import NameValidationException
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError, check_process_count
@@ -24,7 +23,7 @@ from worker_pipeline.exit_codes import (
     EXIT_FAILED,
 )
 from worker_pipeline.manager.live_parameters import LiveParameters
-from worker_pipeline.manager.node import DEFAULT_NAMESPACE, ManagerNode
+from worker_pipeline.manager.node import ManagerNode
 from worker_pipeline.manager.node_sections import section_problems
 from worker_pipeline.manager.pipeline_builder import PipelineBuilder, inspect_plugins
 from worker_pipeline.manager.services import ProcessServices
@@ -35,11 +34,9 @@ from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory
 from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
-from worker_pipeline.ros.arguments import given_namespace
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
-from worker_pipeline.system.guardian_link import KEEP, GuardianLink
 from worker_pipeline.system.malloc import use_one_arena
 from worker_pipeline.system.proc import start_of
 from worker_pipeline.system.processes import Launcher
@@ -53,9 +50,7 @@ def run_manager(
     signals: StopSignals,
     output: OutputRelay,
     systemd: SystemdNotifier,
-    guardian: GuardianLink,
-    server: KeptServer | None = None,
-    placeholder: Node | None = None,
+    get_kept_server: Callable[[], KeptServer | None],
 ) -> int:
     """Run a pipeline until it is stopped; return the exit code.
 
@@ -65,9 +60,7 @@ def run_manager(
         signals: Keeps the stop signals.
         output: Relays what this process and its workers print.
         systemd: Is notified of the manager's state.
-        guardian: Keeps the fork server, and a successor if it is asked to.
-        server: The connection to the fork server; None: the guardian is asked for one.
-        placeholder: The node from ``prepare``, where that was called before.
+        get_kept_server: As in ``ForkServerClient``.
 
     Exit code 0: shut down cleanly (items that were left unfinished are logged); 1: shut down with
     an error, or nothing was started for a cause that may pass, such as full shared memory: start it
@@ -75,8 +68,7 @@ def run_manager(
     this pipeline is running.
     """
     stop_requested = threading.Event()
-    pipeline = _Pipeline(settings, systemd, output, guardian, placeholder)
-    servers = [server] if server is not None else []
+    pipeline = _Pipeline(settings, systemd, output)
 
     def stop() -> None:
         stop_requested.set()
@@ -88,7 +80,7 @@ def run_manager(
             'worker_pipeline.worker.fork_preload',
             pipeline.on_exit,
             on_left_behind=pipeline.on_left_behind,
-            get_kept_server=lambda: servers.pop() if servers else guardian.kept_server(),
+            get_kept_server=get_kept_server,
         )
         launcher.open()
     except OSError as error:
@@ -111,16 +103,9 @@ class _Pipeline:
     """The manager's node while it exists; signals and worker exits may come before and after."""
 
     def __init__(
-        self,
-        settings: dds.Settings | None,
-        systemd: SystemdNotifier,
-        output: OutputRelay,
-        guardian: GuardianLink,
-        placeholder: Node | None,
+        self, settings: dds.Settings | None, systemd: SystemdNotifier, output: OutputRelay
     ) -> None:
         self._dds = settings
-        self._guardian = guardian
-        self._placeholder = placeholder
         self._output = output
         self._systemd = systemd
         self._node: ManagerNode | None = None
@@ -168,14 +153,10 @@ class _Pipeline:
         if dds.may_use_shared_memory(self._dds):
             self.shared_memory.note(pid)
 
-    def _create_node(self, arguments: Sequence[str]) -> ManagerNode:
-        if self._placeholder is None:
-            with _participant(self._dds):
-                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-                return ManagerNode()
-        node = ManagerNode()
-        self._placeholder.destroy_node()
-        return node
+    def _participant(self) -> contextlib.AbstractContextManager[None]:
+        if self._dds is None:
+            return contextlib.nullcontext()
+        return dds.participant(self._dds.common, self._dds.manager, dds.manager_number())
 
     def _build(self, node: ManagerNode, process: ProcessServices) -> None:
         """Check the configuration as a whole, and give the node its pipeline."""
@@ -184,8 +165,6 @@ class _Pipeline:
         if problems:
             raise ConfigurationError(problems)
         check_process_count(config, dds.worker_limit(self._dds))
-        if config.spares:
-            self._guardian.send(KEEP)
         is_reachable = dds.is_reachable(self._dds)
         version = fast_dds_version() if is_reachable else None
         warning = advisory_warning(version, is_reachable=is_reachable)
@@ -221,7 +200,9 @@ class _Pipeline:
     ) -> int:
         """Run the node until it has finished. Return the exit code."""
         try:
-            node = self._create_node(arguments)
+            with self._participant():
+                rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+                node = ManagerNode()
         except Exception as error:  # rclpy raises many classes for bad arguments
             rclpy.try_shutdown()
             return _report_ros_error(error)
@@ -268,28 +249,6 @@ class _Pipeline:
                 self.shared_memory.note()
             node.destroy()
             rclpy.shutdown()
-
-
-def _participant(settings: dds.Settings | None) -> contextlib.AbstractContextManager[None]:
-    if settings is None:
-        return contextlib.nullcontext()
-    return dds.participant(settings.common, settings.manager, dds.manager_number())
-
-
-def prepare(arguments: Sequence[str], settings: dds.Settings | None) -> Node:
-    """Set ROS up for a manager that may be needed later; return a node that holds its participant.
-
-    Others discover the participant now, which takes up to seconds. The underscore hides the node.
-    """
-    with _participant(settings):
-        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-        return rclpy.create_node(
-            f'_manager_{os.getpid()}',
-            namespace=given_namespace(arguments) or DEFAULT_NAMESPACE,
-            use_global_arguments=False,
-            enable_rosout=False,
-            start_parameter_services=False,
-        )
 
 
 def _report(error: ConfigurationError) -> int:

@@ -46,13 +46,6 @@ def ros_options(arguments: Sequence[str]) -> list[tuple[str, ...]]:
     return options
 
 
-def given_namespace(arguments: Sequence[str]) -> str:
-    """Return the namespace that arguments give to the node of a process; '' if they give none."""
-    values = [''.join(rest) for flag, *rest in ros_options(arguments) if flag in ('-r', '--remap')]
-    given = [each.removeprefix('__ns:=') for each in values if each.startswith('__ns:=')]
-    return given[0] if given else ''
-
-
 def stage_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
     """Return the arguments that also apply to the stages' nodes: remappings of topics.
 

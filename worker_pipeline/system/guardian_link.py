@@ -14,9 +14,8 @@ from worker_pipeline.system.fork_client import KeptServer
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
 
 # From the manager, the first byte of a packet: a notification as for systemd; that it supervises
-# its workers; a request for a fork server; a request to keep a successor ready; as that successor,
-# that it is ready.
-NOTIFY, RUNNING, SERVER, KEEP, PREPARED = b'N', b'R', b'S', b'K', b'P'
+# its workers; a request for a fork server.
+NOTIFY, RUNNING, SERVER = b'N', b'R', b'S'
 # The answer to the last: the server's pid, beside a connection to it.
 SERVER_PID = struct.Struct('<q')
 MAX_PACKET = 4096
@@ -49,14 +48,10 @@ class GuardianLink:
             return None
         return self._receive(SERVER_TIMEOUT)
 
-    def await_server(self) -> KeptServer | None:
-        """Wait for the fork server of a manager that is to begin; None when it never will."""
-        return self._receive(None)
-
-    def _receive(self, timeout: float | None) -> KeptServer | None:
+    def _receive(self, timeout: float) -> KeptServer | None:
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
-        if not poll.poll(None if timeout is None else timeout * 1e3):
+        if not poll.poll(timeout * 1e3):
             return None
         with contextlib.suppress(OSError):
             packet, descriptors = receive_packet(self._connection, MAX_PACKET, 1)

@@ -28,7 +28,7 @@ def test_an_exit_before_there_is_a_node_is_handled_when_there_is_one():
     """A worker that dies just after it was adopted would never be replaced."""
     unused: Any = None
     settings: Any = object()  # not the user's own
-    pipeline, executor = _Pipeline(settings, unused, unused, unused, None), Executor()
+    pipeline, executor = _Pipeline(settings, unused, unused), Executor()
     pipeline._executor = executor
     pipeline.on_exit(5, 'killed by SIGKILL')
     pipeline.on_left_behind(5, 'a process', 1)

@@ -10,9 +10,13 @@ from collections.abc import Callable
 from multiprocessing import Pipe
 
 import pytest
+from support.child_processes import sleeper
 
 from worker_pipeline.config import PluginDescription, load
+from worker_pipeline.plugins import inspector
 from worker_pipeline.plugins.inspector import describe, inspect
+from worker_pipeline.system.proc import is_stopped
+from worker_pipeline.testing import wait_for
 
 GOOD = PluginDescription('std_msgs/msg/Header', 'std_msgs/msg/Header')
 
@@ -70,6 +74,20 @@ def inspected(*ends: PluginDescription | int | None, timeout: float = 60.0):
     finally:
         launcher.close()
     return description, warnings, len(launcher.ends)
+
+
+def test_a_stopped_process_is_not_waited_for_until_it_is_late(monkeypatch):
+    """After a moment it counts as killed, and is started once more."""
+    monkeypatch.setattr(inspector, 'POLL_PERIOD', 0.01)
+    with sleeper() as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        wait_for(lambda: is_stopped(process.pid), 'the stop')
+        monkeypatch.setattr(EndedProcess, 'pid', process.pid)
+        description, warnings, unused = inspected(HANGS, GOOD)
+    assert description == GOOD
+    assert not unused
+    (warning,) = warnings
+    assert 'importing it was stopped by a signal; importing it once more' in warning
 
 
 @pytest.mark.parametrize('end', [-signal.SIGKILL, -signal.SIGABRT, -signal.SIGBUS, None])

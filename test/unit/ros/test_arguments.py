@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_pipeline.ros.arguments import given_namespace, stage_arguments, worker_arguments
+from worker_pipeline.ros.arguments import stage_arguments, worker_arguments
 
 
 @pytest.mark.parametrize(
@@ -61,18 +61,3 @@ def test_any_arguments_are_handled(arguments: list[str]):
         assert not kept or (kept[0] == '--ros-args' and len(kept) % 2 == 1)
         rest = iter(arguments)
         assert all(word in rest for word in kept[1:])
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'namespace'),
-    [
-        ('--ros-args -r __ns:=/rear', '/rear'),
-        ('--ros-args --remap __ns:=/rear -r __node:=boss', '/rear'),
-        ('--ros-args -r a:=b --params-file __ns:=/file', ''),
-        ('-r __ns:=/outside', ''),
-        ('', ''),
-    ],
-)
-def test_the_namespace_of_the_process_is_known(arguments: str, namespace: str):
-    """That of a remapping, as rcl takes it."""
-    assert given_namespace(['program', *arguments.split()]) == namespace
