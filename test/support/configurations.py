@@ -85,6 +85,7 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     'queue_size': st.sampled_from([1, 10, 1_000_000]),
     'overflow': st.sampled_from(['drop_oldest', 'block']),
     'ordered': st.booleans(),
+    'accept_external': st.booleans(),
     'task_timeout': st.sampled_from([5, 604_800.0]),
     'startup_timeout': st.sampled_from([20.0, 604_800]),
     'max_attempts': st.sampled_from([1, 2, 2**62]),

@@ -18,6 +18,7 @@ from worker_pipeline.manager import (
     diagnostics,
     pauses,
     rolling_update,
+    stage_links,
     stage_statistics,
     stage_workers,
 )
@@ -114,7 +115,15 @@ def test_the_quality_of_service_of_every_topic_is_documented():
 
 
 # The modules with the messages of diagnostics.
-MESSAGES_FROM = (diagnostics, pauses, stage_statistics, rolling_update, rollout, stage_workers)
+MESSAGES_FROM = (
+    diagnostics,
+    pauses,
+    stage_links,
+    stage_statistics,
+    rolling_update,
+    rollout,
+    stage_workers,
+)
 
 
 def depth_of(row: dict[str, str]) -> int:

@@ -100,9 +100,11 @@ class DedupWindow:
         return ring[self._oldest : end].tobytes() + ring[:beyond].tobytes()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Add the keys of a snapshot."""
+        """Add the keys of a snapshot to an empty window: the next snapshot is the same."""
         streams, stream_of, stamps = snapshot
         names = dict(streams)
+        for number, key in streams:
+            self._open(key, number)
         numbers, values = array(_STREAMS, stream_of), array(_STAMPS, stamps)
         for number, stamp in zip(numbers, values, strict=True):
             source, run = names[number]
@@ -115,7 +117,9 @@ class DedupWindow:
         source, stamp, run = key
         stream = self._streams.get((source, run))
         if stream is None:
-            stream = self._open((source, run))
+            numbers = range(len(self._streams) + 1)
+            free = next(each for each in numbers if each not in self._by_number)
+            stream = self._open((source, run), free)
         stamps = stream.stamps
         if not stamps or stamp > stamps[-1]:
             stamps.append(stamp)
@@ -125,9 +129,7 @@ class DedupWindow:
         self._stamps[at], self._stream_of[at] = stamp, stream.number
         self._count += 1
 
-    def _open(self, key: tuple[str, int]) -> _Stream:
-        """Begin a stream: with the lowest number that is free."""
-        number = next(each for each in range(len(self._streams) + 1) if each not in self._by_number)
+    def _open(self, key: tuple[str, int], number: int) -> _Stream:
         stream = self._streams[key] = self._by_number[number] = _Stream(key, number)
         return stream
 
