@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from worker_pipeline.core.item import ItemKey
 
@@ -51,6 +52,37 @@ class DedupWindow:
             at = place % len(self._stamps)
             source, run = self._streams[self._stream_of[at]]
             yield ItemKey(source, self._stamps[at], run)
+
+    def plain(self) -> list[tuple[str, int, int]]:
+        """Return the keys as plain values, the oldest first."""
+        size, stamps, streams = len(self._stamps), self._stamps, self._stream_of
+        places = [each % size for each in range(self._oldest, self._oldest + self._count)]
+        keys = self._streams
+        found = []
+        for at in places:
+            source, run = keys[streams[at]]
+            found.append((source, stamps[at], run))
+        return found
+
+    def restore(self, keys: Iterable[tuple[Any, ...]]) -> None:
+        """Take over what ``plain`` of another window returned, into an empty one.
+
+        Not one after the other: workers wait for it after a restart.
+        """
+        assert not self._count, 'the window is empty'
+        by_stream: dict[tuple[str, int], list[int]] = {}
+        for at, key in enumerate([*keys][-len(self._stamps) :]):
+            source, stamp, run = key if len(key) == 3 else ItemKey(*key)
+            stream = source, run
+            stamps = by_stream.get(stream)
+            if stamps is None:
+                stamps = by_stream[stream] = []
+                self._open(stream)
+            stamps.append(stamp)
+            self._stamps[at], self._stream_of[at] = stamp, self._numbers[stream]
+            self._count += 1
+        for stream, stamps in by_stream.items():
+            self._sorted[stream] = array(_STAMPS, sorted(stamps))
 
     def add(self, key: ItemKey) -> None:
         """Add a key that is not there; a full window forgets its oldest one."""

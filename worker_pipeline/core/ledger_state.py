@@ -215,7 +215,7 @@ class LedgerState:
             'started': [plain(item) for item in self._started.values()],
             'returned': list(self._returned),
             'held': {worker: list(held) for worker, held in self._held.items()},
-            'finished_keys': [tuple(key) for key in self._finished_keys],
+            'finished_keys': self._finished_keys.plain(),
             'order': self._order.snapshot(fact),
             'counters': {name: getattr(self.counters, name) for name in Counters.__slots__},
         }
@@ -243,8 +243,7 @@ class LedgerState:
         self._returned = list(state['returned'])
         self._held = {worker: dict.fromkeys(held) for worker, held in state['held'].items()}
         self._finished_keys = DedupWindow(self.DEDUP_WINDOW)
-        for key in state['finished_keys']:
-            self._finished_keys.add(ItemKey(*key))
+        self._finished_keys.restore(state['finished_keys'])
         self._order.restore(state['order'], fact)
         for name, value in state['counters'].items():
             setattr(self.counters, name, value)
