@@ -100,15 +100,24 @@ class DedupWindow:
         return ring[self._oldest : end].tobytes() + ring[:beyond].tobytes()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Add the keys of a snapshot to an empty window: the next snapshot is the same."""
+        """Take over a snapshot of another window, into an empty one: the next one is the same.
+
+        Not one key after the other: workers wait for it after a restart.
+        """
+        assert not self._count, 'the window is empty'
         streams, stream_of, stamps = snapshot
-        names = dict(streams)
         for number, key in streams:
             self._open(key, number)
-        numbers, values = array(_STREAMS, stream_of), array(_STAMPS, stamps)
+        numbers = array(_STREAMS, stream_of)[-self._capacity :]
+        values = array(_STAMPS, stamps)[-self._capacity :]
+        self._count = len(values)
+        self._stream_of[: self._count], self._stamps[: self._count] = numbers, values
         for number, stamp in zip(numbers, values, strict=True):
-            source, run = names[number]
-            self.add(ItemKey(source, stamp, run))
+            self._by_number[number].stamps.append(stamp)
+        for stream in list(self._by_number.values()):
+            stream.stamps = array(_STAMPS, sorted(stream.stamps))
+            if not stream.stamps:  # this window is smaller
+                self._close(stream)
 
     def add(self, key: ItemKey) -> None:
         """Add a key that is not there; a full window forgets its oldest one."""
@@ -133,9 +142,12 @@ class DedupWindow:
         stream = self._streams[key] = self._by_number[number] = _Stream(key, number)
         return stream
 
+    def _close(self, stream: _Stream) -> None:
+        del self._streams[stream.key], self._by_number[stream.number]
+
     def _forget_oldest(self) -> None:
         stream = self._by_number[self._stream_of[self._oldest]]
         if not stream.forget(self._stamps[self._oldest]):
-            del self._streams[stream.key], self._by_number[stream.number]
+            self._close(stream)
         self._oldest = (self._oldest + 1) % self._capacity
         self._count -= 1

@@ -199,6 +199,7 @@ class _Pipeline:
         self, arguments: Sequence[str], launcher: Launcher, stop_requested: threading.Event
     ) -> int:
         """Run the node until it has finished. Return the exit code."""
+        gc.disable()  # what is made until there is a pipeline stays
         try:
             with self._participant():
                 rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
@@ -221,6 +222,7 @@ class _Pipeline:
             self._node = node
             # The objects of now stay: the garbage collector need not traverse it while items pass.
             gc.freeze()
+            gc.enable()
             executor.create_task(node.start)
             if stop_requested.is_set():
                 self.stop()

@@ -84,3 +84,21 @@ def test_a_snapshot_is_no_object_for_each_key():
     tracemalloc.stop()
     assert kept
     assert peak < 200_000
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.lists(KEYS, unique=True), st.lists(KEYS))
+def test_a_restored_window_goes_on_as_the_one_that_was_saved(before, after, first, then):
+    """Also one with another capacity: it has the last keys."""
+    window = DedupWindow(before)
+    for key in first:
+        window.add(key)
+    restored, model = DedupWindow(after), DedupWindow(after)
+    restored.restore(window.snapshot())
+    for key in window:
+        model.add(key)
+    for key in then:
+        assert (key in restored) == (key in model)
+        if key not in model:
+            restored.add(key)
+            model.add(key)
+        assert list(restored) == list(model)
