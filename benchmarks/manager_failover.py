@@ -25,7 +25,7 @@ from benchmarks.stages import ANSWERS
 STAGES = 7
 KILLS = 5  # in each repeat
 PAUSE = 1.5  # s, twice, between an answer and the next kill
-WAITING = 2000  # items sent, so that some wait for the next manager
+WAITING = 800  # items sent before a kill, so that some wait for the next manager
 # What a worker had received before the kill it answers within this time, s; and no manager is
 # replaced as fast.
 HELD = 0.03
