@@ -53,7 +53,7 @@ def test_strangers_cost_neither_answers_nor_memory(start, observer, domain, call
     feed, feed_mad = observer.feeder('echo/input'), observer.feeder('mad/input')
     observer.wait_until_active('echo', 1)
     observer.wait_until_active('mad', 1)
-    process = psutil.Process(manager.process.pid)
+    process = psutil.Process(manager.manager_pid)
     descriptors, before = process.num_fds(), process.memory_info().rss
     Path(f'/proc/{process.pid}/clear_refs').write_text('5')  # resets the peak
     cpu, begin = process.cpu_times(), time.monotonic()

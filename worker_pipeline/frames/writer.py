@@ -104,6 +104,10 @@ class _Block:
         """Return its first ``size`` bytes, read-only."""
         return np.frombuffer(memoryview(self.memory).toreadonly(), np.uint8, size, DATA_OFFSET)
 
+    def holds(self, frame: FrameNumber) -> bool:
+        """Return whether it has the frame still: others free and evict blocks, too."""
+        return bool(HEADER.unpack_from(self.memory)[0] == frame)
+
     def is_in_place(self) -> bool:
         """Return whether readers find the block."""
         try:
@@ -234,7 +238,7 @@ class FrameWriter:
     def restore_missing(self) -> None:
         """Write the frames in use again whose files somebody has removed."""
         for frame, block in [*self._used.items()]:
-            if not block.is_in_place():
+            if block.holds(frame) and not block.is_in_place():
                 with contextlib.suppress(OSError):  # no folder or no memory: the next time
                     self._used[frame] = block.copy()
 

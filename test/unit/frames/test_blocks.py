@@ -15,7 +15,13 @@ from sensor_msgs.msg import Image
 from support.random_frames import frame
 
 from worker_pipeline.frames import blocks as frame_blocks
-from worker_pipeline.frames.blocks import DATA_OFFSET, remove_block, total_size
+from worker_pipeline.frames.blocks import (
+    DATA_OFFSET,
+    evict_free_block,
+    mark_free,
+    remove_block,
+    total_size,
+)
 from worker_pipeline.frames.reader import FrameGoneError, FrameReader
 from worker_pipeline.frames.writer import MAX_FREE_BLOCKS, FrameWriter, NoRoomError
 
@@ -94,6 +100,15 @@ def test_frames_whose_files_are_removed_are_written_again(writer, reader, tmp_pa
     # It still has the former file mapped.
     assert bytes(reader.read(block, following, 100_000)) == frame(2)
     assert bytes(view) == frame(1)
+
+
+def test_a_block_that_was_freed_and_evicted_is_not_written_again(writer, tmp_path):
+    """The manager frees frames, and others evict them, before their producer is told."""
+    number, block = writer.write(memoryview(frame(1)))
+    mark_free(str(tmp_path / block), number)
+    assert evict_free_block(tmp_path)
+    writer.restore_missing()
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_reader_waits_for_a_missing_block(writer, tmp_path):
