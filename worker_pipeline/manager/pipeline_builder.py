@@ -180,8 +180,10 @@ class PipelineBuilder:
     ) -> dict[str, RecoveredStage]:
         """Return what was recovered, with its frames tracked; nothing if it cannot be restored."""
         try:
-            _track(recovered, frames)
+            # First: dispatchers refer to each other, and would keep their frames until the garbage
+            # collection, which may be hours away.
             try_to_restore(self._make_dispatcher(frames, None).stages, recovered)
+            _track(recovered, frames)
         except Exception as error:
             discard(self._state_dir, recovered, error, self._logger.warning)
             return {}
