@@ -279,9 +279,9 @@ class ForkServerClient:
         with contextlib.suppress(OSError):
             self._send(CLOSE, [])
         if self.pid:
-            if self.is_stopped:  # as it has to end what is left
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGCONT)
+            # If it is stopped, or about to be, as it has to end what is left.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
             _end(self.pid, CLOSE_TIMEOUT)
             self.pid = 0
         self.discard()
