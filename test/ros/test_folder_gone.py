@@ -82,6 +82,12 @@ LOSSES = {
         for name in (*PARTS[:3], 'output_relay')
     },
 }
+# The others, which take the same ways, are tried with -m storm.
+USUAL = ('the folder', 'the folder, renamed', 'only socket', 'only manager', 'only journal')
+CASES = [
+    pytest.param(loss, id=name, marks=[] if name in USUAL else pytest.mark.storm)
+    for name, loss in LOSSES.items()
+]
 
 
 @pytest.fixture
@@ -138,7 +144,7 @@ def records_of(folder: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('loss', LOSSES.values(), ids=LOSSES.keys())
+@pytest.mark.parametrize('loss', CASES)
 def test_what_is_removed_is_there_again_within_a_second(shared, folder, echo, loss, capsys):
     """Live workers go on meanwhile, and a replacement connects."""
     manager, observer = shared.manager, shared.observer
