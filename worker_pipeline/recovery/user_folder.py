@@ -64,14 +64,22 @@ def is_usable(folder: Path) -> bool:
 
 def is_ours(path: Path) -> bool:
     """Return whether there is a folder of this user, itself and no link to one."""
-    with contextlib.suppress(OSError):
-        found = path.lstat()
-        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return False
+    return _owner_is_us(path, if_absent=False)
 
 
 def _is_ours_or_free(path: Path) -> bool:
-    return is_ours(path) or not os.path.lexists(path)
+    return _owner_is_us(path, if_absent=True)
+
+
+def _owner_is_us(path: Path, *, if_absent: bool) -> bool:
+    """Look once: another manager of ours may make or remove the folder at this moment."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return if_absent
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
 def _size_of(folder: Path) -> int:
