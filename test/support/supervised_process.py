@@ -51,7 +51,8 @@ class Process:
         self.requests: list[str] = []
         self.linked = False
         # The reports about it.
-        self.born = self.lived_at = self.reported_at = self.state_at = born
+        self.lived_at = self.reported_at = self.state_at = born
+        self.ready_by = born + TIMING.startup_timeout
         self.reported = ''
         self.limit_reported = False
 
@@ -77,7 +78,7 @@ class Process:
             if now - self.reported_at > patience + TIMING.adoption_grace:
                 found.add('adoption')
             return found
-        if phase is Phase.STARTING and now >= self.born + TIMING.startup_timeout:
+        if phase is Phase.STARTING and now >= self.ready_by:
             found.add('startup')
         if phase in AT_WORK or self.adopted:
             if now - self.lived_at > patience:

@@ -118,7 +118,7 @@ class World:
             process.lived_at += seconds
             process.reported_at += seconds
             process.state_at += seconds
-            process.born += seconds
+            process.ready_by += seconds
         self.asked_at += seconds
         self.stop_by += seconds
         self.slot.extend_deadlines(seconds)
@@ -243,7 +243,7 @@ class World:
         if process and process.can_report:
             process.lived_at = process.reported_at = self.now
             if process.adopted and not process.reported:
-                process.born = self.now  # as far as its new manager knows
+                process.ready_by = self.now + TIMING.startup_timeout  # as far as its new manager knows
             if process.state != process.reported:
                 process.state_at = self.now
             process.reported = process.state

@@ -41,11 +41,7 @@ class FolderRepair:
         self._disputed_since: float | None = None
 
     def plan(self, missing: Collection[Part]) -> list[Part]:
-        """Return what is to be made, in order.
-
-        What the folder and its lock protect is not made while another process has the lock: it may
-        be its own.
-        """
+        """Return what is to be made, in order: the lock comes before what it protects."""
         if Part.FOLDER in missing:
             # What is in another folder of that name is not this manager's.
             return [*Part]

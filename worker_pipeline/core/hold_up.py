@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# Of times that were added and subtracted, s.
+ROUNDING = 1e-6
+
 
 class HoldUp(NamedTuple):
     """For how long a process could do nothing, s."""
@@ -43,3 +46,24 @@ class HoldUps:
         if max(late, suspended) <= self._period:
             return NONE
         return HoldUp(max(0.0, late), max(0.0, suspended))
+
+
+class TimeLimit:
+    """A limit for something that this process waits for, in which its own pauses do not count.
+
+    Args:
+        seconds: The limit, s.
+        longest_turn: What the time between two looks counts at most, s.
+        now: The time on the monotonic clock, s.
+    """
+
+    def __init__(self, seconds: float, longest_turn: float, now: float) -> None:
+        self._left = seconds
+        self._longest_turn = longest_turn
+        self._looked_at = now
+
+    def left(self, now: float) -> float:
+        """Look how much time is left, s. ``now``: s."""
+        self._left -= min(now - self._looked_at, self._longest_turn)
+        self._looked_at = now
+        return self._left

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from worker_pipeline.core.hold_up import ROUNDING
+
 # How long workers that are stopped together are waited for, s. The manager runs meanwhile: time in
 # which it was stopped too does not count.
 PAUSE_LIMIT = 300.0
 # From which share of ``heartbeat_timeout`` on a silent worker is looked at: a pause that ends just
 # before the timeout is recognised too.
 EARLY = 0.5
-# Of times that were added and subtracted, s.
-ROUNDING = 1e-6
 
 
 class Pause:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from worker_pipeline.core.hold_up import ROUNDING
+
 NANOSECONDS = 1e9
-# Of times that were added and subtracted, s.
-ROUNDING = 1e-6
 
 
 class Progress(Protocol):
@@ -70,7 +70,7 @@ class TaskTimeout:
         """Leave a pause out. If it was the manager that could do nothing, so could the worker.
 
         Args:
-            seconds: how long it has lasted until now. No time is told of twice.
+            seconds: how long it has lasted until now. No time is counted twice.
             now: the time on the monotonic clock, s.
         """
         begin = now - seconds

@@ -136,8 +136,7 @@ class ManagerFork:
             except OSError:
                 packet = b''
             if not packet:  # it is about to exit
-                self.link.close()
-                self.link = None
+                self.leave()
                 return
             yield packet
 

@@ -4,8 +4,8 @@
 Packets are read and handled on the manager's own thread: its executor cannot wait for sockets. A
 second thread waits for them while there is nothing to read. Under load it sleeps and costs nothing.
 
-Whoever calls is asked for nothing that the kernel knows: a process that is no worker is hung up on
-before anything is read, and a worker at the first packet that it may not send.
+The kernel says which process has connected. The connection of one that is no worker is closed
+before anything is read; that of a worker at the first packet that it may not send.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 from worker_pipeline.protocol import channel as channels
 from worker_pipeline.protocol.channel import FROM_WORKER, Channel, Packet, ProtocolError
 from worker_pipeline.protocol.handshake import HELLO_TIMEOUT, Handshake, peer_refusal
-from worker_pipeline.recovery.folder_lock import identity_of, is_folder
-from worker_pipeline.recovery.set_aside import set_aside
+from worker_pipeline.recovery.set_aside import make_way_for_file
+from worker_pipeline.system.files import identity_of
 from worker_pipeline.system.unix_sockets import peer_of
 
 # How many callers are served before the channels are read again.
@@ -127,8 +127,7 @@ class ChannelServer:
 
         Connections stay as they are.
         """
-        if is_folder(self._path):
-            set_aside(self._path)
+        make_way_for_file(self._path)
         fresh = channels.listen(self._path)
         if self._listen_again_at is None:
             self._epoll.unregister(self._listener)

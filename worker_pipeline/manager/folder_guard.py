@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from pathlib import Path
 from typing import Any
 
 from worker_pipeline.core.folder_repair import FolderRepair, Part, describe_parts
 from worker_pipeline.manager.channel_server import ChannelServer
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.output.output_relay import PID_FILE, OutputRelay
-from worker_pipeline.recovery.folder_lock import AlreadyRunningError, is_folder
+from worker_pipeline.recovery.folder_lock import AlreadyRunningError
 from worker_pipeline.recovery.liveness import LivenessRecord
-from worker_pipeline.recovery.set_aside import set_aside
+from worker_pipeline.recovery.set_aside import make_way_for_file
 from worker_pipeline.recovery.state_dir import PipelineStateDir
 from worker_pipeline.ros.throttled_log import ThrottledLog
+from worker_pipeline.system.files import is_folder
 
 CHECK_PERIOD = 0.25  # s
 
@@ -99,12 +99,12 @@ class FolderGuard:
             self._make_anew(planned, describe_parts(missing), now)
 
     def _register_relay(self) -> None:
-        _set_folder_aside(self._state_dir.path / PID_FILE)
+        make_way_for_file(self._state_dir.path / PID_FILE)
         self._output.register(self._state_dir.path)
 
     def _make_journal(self) -> None:
         for path in (self._state_dir.journal, self._state_dir.journal.with_suffix('.new')):
-            _set_folder_aside(path)
+            make_way_for_file(path)
         self._outbox.journal.checkpoint(self._outbox.snapshot())
 
     def _make_anew(self, parts: list[Part], missing: str, now: float) -> None:
@@ -122,9 +122,3 @@ class FolderGuard:
             self._repair.lock_held()
             text = f'{path}: gone while running: {missing}; made anew'
             self._log.warning('folder made', str, text)
-
-
-def _set_folder_aside(path: Path) -> None:
-    """Set a folder aside that is in the place of a file."""
-    if is_folder(path):
-        set_aside(path)

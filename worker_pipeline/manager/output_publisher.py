@@ -27,6 +27,7 @@ from worker_pipeline.recovery.records import OutputPublished, OutputsAcked, Subs
 from worker_pipeline.ros import message_types, qos
 from worker_pipeline.ros.dds_profile import LEASE
 from worker_pipeline.ros.lifecycle import ManagedNode
+from worker_pipeline.system.clocks import boottime
 
 # How long a restarted manager waits for all subscribers of the one before, and for the first of
 # them, s.
@@ -83,7 +84,7 @@ class OutputPublisher:
         self._frames_unacked = 0  # published without being kept
         self._overflowed = 0  # that waited, and were too many
         self.lost = 0  # that subscribers may have missed since a pause or a restart
-        self._seen_at = _boottime()
+        self._seen_at = boottime()
         # After a pause, how many messages will be known as acknowledged if no subscriber was lost.
         self._sent_before = 0
 
@@ -178,7 +179,7 @@ class OutputPublisher:
 
     def _note_hold_up(self) -> None:
         """Wait for the subscribers if this process, or the machine, has stood still for long."""
-        seen_at, self._seen_at = self._seen_at, _boottime()
+        seen_at, self._seen_at = self._seen_at, boottime()
         seconds = self._seen_at - seen_at
         if seconds <= REMATCH_AFTER or not self._recorded:
             return
@@ -258,11 +259,6 @@ class OutputPublisher:
     def destroy(self) -> None:
         """Take the topic out of the graph."""
         self._node.destroy_publisher(self._publisher)
-
-
-def _boottime() -> float:
-    """Return the time on the clock that runs on while the machine is suspended, s."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def open_output(

@@ -15,6 +15,7 @@ from worker_pipeline.core.hold_up import HoldUp, HoldUps
 from worker_pipeline.core.pause import Pause
 from worker_pipeline.manager.output_publisher import REMATCH_AFTER
 from worker_pipeline.manager.stage_node import StageNode
+from worker_pipeline.system.clocks import boottime
 from worker_pipeline.system.halts import is_held
 from worker_pipeline.system.proc import is_stopped
 
@@ -39,14 +40,14 @@ class Pauses:
     ) -> None:
         self._stages = stages
         self._logger = logger
-        self._hold_ups = HoldUps(period, time.monotonic(), _boottime())
+        self._hold_ups = HoldUps(period, time.monotonic(), boottime())
         self._pause = Pause(heartbeat_timeout, is_stopped, is_held)
         self._last, self._ended_at = 0.0, float('-inf')
         self.total = 0.0  # for how long the manager has stood still so far, s
 
     def tick(self, now: float) -> HoldUp:
         """Excuse whoever was paused, before anyone is judged. Returns the manager's own hold-up."""
-        hold_up = self._hold_ups.tick(now, _boottime())
+        hold_up = self._hold_ups.tick(now, boottime())
         if hold_up.seconds:
             for stage in self._stages.values():
                 # The heartbeats of that time have not been read yet.
@@ -87,8 +88,3 @@ class Pauses:
     def values(self) -> dict[str, str]:
         """Return the values for ``/diagnostics``."""
         return {'held_up_s': f'{self.total:.1f}'}
-
-
-def _boottime() -> float:
-    """Return the time on the clock that runs on while the machine is suspended, s."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -131,7 +131,7 @@ class PipelineBuilder:
             lambda pid: made[0].is_worker(pid),
             lambda channel, hello: made[0].worker_connected(channel, hello),
             lambda pid, reason: throttled.warning(
-                ('socket', bool(made) and made[0].is_worker(pid)), _refusal_text, pid, reason
+                ('socket', made[0].is_worker(pid)), _refusal_text, pid, reason
             ),
         )
         services = self._make_services(dispatcher, outbox, frames, channels)
@@ -173,7 +173,7 @@ class PipelineBuilder:
             self._logger.warning(
                 f'frame_memory: found {wanted:g} MB; allowed here: {allowed / 1e6:.0f} MB, {why}'
             )
-        return FrameRegistry(self._state_dir.frames, allowed)
+        return FrameRegistry(folder, allowed)
 
     def _usable(
         self, recovered: dict[str, RecoveredStage], frames: FrameRegistry

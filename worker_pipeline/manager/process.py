@@ -172,11 +172,11 @@ class _Pipeline:
             node.get_logger().warning(warning)
         namespace = node.get_namespace().rstrip('/')
         domain = node.context.get_domain_id()
-        state_dir = PipelineStateDir(namespace, domain, guardian=os.getppid())
+        guardian = os.getppid()
+        state_dir = PipelineStateDir(namespace, domain, guardian)
         # Until the pipeline is made, an earlier manager's state stays there for the next one.
         self.release_state_dir = lambda: state_dir.close(remove=not state_dir.journal.exists())
         name_lock = lock_manager_name(domain, node.get_fully_qualified_name())
-        guardian = os.getppid()
         cache = InspectionCache(state_dir.inspected, (guardian, start_of(guardian) or 0))
         plugins = inspect_plugins(node, config, process, cache)
         builder = PipelineBuilder(

@@ -109,7 +109,7 @@ class Slot:
         self._work = TaskTimeout()
         self._recycling = Recycling()
         self._starts: list[Action] = []
-        self._excused_until = float('-inf')  # no pause before is told of again, s
+        self._excused_until = float('-inf')  # pauses until then are counted already, s
         self._is_resuming = False  # after a pause, until the first heartbeat
         self.left_behind = 0  # processes that its workers did not end
 

@@ -13,7 +13,8 @@ import stat
 import time
 from pathlib import Path
 
-from worker_pipeline.recovery.set_aside import set_aside
+from worker_pipeline.recovery.set_aside import make_way_for_folder, set_aside
+from worker_pipeline.system.files import identity_of, is_same_file
 from worker_pipeline.system.proc import start_of
 
 # The file in a pipeline's folder that is there as long as its state is.
@@ -117,8 +118,7 @@ class FolderLock:
     def remake_folder(self) -> None:
         """Make the folder anew. Raises OSError."""
         for folder in (self.folder.parents[1], self.folder.parent, self.folder):
-            if os.path.lexists(folder) and not is_folder(folder):
-                set_aside(folder)
+            make_way_for_folder(folder)
         make_folder(self.folder)
         self._folder_identity = identity_of(self.folder)
 
@@ -184,23 +184,3 @@ def make_folder(folder: Path) -> None:
     if stat.S_IMODE(found.st_mode) != 0o700:
         user_folder.chmod(0o700)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether there is a folder, rather than a link to one."""
-    return path.is_dir() and not path.is_symlink()
-
-
-def identity_of(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file or folder from another one of its name; None if there is none."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def is_same_file(descriptor: int, path: Path) -> bool:
-    """Return whether a path still leads to an open file."""
-    found = os.fstat(descriptor)
-    return identity_of(path) == (found.st_dev, found.st_ino)

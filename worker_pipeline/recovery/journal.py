@@ -32,7 +32,6 @@ from typing import NamedTuple
 
 from worker_pipeline.core.ledger import Record
 from worker_pipeline.recovery import records
-from worker_pipeline.recovery.folder_lock import is_same_file
 from worker_pipeline.recovery.records import (
     KINDS,
     Change,
@@ -40,6 +39,7 @@ from worker_pipeline.recovery.records import (
     OutputRecord,
     StageSnapshot,
 )
+from worker_pipeline.system.files import is_same_file
 
 _ENTRY = struct.Struct('<II')  # its length and its checksum
 # The version of the format. Journals of other versions are not read.

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from worker_pipeline.recovery.folder_lock import identity_of
+from worker_pipeline.system.files import identity_of
 from worker_pipeline.system.proc import private_memory, start_of
 
 SIZE = mmap.PAGESIZE

@@ -10,6 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+from worker_pipeline.system.files import is_folder
+
 SUFFIX = '.damaged'
 
 
@@ -34,9 +36,21 @@ def set_aside(path: Path, *, copy: bool = False) -> str:
     return f'kept as {kept}'
 
 
+def make_way_for_file(path: Path) -> None:
+    """Set a folder aside that is in the place of a file."""
+    if is_folder(path):
+        set_aside(path)
+
+
+def make_way_for_folder(path: Path) -> None:
+    """Set aside what is in the place of a folder, and is none."""
+    if os.path.lexists(path) and not is_folder(path):
+        set_aside(path)
+
+
 def remove(path: Path) -> None:
     """Remove a file or folder, as far as that is possible."""
-    if path.is_dir() and not path.is_symlink():
+    if is_folder(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

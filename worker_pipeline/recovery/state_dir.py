@@ -21,12 +21,19 @@ from typing import NamedTuple
 
 from worker_pipeline.frames.blocks import SHARED_MEMORY
 from worker_pipeline.recovery.checked_file import DamagedFileError, read_checked, write_checked
-from worker_pipeline.recovery.folder_lock import LOCK_FILE, FolderLock, is_folder
+from worker_pipeline.recovery.folder_lock import LOCK_FILE, FolderLock
 from worker_pipeline.recovery.folder_lock import AlreadyRunningError as AlreadyRunningError
 from worker_pipeline.recovery.folder_lock import manager_of as manager_of
 from worker_pipeline.recovery.liveness import LivenessRecord
-from worker_pipeline.recovery.set_aside import SUFFIX, remove, set_aside
+from worker_pipeline.recovery.set_aside import (
+    SUFFIX,
+    make_way_for_file,
+    make_way_for_folder,
+    remove,
+    set_aside,
+)
 from worker_pipeline.recovery.user_folder import user_folders
+from worker_pipeline.system.files import is_folder
 from worker_pipeline.system.proc import start_of
 
 # How long an earlier manager's helper process may take to notice that its last child has exited, s.
@@ -104,8 +111,7 @@ class PipelineStateDir:
 
     def remake_subfolder(self, path: Path) -> None:
         """Make one of the folders in it anew, unless it is there. Raises OSError."""
-        if os.path.lexists(path) and not is_folder(path):
-            set_aside(path)
+        make_way_for_folder(path)
         path.mkdir(exist_ok=True, mode=0o700)
 
     def _create_subfolders(self) -> None:
@@ -217,8 +223,7 @@ class PipelineStateDir:
 
     def write_helpers_file(self) -> None:
         """Write the list of these processes anew. Raises OSError."""
-        if is_folder(self._helpers_file):
-            set_aside(self._helpers_file)
+        make_way_for_file(self._helpers_file)
         self._helpers_file.write_text(''.join(self._helpers))
 
     def helper_processes(self) -> list[int]:

@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from worker_pipeline.config import NODE_PARAMETERS
+from worker_pipeline.core.hold_up import TimeLimit
 from worker_pipeline.error_text import traceback_text
 from worker_pipeline.ros.node_log import NodeLog
 from worker_pipeline.ros.subscription_status import SubscriptionStatus
@@ -98,13 +99,10 @@ async def until(fact: Callable[[], bool], timeout: float = float('inf')) -> bool
     sleeps in each round: waiting costs a few per cent of a core and delays other callbacks by a
     millisecond, however many wait. Transitions are rare and short.
     """
-    left, before = timeout, time.monotonic()
+    limit = TimeLimit(timeout, LONGEST_TURN, time.monotonic())
     seen = _sleeps.count
     while not fact():
-        now = time.monotonic()
-        left -= min(now - before, LONGEST_TURN)
-        before = now
-        if left <= 0.0:
+        if limit.left(time.monotonic()) <= 0.0:
             return False
         if _sleeps.count == seen:  # since its last turn nobody has slept
             time.sleep(0.001)

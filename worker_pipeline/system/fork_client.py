@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from worker_pipeline.system.descriptor_passing import send_packet
-from worker_pipeline.system.fork_server import CLOSE, START, STARTED, WATCH, WATCHED
+from worker_pipeline.system.fork_server import CLOSE, READY, START, STARTED, WATCH, WATCHED
 from worker_pipeline.system.proc import is_stopped
 from worker_pipeline.system.process_table import read_process
 
@@ -254,7 +254,7 @@ class ForkServerClient:
     def _reports_in(self, data: bytes) -> list[ExitReport]:
         try:
             fields: Any = marshal.loads(data)
-            if fields == ('ready',):
+            if fields == READY:
                 self._is_ready = True
                 return []
             report = ExitReport(*fields)

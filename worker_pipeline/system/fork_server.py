@@ -48,7 +48,7 @@ START, WATCH, CLOSE = b'S', b'W', b'C'
 # From the guardian, with a connection to the next manager.
 CONNECT = b'M'
 # The first report of a server that has imported what its workers need.
-READY = marshal.dumps(('ready',))
+READY = ('ready',)
 WATCHED = struct.Struct('<iQ')  # pid, start
 STARTED = struct.Struct('<q')  # a pid, or a negative error number
 MAX_REQUEST, MAX_DESCRIPTORS = 64, 64
@@ -112,7 +112,7 @@ class _ForkServer:
         self._manager = manager
         self._unsent.clear()  # of no use to it: it finds out itself who is alive
         if not self._preload:
-            self._unsent.append(READY)
+            self._tell(*READY)
 
     def _disconnect(self) -> None:
         if self._manager is not None:
@@ -227,7 +227,7 @@ class _ForkServer:
         preload, self._preload = self._preload, ''
         if preload:
             importlib.import_module(preload)
-            self._unsent.append(READY)
+            self._tell(*READY)
 
     def _start(self, descriptors: list[int]) -> None:
         """Fork a worker, and tell its pid through the second of the descriptors."""

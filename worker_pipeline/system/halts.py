@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 
+from worker_pipeline.system.mounts import mounts
 from worker_pipeline.system.proc import read_stat
 
 _TRACED = b't'
@@ -42,11 +44,11 @@ def is_frozen(pid: int) -> bool:
 @functools.cache
 def _mount_of(kind: str) -> Path | None:
     """Return where the hierarchy of version 2 (``cgroup2``), or the freezer's, is mounted."""
-    for line in _lines(Path('/proc/self/mountinfo')):
-        fields, _, rest = line.partition(' - ')
-        name, _, options = rest.partition(' ')
-        if name == kind and (kind == 'cgroup2' or 'freezer' in options.split(' ')[-1].split(',')):
-            return Path(fields.split()[4])
+    with contextlib.suppress(OSError, ValueError):
+        for each in mounts():
+            is_wanted = kind == 'cgroup2' or 'freezer' in each.options.split(',')
+            if each.kind == kind and is_wanted:
+                return each.point
     return None
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from worker_pipeline.core.hold_up import TimeLimit
 from worker_pipeline.exit_codes import EXIT_ORPHANED
 from worker_pipeline.protocol.worker_spec import WorkerSpec
 from worker_pipeline.recovery.liveness import LivenessRecord
@@ -103,11 +104,9 @@ class LivenessThread:
 
     def _wait_for_manager(self) -> int:
         """Return the pid of the next manager; exit if there is none within ``orphan_timeout``."""
-        left, before = self._spec.orphan_timeout, time.monotonic()
+        limit = TimeLimit(self._spec.orphan_timeout, LONGEST_TURN, time.monotonic())
         while (manager := manager_of(Path(self._spec.lock))) is None:
-            now = time.monotonic()
-            left, before = left - min(now - before, LONGEST_TURN), now
-            if left < 0.0:
+            if limit.left(time.monotonic()) < 0.0:
                 self._exit(f'no manager for {self._spec.orphan_timeout:g} s')
             if self._spec.save_when_orphaned:
                 self._save_snapshot()

@@ -49,8 +49,8 @@ from worker_pipeline.worker.stage_topics import make_topics
 
 EXIT_HOOK_FAILED = 1
 EXIT_CANNOT_START = 1
-# How many items may wait; further ones are dropped.
 TICK_PERIOD = 0.2  # s
+# How many items may wait; further ones are dropped.
 QUEUE_SIZE = 10
 # What the command reads, beside what every ROS node has.
 OWN_PARAMETERS = ('plugin', 'period')

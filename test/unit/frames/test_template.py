@@ -78,10 +78,12 @@ def test_every_message_equals_the_one_rclpy_deserialises(shots):
 
 @pytest.mark.parametrize('make', [image, cloud, camera_info, CompressedImage, Odometry])
 def test_only_the_first_of_equal_messages_is_deserialised(make):
+    """Equal but for the stamp byte by byte: Fast CDR 2.3.3 leaves padding as the heap had it."""
     template = Watched(type(make()))
+    data = bytearray(serialize_message(make()))
     for sec in (1, 2, 3):
-        data = bytes(serialize_message(stamped(make(), sec, 5)))
-        assert template.deserialize(data) == deserialize_message(data, type(make()))
+        data[4:12] = struct.pack('<iI', sec, 5)
+        assert template.deserialize(bytes(data)) == deserialize_message(bytes(data), type(make()))
     assert template.made == 2
 
 

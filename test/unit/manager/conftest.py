@@ -8,20 +8,10 @@ from typing import Any
 import pytest
 from support.fake_nodes import FakeClock
 from support.journal import disk, journal, path
+from support.manager_clock import use_fake_clock
 from support.offline_pipeline import OfflinePipeline, pipeline_config
 
 from worker_pipeline.config import StageConfig
-from worker_pipeline.manager import (
-    action_runner,
-    answer_handler,
-    node,
-    output_publisher,
-    pauses,
-    stage_inputs,
-    stage_node,
-    stage_workers,
-)
-from worker_pipeline.ros import lifecycle, tick
 
 __all__ = ['disk', 'journal', 'path']
 
@@ -29,21 +19,7 @@ __all__ = ['disk', 'journal', 'path']
 @pytest.fixture
 def clock(monkeypatch) -> FakeClock:
     """The time in all modules of the manager."""
-    found = FakeClock()
-    for module in (
-        action_runner,
-        answer_handler,
-        lifecycle,
-        node,
-        output_publisher,
-        pauses,
-        stage_inputs,
-        stage_node,
-        stage_workers,
-        tick,
-    ):
-        monkeypatch.setattr(module, 'time', found)
-    return found
+    return use_fake_clock(monkeypatch)
 
 
 @pytest.fixture

@@ -9,21 +9,15 @@ import signal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.fake_nodes import FakeClock
+from support.manager_clock import use_fake_clock
 from support.offline_pipeline import PERIOD, OfflinePipeline, pipeline_config, stage_config
 
 from worker_pipeline.core.pause import PAUSE_LIMIT
 from worker_pipeline.core.supervision_table import DesiredState, Phase
 from worker_pipeline.manager import (
-    answer_handler,
-    output_publisher,
     pauses,
-    stage_inputs,
-    stage_node,
-    stage_workers,
 )
 from worker_pipeline.manager import slot as slot_module
-from worker_pipeline.ros import lifecycle, tick
 
 TIMEOUT = 1.0
 NS = 10**9
@@ -336,18 +330,7 @@ def test_whatever_pauses_come_nobody_dies_but_one_that_hangs_does(
     """It hangs after them, and is killed within its limit."""
     chance = random.Random(seed)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        clock = FakeClock()
-        for module in (
-            answer_handler,
-            lifecycle,
-            output_publisher,
-            pauses,
-            stage_inputs,
-            stage_node,
-            stage_workers,
-            tick,
-        ):
-            monkeypatch.setattr(module, 'time', clock)
+        clock = use_fake_clock(monkeypatch)
         made = []
 
         def make(*_stages, **_settings):

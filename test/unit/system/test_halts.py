@@ -12,7 +12,7 @@ import pytest
 from storm.freezer import Freezer
 from support.child_processes import sleeper
 
-from worker_pipeline.system import halts
+from worker_pipeline.system import halts, mounts
 from worker_pipeline.system.halts import is_frozen, is_held
 from worker_pipeline.system.proc import is_stopped
 from worker_pipeline.testing import wait_for
@@ -105,9 +105,7 @@ def test_mounts_are_found(tmp_path, monkeypatch, kind, mount):
         '41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate',
     ]
     (tmp_path / 'mountinfo').write_text('\n'.join(lines))
-    monkeypatch.setattr(
-        halts, 'Path', lambda path: tmp_path / 'mountinfo' if 'mountinfo' in path else Path(path)
-    )
+    monkeypatch.setattr(mounts, '_MOUNT_POINTS', tmp_path / 'mountinfo')
     halts._mount_of.cache_clear()
     try:
         assert halts._mount_of(kind) == Path(mount)
