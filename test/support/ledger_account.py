@@ -25,7 +25,15 @@ MOST_SLOTS = 5
 CONCURRENCY = 3
 FINAL = frozenset({'completed', 'dropped', 'quarantined', 'retracted', 'refused'})
 # The containers of a ledger, all of them.
-BOUNDED = {'_waiting', '_returned', '_held', '_started', '_unfinished_keys', '_finished_keys'}
+BOUNDED = {
+    '_waiting',
+    '_returned',
+    '_held',
+    '_started',
+    '_without_message',
+    '_unfinished_keys',
+    '_finished_keys',
+}
 
 Facts = list[tuple[ItemKey, Any, float]]
 
@@ -275,6 +283,9 @@ class LedgerAccount:
         assert sizes['_waiting'] <= self.longest_queue
         assert sizes['_started'] <= most_open
         assert sizes['_returned'] <= sizes['_started']
+        without_message = [item for item in ledger._started.values() if item.payload is None]
+        assert ledger.started_without_message == len(without_message)
+        assert sizes['_without_message'] <= most_open
         assert sizes['_unfinished_keys'] == sizes['_started'] + sizes['_waiting']
         assert sizes['_finished_keys'] <= ledger.DEDUP_WINDOW
         assert sizes['_held'] <= len(self.workers)

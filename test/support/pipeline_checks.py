@@ -75,7 +75,10 @@ class CheckedPipeline(PipelineModel):
         committed = sum(
             stage.ledger.started * self.frame_sizes[stage.name] for stage in self.stages
         )
-        if self.memory.needed + committed > self.memory.limit:
+        # A worker may pass on a frame that a new manager does not know of yet.
+        passed_on = self._unknown_outputs(self.passes_on)
+        existing = self.memory.bytes_of([*self._payloads(), *passed_on])
+        if existing + committed > self.memory.limit:
             assert self.may_send_inline, 'more frames may come than fit'
         else:
             sizes = self.dispatcher.budget._output_bytes
@@ -101,4 +104,4 @@ class CheckedPipeline(PipelineModel):
             self.tick()
         self.account.check_the_end(self.dispatcher, payloads_lost=self.payloads_lost)
         self.memory.release_unreferenced()
-        assert self.memory.needed == 0
+        assert self.memory.taken == 0, 'frames are left that nobody needs'

@@ -9,7 +9,7 @@ from functools import partial
 
 from support.pipeline_payloads import frame_of, identity_of, make_payload
 from support.pipeline_restarts import RestartingShell
-from support.pipeline_workers import MAX_CONCURRENCY, Answer, FakeWorker
+from support.pipeline_workers import MAX_CONCURRENCY, Answer, FakeWorker, Output
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT, StagePolicy
 
@@ -197,7 +197,7 @@ class PipelineModel(RestartingShell):
         if worker.is_alive and worker.is_connected:
             worker.receive()
             answers = [
-                worker.process(0, kind or self.drawn_answer(worker))
+                self.process(worker, kind or self.drawn_answer(worker))
                 for _ in range(min(count, len(worker.received)))
             ]
             if answers:
@@ -210,10 +210,10 @@ class PipelineModel(RestartingShell):
 
     def book(self, worker: FakeWorker, answers: Sequence[Answer]) -> None:
         stage = self.dispatcher.stages[worker.stage]
-        for kind, number, payload in answers:
-            if kind == 'output':
-                output, frame_bytes = self.make_output(stage, number, payload)
-                stage.output_received(worker.name, number, output, self.now, frame_bytes)
+        for kind, number, output in answers:
+            if output is not None:
+                payload, frame_bytes = output
+                stage.output_received(worker.name, number, payload, self.now, frame_bytes)
             elif kind == 'none':
                 stage.no_output_received(worker.name, number, self.now)
             elif kind == 'failed':
@@ -226,20 +226,23 @@ class PipelineModel(RestartingShell):
                 stage.stream_ended(worker.name, number, self.now)
         stage.answers_received()
 
-    def make_output(self, stage: StageDispatcher, number: int, payload: str) -> tuple[str, int]:
-        """Return a worker's output for an item, and the bytes of the frame that it made for it."""
+    def process(self, worker: FakeWorker, kind: str) -> Answer:
+        """Let a worker process its first item. Returns its answer, of this kind."""
+        return worker.process(kind, partial(self._make_output, worker.stage))
+
+    def _make_output(self, stage: str, number: int, payload: str) -> Output:
         self._output_stamp += 1
-        identity = f'{stage.name}({identity_of(payload)})'
-        if stage.name in self.passes_on:
-            return make_payload(identity, self._output_stamp, frame_of(payload)), 0
-        size = self.frame_sizes[stage.name]
-        if not size or number in self.account.stages[stage.name].finished:
-            return make_payload(identity, self._output_stamp), 0
+        identity = f'{stage}({identity_of(payload)})'
+        if stage in self.passes_on:
+            return Output(make_payload(identity, self._output_stamp, frame_of(payload)))
+        size = self.frame_sizes[stage]
+        if not size or number in self.account.stages[stage].finished:
+            return Output(make_payload(identity, self._output_stamp))
         frame = self.memory.allocate(size)
         if frame is None:
             assert self.may_send_inline or not self.memory.limit, 'no room was kept for a frame'
-            return make_payload(identity, self._output_stamp), 0
-        return make_payload(identity, self._output_stamp, frame), size
+            return Output(make_payload(identity, self._output_stamp))
+        return Output(make_payload(identity, self._output_stamp, frame), size)
 
     def kill(self, which: int, *, has_suspect: bool, last_answers: int) -> None:
         """Kill a worker; the first of its answers may have left before. Another takes its place."""

@@ -9,6 +9,7 @@ missing where the payload is complete in itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 
 def make_payload(identity: str, stamp: int, frame: int | None = None) -> str:
@@ -34,26 +35,42 @@ class CountedFrames:
     Args:
         limit: bytes; 0: there is none.
         payloads: returns all payloads that exist in the manager.
+        unknown: returns the outputs of living workers that the manager does not know yet.
     """
 
-    def __init__(self, limit: int, payloads: Callable[[], Iterable[str | None]]) -> None:
+    def __init__(
+        self,
+        limit: int,
+        payloads: Callable[[], Iterable[str | None]],
+        unknown: Callable[[], Iterable[str]],
+    ) -> None:
         self.limit = limit
         self._payloads = payloads
+        self._unknown = unknown
         self._sizes: dict[int, int] = {}
         self._last_frame = 0
 
     def allocate(self, size: int) -> int | None:
         """Return a new frame; None where the memory has no room for it."""
-        if sum(self._sizes.values()) + size > self.limit:
+        if self.taken + size > self.limit:
             return None
         self._last_frame += 1
         self._sizes[self._last_frame] = size
         return self._last_frame
 
     @property
+    def taken(self) -> int:
+        """Return the bytes of all frames."""
+        return sum(self._sizes.values())
+
+    @property
     def needed(self) -> int:
         """Return the bytes of the frames that payloads refer to."""
-        referenced = self._referenced()
+        return self.bytes_of(self._payloads())
+
+    def bytes_of(self, payloads: Iterable[str | None]) -> int:
+        """Return the bytes of the frames that some payloads refer to."""
+        referenced = self._referenced_by(payloads)
         return sum(size for frame, size in self._sizes.items() if frame in referenced)
 
     def frame_of(self, payload: str | None) -> int | None:
@@ -61,14 +78,18 @@ class CountedFrames:
         frame = frame_of(payload) if payload else None
         return frame if frame in self._sizes else None
 
-    def _referenced(self) -> set[int | None]:
-        return {frame_of(payload) for payload in self._payloads() if payload is not None}
+    @staticmethod
+    def _referenced_by(payloads: Iterable[str | None]) -> set[int | None]:
+        return {frame_of(payload) for payload in payloads if payload is not None}
 
     def release_unreferenced(self) -> bool:
-        """Free the frames that no payload refers to. Returns whether there were any."""
+        """Free the frames that no payload refers to. Returns whether there were any.
+
+        The frame of an output that the manager will be told of stays.
+        """
         if not self._sizes:
             return False
-        referenced = self._referenced()
+        referenced = self._referenced_by(chain(self._payloads(), self._unknown()))
         released = [frame for frame in self._sizes if frame not in referenced]
         for frame in released:
             del self._sizes[frame]

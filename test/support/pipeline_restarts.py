@@ -9,7 +9,7 @@ import random
 import attrs
 
 from support.pipeline_shell import ManagerCrashedError, PipelineShell
-from support.pipeline_workers import FakeWorker
+from support.pipeline_workers import Answer, FakeWorker
 from worker_pipeline.core.dispatcher_actions import SendItem
 from worker_pipeline.core.ledger import Overflow
 from worker_pipeline.core.stage_policy import StagePolicy
@@ -25,6 +25,8 @@ class RestartingShell(PipelineShell):
 
     def restart(self) -> None:
         """Restore the pipeline; the manager may crash again while it does."""
+        # Without a manager nobody frees what the last event no longer needed.
+        self.may_send_inline = True
         while True:
             self.crashes += 1
             self.note_lost_payloads()
@@ -58,7 +60,6 @@ class RestartingShell(PipelineShell):
         if self.chance.random() < 0.3:
             for name, policy in self.policies.items():
                 self.note_policy(name, self.drawn_policy(policy))
-        self.may_send_inline = True
         self.dispatcher = self.make_dispatcher()
         stages = self.dispatcher.stages
         for name, state in marshal.loads(self._snapshot).items():
@@ -96,10 +97,13 @@ class RestartingShell(PipelineShell):
         worker.is_connected = worker.is_available = False
         if worker.is_alive:
             for _ in range(chance.randrange(len(worker.received) + 1)):
-                worker.process(0, self.drawn_answer(worker))
+                self.process(worker, self.drawn_answer(worker))
             worker.is_alive = chance.random() < 0.8
 
     def drawn_answer(self, worker: FakeWorker) -> str:
+        raise NotImplementedError
+
+    def process(self, worker: FakeWorker, kind: str) -> Answer:
         raise NotImplementedError
 
     def resume_stage(self, name: str) -> None:

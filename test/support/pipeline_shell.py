@@ -61,7 +61,7 @@ class PipelineShell:
         self.frame_sizes = frame_sizes
         self.journal = journal
         self.payloads_lost = False
-        self.memory = CountedFrames(limit, self._payloads)
+        self.memory = CountedFrames(limit, self._payloads, self._unknown_outputs)
         self.account = PipelineAccount(list(policies))
         self.workers: dict[str, dict[str, FakeWorker]] = {name: {} for name in policies}
         self.clock = 1000  # ROS time, ns
@@ -116,6 +116,16 @@ class PipelineShell:
         for action in self.dispatcher.actions:
             if isinstance(action, PublishOutput):
                 yield action.payload
+
+    def _unknown_outputs(self, stages: Iterable[str] | None = None) -> Iterable[str]:
+        """Yield the outputs that living workers of some, or all, stages have for open items."""
+        for name in self.workers if stages is None else stages:
+            workers = self.workers[name]
+            finished = self.account.stages[name].finished
+            for worker in workers.values():
+                for answer in worker.recent if worker.is_alive else ():
+                    if answer.output is not None and answer.number not in finished:
+                        yield answer.output.payload
 
     # -- events ----------------------------------------------------------------------------------
 

@@ -4,17 +4,28 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 MAX_CONCURRENCY = 3
 
 
+class Output(NamedTuple):
+    """``frame_bytes``: the frame memory that the worker took for it; 0 if it made no new frame."""
+
+    payload: str
+    frame_bytes: int = 0
+
+
 class Answer(NamedTuple):
-    """``kind``: output, none, failed, refused, returned or ended; ``payload``: of the item."""
+    """``kind``: output, none, failed, refused, returned or ended; only the first has an output.
+
+    A worker that repeats it repeats the same output, with the same frame.
+    """
 
     kind: str
     number: int
-    payload: str
+    output: Output | None
 
 
 class FakeWorker:
@@ -39,9 +50,15 @@ class FakeWorker:
             self.received.append((number, payload))
         self.inbox.clear()
 
-    def process(self, position: int, kind: str) -> Answer:
-        """Process one of the items received. Returns the answer, which it may have to repeat."""
-        answer = Answer(kind, *self.received.pop(position % len(self.received)))
+    def process(self, kind: str, make_output: Callable[[int, str], Output]) -> Answer:
+        """Process the first of the items received. Returns the answer; it may have to repeat it.
+
+        Args:
+            kind: of the answer.
+            make_output: called with the item's number and payload, for an output.
+        """
+        number, payload = self.received.pop(0)
+        answer = Answer(kind, number, make_output(number, payload) if kind == 'output' else None)
         self.recent.append(answer)
         return answer
 

@@ -54,6 +54,10 @@ class FrameBudget:
         self._memory = memory
         self._connected = {stage: tuple(graph.connected(stage)) for stage in graph.stages}
         self._downstream = {stage: tuple(graph.downstream(stage)) for stage in graph.stages}
+        self._before = {
+            stage: tuple(each for each in graph.stages if stage in self._downstream[each])
+            for stage in graph.stages
+        }
         # By stage: the size of its largest output that was a frame, bytes.
         self._output_bytes = dict.fromkeys(graph.stages, 0)
         # Stages with an item to begin that found no room for its frame.
@@ -66,8 +70,20 @@ class FrameBudget:
         self._output_bytes[stage] = max(size, self._output_bytes[stage])
 
     def committed_bytes(self, stage: str) -> int:
-        """Return the bytes of the frames that started items of the stage are about to yield."""
-        return self._ledgers[stage].started * self._output_bytes[stage]
+        """Return the bytes of the frames that started items of the stage are about to yield.
+
+        Items without a message may yield the frame that they came with: it exists, and nothing in
+        the manager refers to it.
+        """
+        ledger = self._ledgers[stage]
+        committed = ledger.started * self._output_bytes[stage]
+        if without_message := ledger.started_without_message:
+            committed += without_message * self._input_bytes(stage)
+        return committed
+
+    def _input_bytes(self, stage: str) -> int:
+        """Return the size of the largest frame that an item of the stage may have come with."""
+        return max((self._output_bytes[each] for each in self._before[stage]), default=0)
 
     def has_room(self, stage: str) -> bool:
         """Return whether one more frame of this stage fits. Changes nothing."""

@@ -311,9 +311,7 @@ class Ledger(LedgerState):
         died meanwhile are released after it, as before it there are outputs without a message.
         """
         self._is_incomplete = False
-        for item in (*self._started.values(), *self._waiting):
-            if item.payload is None:
-                item.payload = payloads.get(item.number)
+        self._supply(payloads)
         lost = [item for item in self._waiting if item.payload is None]
         for item in lost:
             self._finish(item)

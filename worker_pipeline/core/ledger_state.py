@@ -53,6 +53,8 @@ class LedgerState:
         self._held: dict[str, dict[int, None]] = {}
         # Started items: assigned at least once and not finished.
         self._started: dict[int, Item] = {}
+        # Numbers of those that had no message after a restart; finished ones may be among them.
+        self._without_message: set[int] = set()
         # Keys of unfinished items; and the dedup window of finished ones, the oldest first.
         self._unfinished_keys: set[ItemKey] = set()
         self._finished_keys = DedupWindow(self.DEDUP_WINDOW)
@@ -94,6 +96,16 @@ class LedgerState:
     def started(self) -> int:
         """Return how many items were assigned and are not finished."""
         return len(self._started)
+
+    @property
+    def started_without_message(self) -> int:
+        """Return how many started items have no message: it was in no journal.
+
+        Workers have answered them, as a rule, and have not repeated the answers yet.
+        """
+        if self._without_message:  # only shortly after a restart; asked for every item
+            self._without_message &= self._started.keys()
+        return len(self._without_message)
 
     @property
     def awaiting_order(self) -> int:
@@ -167,6 +179,13 @@ class LedgerState:
         return key in self._unfinished_keys or key in self._finished_keys
 
     # -- moves -------------------------------------------------------------------------------
+
+    def _supply(self, payloads: Mapping[int, Any]) -> None:
+        """Give items without a message theirs, by number, as far as they still exist."""
+        for item in (*self._started.values(), *self._waiting):
+            if item.payload is None:
+                item.payload = payloads.get(item.number)
+        self._without_message = {n for n, item in self._started.items() if item.payload is None}
 
     def _finish(self, item: Item) -> None:
         """Move an item's key into the dedup window."""

@@ -128,11 +128,15 @@ class ManagerClient:
         self._resent_frames = _own_frames(each.output for each in recent)
         yield hello_packet(self._spec.stage, self._spec.slot, received, last_frame)
         # Not as last reported: an answer may be among them whose frames were yet to be reported.
-        self._retained_frames = self._codec.retained_frames()
-        yield frames_retained_packet(self._retained_frames)
+        retained = self._codec.retained_frames()
+        kept = self._with_frames_passed_on(retained, recent)
+        self._retained_frames = retained
+        yield frames_retained_packet(kept)
         yield status_packet(self._get_status())
         for answer in recent:
             yield answer_packet(answer)
+        if kept != retained:
+            yield frames_retained_packet(retained)
 
     # -- from the manager ------------------------------------------------------------------------
 
@@ -169,7 +173,23 @@ class ManagerClient:
 
     def orphan_snapshot(self) -> OrphanSnapshot:
         """Return this process's own state while there is no manager."""
-        return OrphanSnapshot(dict(self.runner.unanswered), self._codec.retained_frames())
+        unanswered = dict(self.runner.unanswered)
+        retained = self._codec.retained_frames()
+        return OrphanSnapshot(unanswered, self._with_frames_passed_on(retained, self._recent.all()))
+
+    @staticmethod
+    def _with_frames_passed_on(retained: list[bytes], recent: Iterable[Answer]) -> list[bytes]:
+        """Return retained frames, and those of other processes in answers that are sent again.
+
+        Until a new manager has these answers it knows of no item with such a frame, and would have
+        its producer free it.
+        """
+        passed_on = (
+            each.output
+            for each in recent
+            if is_reference(each.output) and not _own_frames([each.output])
+        )
+        return [*dict.fromkeys([*retained, *passed_on])]
 
 
 def _own_frames(payloads: Iterable[bytes]) -> list[FrameNumber]:

@@ -197,6 +197,77 @@ def walk(seed: int, steps: int) -> CheckedPipeline:
     return pipeline
 
 
+def chain(*frame_sizes: int, limit: int, journal: bool) -> CheckedPipeline:
+    """Return stages in a row, with one worker each; -1: a stage passes on its input's frame."""
+    names = 'abcde'[: len(frame_sizes)]
+    policies = {
+        name: StagePolicy(
+            queue_size=10,
+            overflow=Overflow.BLOCK,
+            concurrency=3,
+            inputs=tuple(names[max(0, index - 1) : index]),
+        )
+        for index, name in enumerate(names)
+    }
+    return CheckedPipeline(
+        policies,
+        seed=1,  # in which the worker lives on when the manager crashes
+        workers=1,
+        frame_sizes=dict(zip(names, frame_sizes, strict=True)),
+        limit=limit,
+        journal=journal,
+    )
+
+
+def crash_before_the_answer_counts(pipeline: CheckedPipeline, which: int) -> None:
+    """Let a worker answer an item, and the manager die before it has committed the answer."""
+    pipeline.arm_crash(0, before=True)
+    pipeline.answer(which, 1, 'output')
+    assert pipeline.crashes == 1
+    assert pipeline.pick(which).is_alive
+
+
+@pytest.mark.parametrize('repeats_first', [False, True])
+def test_an_answer_is_repeated_with_its_frame(repeats_first: bool):
+    """There is room for one frame. The repeated answer refers to the one that exists."""
+    pipeline = chain(FRAME, limit=15, journal=True)
+    pipeline.start_up()
+    pipeline.receive(0, 0)
+    crash_before_the_answer_counts(pipeline, 0)
+    assert pipeline.memory.taken == FRAME
+    pipeline.tick()
+    assert pipeline.memory.taken == FRAME, 'the answer is still to come'
+    pipeline.connect(0, repeats_first=repeats_first)
+    assert pipeline.dispatcher.stages['a'].ledger.counters.delivered == 1
+    pipeline.drain()
+
+
+def test_a_frame_in_an_answer_that_a_new_manager_has_not_had_takes_room():
+    """Without a journal it knows neither the item's message nor the answer that passes it on."""
+    pipeline = chain(FRAME, -1, limit=15, journal=False)
+    pipeline.start_up()
+    pipeline.receive(0, 0)
+    pipeline.answer(0, 1, 'output')
+    crash_before_the_answer_counts(pipeline, 1)
+    budget = pipeline.dispatcher.budget
+    budget.record_output('a', FRAME)
+    pipeline.connect(0)
+    pipeline.receive(0, 0)
+    assert pipeline.memory.taken == FRAME
+    assert pipeline.memory.needed == 0, 'the manager knows of no such frame'
+    assert budget.blocked == {'a'}
+    pipeline.connect(1)
+    assert budget.blocked == set()
+    pipeline.drain()
+
+
+@pytest.mark.property
+@pytest.mark.parametrize('seed', [431033869, 1397176515])
+def test_a_history_that_failed_once_keeps_every_promise(seed: int):
+    """Frames of answers that were repeated to a new manager were counted twice, or not at all."""
+    walk(seed, 200)
+
+
 @pytest.mark.property
 @pytest.mark.parametrize('first', range(0, 100, 10))
 def test_random_histories_of_pipelines_keep_every_promise(first: int):

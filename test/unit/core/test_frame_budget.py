@@ -111,6 +111,33 @@ def test_started_items_are_committed_to_one_frame_each():
     assert room.budget.committed_bytes('a') == 20
 
 
+def restart(ledger: Ledger, payloads: dict[int, str]) -> Ledger:
+    """Return a ledger that continues after a crash, with these messages, by item number."""
+    later = Ledger(queue_size=10)
+    later.restore(ledger.snapshot(payloads=False))
+    later.resume(payloads)
+    return later
+
+
+def test_started_items_without_a_message_are_committed_to_the_frame_they_came_with():
+    """A worker may pass it on in an answer that a new manager has not had; the largest counts."""
+    sizes = {'a': 30, 'b': 20, 'c': 0, 'd': 5}
+    room = Room({**CHAIN, 'd': ['c']}, limit=200, sizes=sizes)
+    room.start('c', 3)
+    room.start('d', 1)
+    for name in ('c', 'd'):
+        room.ledgers[name] = restart(room.ledgers[name], {2: 'c 1'})
+    room.budget = FrameBudget(room.budget._graph, room.ledgers, room.pools, room.memory)
+    for name, size in sizes.items():
+        room.budget.record_output(name, size)
+    assert room.budget.committed_bytes('c') == 2 * 30, 'of the other one the manager knows'
+    assert room.budget.committed_bytes('d') == 30 + 5
+    room.ledgers['c'].complete('w0', 1, ['its frame'])
+    room.ledgers['d'].complete('w0', 1, ['its frame'])
+    assert room.budget.committed_bytes('c') == 30
+    assert room.budget.committed_bytes('d') == 0
+
+
 @pytest.mark.parametrize('stage', ['a', 'b', 'c'])
 def test_commitments_of_connected_stages_count_in_both_directions(stage: str):
     """Each started item of a linked stage may still take a frame before this one does."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from worker_pipeline.frames.reference import FrameNumber, Reference, encode
+from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
 from worker_pipeline.protocol.channel import Packet, PacketType
@@ -260,6 +261,23 @@ def test_retained_frames_that_a_new_manager_was_told_are_not_reported_again(work
     assert worker.sent() == read([answer_packet(answer)])
 
 
+def test_a_frame_of_others_that_an_answer_passes_on_is_reported_until_the_answer_is_sent(worker):
+    """Else a new manager would have its producer free it before it has read the answer."""
+    worker.codec.retained = [frame(9, OTHER)]
+    kept = [worker.answer(1, frame(8, OTHER)), worker.answer(2, frame(20))]
+    worker.sent()
+    assert worker.hello()[1:] == read(
+        [
+            frames_retained_packet([frame(9, OTHER), frame(8, OTHER)]),
+            status_packet(STATUS),
+            *map(answer_packet, kept),
+            frames_retained_packet([frame(9, OTHER)]),
+        ]
+    )
+    answer = worker.answer(3)
+    assert worker.sent() == read([answer_packet(answer)])
+
+
 @pytest.mark.parametrize(
     ('outputs', 'last'),
     [([frame(7), frame(8)], 8), ([frame(8), frame(7)], 8), ([frame(8, OTHER), b'out'], 0)],
@@ -315,3 +333,29 @@ def test_the_snapshot_of_an_orphan_has_its_items_and_frames(worker):
     assert snapshot == OrphanSnapshot({4: b'item'}, [frame(5, OTHER)])
     worker.answer(4)
     assert snapshot.items == {4: b'item'}, 'a copy'
+
+
+def test_a_frame_that_an_answer_passes_on_outlives_the_manager_and_its_producers_connection(
+    worker, tmp_path
+):
+    """Its producer connects to the next manager before the worker that has passed it on."""
+    passed_on = frame(8, OTHER)
+    worker.answer(1, passed_on)
+    freed: list[int] = []
+    frames = FrameRegistry(tmp_path, 1 << 20)
+    retained = worker.client.orphan_snapshot().retained_frames
+    assert retained is not None
+    frames.set_retained('s/worker_0', retained)
+    assert frames.producer_connected(OTHER, freed.extend) == {8}
+    output = b''
+    for packet in worker.client._hello():
+        if packet.kind == PacketType.FRAMES_RETAINED:
+            frames.set_retained('s/worker_0', read_frames_retained(packet))
+        elif packet.kind == PacketType.OUTPUT:
+            output = frames.track(packet.body)
+        frames.release_unreferenced()
+    assert output == passed_on
+    assert freed == []
+    del output
+    frames.release_unreferenced()
+    assert freed == [8]
