@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 from support.frames import HEIGHT, WIDTH, checksum
 
 from worker_pipeline.airside.messages.image import from_message, to_message
+from worker_pipeline.recovery.liveness import LivenessRecord
 from worker_pipeline.testing import wait_for
 
 FRAMES = 100
@@ -32,6 +33,12 @@ def blocks(manager) -> dict[str, int]:
             with contextlib.suppress(FileNotFoundError):
                 found[each.name] = each.stat().st_blocks * 512
     return found
+
+
+def active_items(manager, stage: str) -> list[int]:
+    """Return the numbers of the items that the workers of a stage are processing."""
+    files = (manager.folder / 'workers').glob(f'{stage}.*[0-9]')
+    return [item for each in files if (item := LivenessRecord(each).read().active_item)]
 
 
 def stamp(message: Header) -> int:
@@ -151,6 +158,26 @@ def test_retained_frames_survive_the_managers_death(start, observer, journal):
     wait_for(lambda: len(answers) > enough, 'more answers', seen=manager.show)
     assert {each.frame_id for each in answers} == {'whole'}
     assert 'is torn' not in manager.output
+
+
+def test_frames_in_answers_that_a_manager_has_not_read_survive_its_death(start, observer):
+    """The stage has passed them on, and without a journal nobody but its worker knows of them."""
+    settings = parameters(frames=100_000, journal=False)
+    settings['pass'] |= {'plugin': 'support.frames:PassOn'}
+    manager = start(settings)
+    answers = observer.collect('check/output')
+    for _ in range(5):
+        enough = len(answers) + 20
+        wait_for(lambda enough=enough: len(answers) > enough, 'some answers', seen=manager.show)
+        os.kill(manager.manager_pid, signal.SIGSTOP)
+        wait_for(lambda: not active_items(manager, 'pass'), 'answers to all items')
+        os.kill(manager.process.pid, signal.SIGKILL)  # the manager dies with its guardian
+        manager.wait()
+        manager.start_again()
+    enough = len(answers) + 20
+    wait_for(lambda: len(answers) > enough, 'more answers', seen=manager.show)
+    assert {each.frame_id for each in answers} == {'whole'}
+    assert 'FrameGoneError' not in manager.output
 
 
 def test_a_frame_dropped_later_is_freed_then(start, observer):
