@@ -4,15 +4,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.manager_process import REPOSITORY, python_path
+from support.storm_process import run_storm
 
 # Some seconds with two deaths of the manager.
 OPTIONS = (
@@ -28,23 +24,9 @@ FRAMES = (
 
 def storm(options: str, directory: Path) -> dict[str, Any]:
     """Run a storm as a user does, and return its figures."""
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'storm', *options.split(), '--json', str(directory / 'storm.json')],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=REPOSITORY,
-        env=os.environ | {'PYTHONPATH': python_path()},
-        start_new_session=True,
-    )
-    try:
-        printed, _ = process.communicate(timeout=150)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # it ends the processes it has started
-            process.communicate(timeout=30)
-    assert process.returncode == 0, printed
-    (result,) = json.loads((directory / 'storm.json').read_text())['storms']
+    report = directory / 'storm.json'
+    run_storm('storm', *options.split(), '--json', str(report), timeout=150)
+    (result,) = json.loads(report.read_text())['storms']
     return result['figures']
 
 

@@ -4,35 +4,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from support.manager_process import REPOSITORY, python_path
+from support.storm_process import run_storm
 
 
 def paused(*arguments: str) -> list[dict[str, Any]]:
     """Pause a pipeline as the storm does; return what came of each pause."""
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'storm.pause_run', *arguments, '--seed', '1'],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env=os.environ
-        | {'PYTHONPATH': python_path(), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'},
-        start_new_session=True,
-    )
-    try:
-        printed, errors = process.communicate(timeout=170)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # it ends the processes it has started
-            process.communicate(timeout=30)
-    assert process.returncode == 0, errors[-5000:]
+    printed = run_storm('storm.pause_run', *arguments, '--seed', '1', timeout=170)
     return [json.loads(line) for line in printed.splitlines()]
 
 
