@@ -103,7 +103,8 @@ class ManagerNode(ManagedNode):
 
     async def start(self) -> None:
         """Go to active without being asked: a manager is started for its pipeline to run."""
-        for stage in self.pipeline.stages.values():
+        # Those first whose outputs somebody outside is waiting for.
+        for stage in sorted(self.pipeline.stages.values(), key=lambda each: not each.is_awaited):
             if not stage.is_in_graph:
                 # One at a time: after a restart adopted workers are already being served.
                 await turns(2)

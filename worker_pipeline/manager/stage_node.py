@@ -78,6 +78,7 @@ class StageNode(LateNode):
         self.exits = ExitReporter(services.output, self.get_logger())
         self._outbox = services.outbox
         self._recovered: RecoveredStage | None = None
+        self.is_awaited = False  # by subscribers outside, since a restart
         self._drop_log = DropLog(self.get_logger(), services.pipeline.frame_memory)
         self.ticks = SourceTicks(self, self.dispatcher, self._outbox, services.ros_time)
         # By worker: the references of the frames that it retains.
@@ -168,7 +169,7 @@ class StageNode(LateNode):
         for worker, references in recovered.retained_frames.items():
             if worker in recovered.live_workers:
                 self._retain(worker, references)
-        self._recovered = recovered
+        self._recovered, self.is_awaited = recovered, recovered.subscribers > 0
 
     def resume(self) -> None:
         """Continue with the items and the workers where the earlier manager ended."""

@@ -24,6 +24,8 @@ from worker_pipeline.ros.dds_profile import (
     Transports,
     compose,
 )
+from worker_pipeline.ros.rtps import user_port
+from worker_pipeline.ros.second_answer import ask_for_second_answer
 
 RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 PEERS = 'ROS_STATIC_PEERS'
@@ -174,7 +176,8 @@ def participant(
         number += 1
     with _temporary_file(folder) as profile:
         version = 3 if rclpy_major() >= KILTED else 2
-        profile.write_text(compose(Path(common), transports, number, version=version))
+        text = compose(Path(common), transports, number, domain=_domain(), version=version)
+        profile.write_text(text)
         settings = {profile_variable(): str(profile)}
         if transports.initial_peers:
             # The profile has the peers. LOCALHOST would add shared memory to it.
@@ -185,6 +188,8 @@ def participant(
             yield
         finally:
             os.environ |= before
+    if number is not None:
+        ask_for_second_answer(_domain(), number)
 
 
 @contextlib.contextmanager
@@ -201,22 +206,20 @@ def _temporary_file(folder: Path | None) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
-def _port(number: int) -> int:
-    """Return the port for user data of a participant (RTPS 9.6.1.1)."""
-    domain = int(os.environ.get('ROS_DOMAIN_ID') or 0)
-    return 7400 + 250 * domain + 11 + 2 * number
+def _domain() -> int:
+    return int(os.environ.get('ROS_DOMAIN_ID') or 0)
 
 
 def _last_number() -> int:
     """Return the last participant number; in domain 232, higher ones would have no port."""
-    return min(LAST_NUMBER, (LAST_PORT - _port(0)) // 2)
+    return min(LAST_NUMBER, (LAST_PORT - user_port(_domain(), 0)) // 2)
 
 
 def _is_free(number: int) -> bool:
     """Return whether a number is free: its port for user data is not bound."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind(('127.0.0.1', _port(number)))
+            probe.bind(('127.0.0.1', user_port(_domain(), number)))
         except OSError:
             return False
     return True

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import attrs
 
+from worker_pipeline.ros.rtps import discovery_port
+
 # A new participant looks for the participants of this machine, and of static peers, with numbers
 # below this one. Managers are among them.
 PEERS = 32
@@ -25,7 +27,7 @@ _UDP = f"""<transport_id>udp</transport_id><type>UDPv4</type>
 _LOOPBACK = '<interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>'
 # An explicit unicast locator, even an empty one, keeps a participant from listening to multicast.
 _NO_MULTICAST = '<metatrafficUnicastLocatorList><locator/></metatrafficUnicastLocatorList>'
-_PEER = '<locator><udpv4><address>{}</address></udpv4></locator>'
+_PEER = '<locator><udpv4><port>{}</port><address>{}</address></udpv4></locator>'
 # A reader acknowledges messages, and requests missing ones, after each heartbeat of the writer:
 # every 50 ms instead of 3 s. Fast DDS 2 (ROS 2 Jazzy) and 3 name it differently.
 _WRITER_TIMES = '<times><{0}><sec>0</sec><nanosec>50000000</nanosec></{0}></times>'
@@ -51,7 +53,12 @@ class Transports:
 
 
 def compose(
-    common: Path, transports: Transports, number: int | None = None, *, version: int = 3
+    common: Path,
+    transports: Transports,
+    number: int | None = None,
+    *,
+    domain: int = 0,
+    version: int = 3,
 ) -> str:
     """Return the XML profile of a process.
 
@@ -59,6 +66,7 @@ def compose(
         common: Path of the common profile, ``config/fastdds.xml``.
         transports: The transports of the process.
         number: The number of its participant; None: chosen by Fast DDS.
+        domain: Its domain.
         version: The major version of Fast DDS, 2 or 3.
 
     Raises:
@@ -70,7 +78,7 @@ def compose(
     if number is not None:
         of_rtps += _element('participantID', str(number))
     descriptors = _element('transport_descriptor', transport)
-    peers = ''.join(_PEER.format(each) for each in transports.initial_peers)
+    peers = ''.join(_PEER.format(*each) for each in _initial_peers(transports, domain))
     discovery = _NO_MULTICAST + _element('initialPeersList', peers) if peers else ''
     times = _WRITER_TIMES.format(_HEARTBEAT_PERIOD[version])
     text = common.read_text()
@@ -83,6 +91,19 @@ def compose(
     ):
         text = text.replace(place, place + addition, 1)
     return text
+
+
+def _initial_peers(transports: Transports, domain: int) -> list[tuple[int, str]]:
+    """Return the ports and addresses to announce a new participant at, in this order.
+
+    Those that answer first come last, which are the nodes of this machine that started first: the
+    new participant cannot receive before it has sent its announcement to all.
+    """
+    return [
+        (discovery_port(domain, each), address)
+        for each in reversed(range(PEERS))
+        for address in reversed(transports.initial_peers)
+    ]
 
 
 def _element(tag: str, content: str) -> str:

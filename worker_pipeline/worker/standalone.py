@@ -288,6 +288,7 @@ def _create_node(arguments: Sequence[str], settings: dds.Settings | None) -> Sta
         shared_memory.remove_unfinished_ports()
     with contextlib.ExitStack() as transports:
         if settings is not None:
-            transports.enter_context(dds.participant(settings.common, settings.manager))
+            number = dds.manager_number()
+            transports.enter_context(dds.participant(settings.common, settings.manager, number))
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
         return StandaloneWorker()

@@ -63,9 +63,24 @@ def test_a_profile_adds_a_transport_and_a_number_to_the_common_one(transports, p
     white = [each.text for each in profile.findall(f'.//{SPACE}interfaceWhiteList/*')]
     assert white == (['127.0.0.1'] if transports.loopback else [])
     initial_peers = [each.text for each in profile.iter(f'{SPACE}address')][len(white) :]
-    assert initial_peers == (list(dict.fromkeys(['127.0.0.1', *peers])) if peers else [])
+    assert set(initial_peers) == ({'127.0.0.1', *peers} if peers else set())
     # With known peers it does not listen to multicast.
     assert (profile.find(f'.//{SPACE}metatrafficUnicastLocatorList') is None) == (not peers)
+
+
+def test_the_nodes_of_this_machine_that_started_first_are_the_last_to_hear_of_a_new_one():
+    """They answer first, and it cannot receive before all have heard of it."""
+    transports = Transports(loopback=False, peers=('10.0.0.1',))
+    profile = ElementTree.fromstring(compose(COMMON, transports, domain=1))
+    locators = profile.findall(f'.//{SPACE}initialPeersList//{SPACE}udpv4')
+    found = [(each.findtext(f'{SPACE}address'), each.findtext(f'{SPACE}port')) for each in locators]
+    assert len(found) == len(set(found)) == 2 * (max(dds.MANAGER_NUMBERS) + 2)
+    assert found[-4:] == [
+        ('10.0.0.1', '7662'),
+        ('127.0.0.1', '7662'),
+        ('10.0.0.1', '7660'),
+        ('127.0.0.1', '7660'),
+    ]
 
 
 def test_the_writers_heartbeat_is_named_as_in_the_version_of_fast_dds():
