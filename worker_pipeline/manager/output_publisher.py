@@ -16,7 +16,7 @@ matched it again.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 from rclpy.duration import Duration
@@ -51,7 +51,7 @@ class OutputPublisher:
         node: the stage's.
         stage: its name.
         publisher: of the topic.
-        followers: how many stages of the same manager subscribe to it.
+        own_subscriptions: how many the manager itself has, by stage: of stages that follow.
         outbox: publishes when an event is over.
         frames: reads frames that are published.
         depth: how many messages are kept for subscribers.
@@ -62,7 +62,7 @@ class OutputPublisher:
         node: ManagedNode,
         stage: str,
         publisher: Any,
-        followers: int,
+        own_subscriptions: Counter[str],
         outbox: Outbox,
         frames: FrameRegistry,
         depth: int,
@@ -70,7 +70,7 @@ class OutputPublisher:
         self._node = node
         self._stage = stage
         self._publisher = publisher
-        self._followers = followers
+        self._own_subscriptions = own_subscriptions
         self._outbox = outbox
         self._frames = frames
         self._depth = depth
@@ -91,7 +91,8 @@ class OutputPublisher:
     @property
     def listeners(self) -> int:
         """Return how many subscribers there are besides our own followers."""
-        return max(0, int(self._publisher.get_subscription_count()) - self._followers)
+        count = self._publisher.get_subscription_count() - self._own_subscriptions[self._stage]
+        return max(0, int(count))
 
     def publish(self, message: bytes) -> None:
         """Publish a message when the event is over, if anybody is subscribed."""
@@ -104,7 +105,7 @@ class OutputPublisher:
             if self._recorded:
                 self._outbox.after_dispatch(self._send_kept)
                 self._keep(message)
-        elif self._recorded or self._publisher.get_subscription_count() > self._followers:
+        elif self._recorded or self.listeners:
             self._outbox.after_dispatch(self._send_if_subscribed, message)
 
     @property
@@ -267,7 +268,7 @@ def open_output(
     output_type: str,
     *,
     is_context: bool,
-    followers: int,
+    own_subscriptions: Counter[str],
     outbox: Outbox,
     frames: FrameRegistry,
 ) -> OutputPublisher:
@@ -278,7 +279,7 @@ def open_output(
         stage: its name.
         output_type: the name of the messages' type.
         is_context: whether another stage uses the output as a context, which is latched.
-        followers: how many stages of the same manager subscribe to it.
+        own_subscriptions: how many the manager itself has, by stage.
         outbox: publishes when an event is over.
         frames: reads frames that are published.
     """
@@ -286,4 +287,4 @@ def open_output(
     profile = qos.latched(qos.CONTEXT_DEPTH) if is_context else qos.reliable(depth)
     message_type = message_types.class_of(output_type)
     publisher = node.create_publisher(message_type, f'{stage}/output', profile)
-    return OutputPublisher(node, stage, publisher, followers, outbox, frames, depth)
+    return OutputPublisher(node, stage, publisher, own_subscriptions, outbox, frames, depth)

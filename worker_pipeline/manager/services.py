@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -62,3 +63,5 @@ class PipelineServices:
     output: OutputRelay = attrs.field(factory=OutputRelay)  # one that is not open does nothing
     ros_time: RosTime = attrs.field(factory=lambda: RosTime(is_simulated=False, now=0.0))
     clock: Any = None  # of the manager's node
+    # How many subscriptions the manager itself has to the outputs of its stages, by stage.
+    own_subscriptions: Counter[str] = attrs.field(factory=Counter)

@@ -32,12 +32,19 @@ class StageInputs:
         stage: its dispatcher.
         outbox: commits each message as an event.
         log: of the stage.
+        own_subscriptions: counts the manager's own subscriptions, by the stage before.
     """
 
     def __init__(
-        self, node: ManagedNode, stage: StageDispatcher, outbox: Outbox, log: ThrottledLog
+        self,
+        node: ManagedNode,
+        stage: StageDispatcher,
+        outbox: Outbox,
+        log: ThrottledLog,
+        own_subscriptions: Counter[str],
     ) -> None:
         self._node = node
+        self._own_subscriptions = own_subscriptions
         self._log = log
         self._stage = stage
         self._outbox = outbox
@@ -86,7 +93,12 @@ class StageInputs:
         )
         status = self._node.subscription_status(subscription)
         self._take_lost[source] = status.take_lost
-        self._releases += [partial(self._node.destroy_subscription, subscription), status.destroy]
+        self._own_subscriptions[source] += 1
+        self._releases += [partial(self._leave_stage, source, subscription), status.destroy]
+
+    def _leave_stage(self, source: str, subscription: Any) -> None:
+        self._own_subscriptions[source] -= 1
+        self._node.destroy_subscription(subscription)
 
     def _subscribe_to_topic(self, message_type: Any, source: str, profile: Any) -> None:
         is_own = source == EXTERNAL_INPUT

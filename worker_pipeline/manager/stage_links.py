@@ -7,13 +7,14 @@ the topic of a stage's output; what it sends there is nobody's item.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 
-from worker_pipeline.config import PipelineConfig, PluginDescription, StageConfig
+from worker_pipeline.config import PluginDescription, StageConfig
 from worker_pipeline.manager.context_feed import own_contexts
 from worker_pipeline.ros import message_types, qos
 from worker_pipeline.ros.lifecycle import ManagedNode
@@ -33,11 +34,13 @@ class StageLinks:
 
     Args:
         node: the node of the stage that follows.
+        own_subscriptions: counts the manager's own subscriptions, by the stage before.
     """
 
-    def __init__(self, node: ManagedNode) -> None:
+    def __init__(self, node: ManagedNode, own_subscriptions: Counter[str]) -> None:
         self._node = node
-        self._subscriptions: list[Any] = []
+        self._own_subscriptions = own_subscriptions
+        self._subscriptions: list[tuple[str, Any]] = []
         # Topics with several publishers, or which had them a moment ago; when to look next, s.
         self._crowded: set[str] = set()
         self._checked_at = 0.0
@@ -63,12 +66,15 @@ class StageLinks:
                     matched=partial(self._on_matched, topic)
                 ),
             )
-            self._subscriptions.append(subscription)
+            self._own_subscriptions[source] += 1
+            self._subscriptions.append((source, subscription))
 
     def close(self) -> None:
         """Take the subscriptions out of the graph."""
         while self._subscriptions:
-            self._node.destroy_subscription(self._subscriptions.pop())
+            source, subscription = self._subscriptions.pop()
+            self._own_subscriptions[source] -= 1
+            self._node.destroy_subscription(subscription)
         self._crowded.clear()
         self.ignored.clear()
 
@@ -131,22 +137,6 @@ def _linked(config: StageConfig, plugin: PluginDescription) -> set[str]:
         return set()
     contexts = {config.context[name] for name in own_contexts(config, plugin)}
     return contexts.union(set(config.inputs).difference(config.subscribed_inputs))
-
-
-def own_subscriptions(
-    config: PipelineConfig, plugins: Mapping[str, PluginDescription], source: str
-) -> int:
-    """Return how many subscriptions of the manager itself a stage's output has.
-
-    Args:
-        config: of the pipeline.
-        plugins: the descriptions of the stages' classes.
-        source: the stage.
-    """
-    return sum(
-        source in _linked(each, plugins[each.name]) or source in each.subscribed_inputs
-        for each in config.stages.values()
-    )
 
 
 def _full_name(endpoint: Any) -> str:

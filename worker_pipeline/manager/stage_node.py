@@ -27,7 +27,7 @@ from worker_pipeline.manager.services import PipelineServices
 from worker_pipeline.manager.slot import Slot
 from worker_pipeline.manager.source_ticks import SourceTicks
 from worker_pipeline.manager.stage_inputs import StageInputs
-from worker_pipeline.manager.stage_links import StageLinks, own_subscriptions
+from worker_pipeline.manager.stage_links import StageLinks
 from worker_pipeline.manager.stage_services import open_stage_services
 from worker_pipeline.manager.stage_statistics import StageStatistics
 from worker_pipeline.manager.stage_workers import StageWorkers
@@ -64,8 +64,10 @@ class StageNode(LateNode):
         self.workers = StageWorkers(self, config, self.plugin, self.dispatcher.pool, services)
         self.slots = self.workers.slots
         self._log = ThrottledLog(self.get_logger())
-        self.inputs = StageInputs(self, self.dispatcher, services.outbox, self._log)
-        self.links = StageLinks(self)
+        self.inputs = StageInputs(
+            self, self.dispatcher, services.outbox, self._log, services.own_subscriptions
+        )
+        self.links = StageLinks(self, services.own_subscriptions)
         self.output: OutputPublisher | None = None
         self.input_topic = f'{self.get_fully_qualified_name()}/{EXTERNAL_INPUT}'
         self.answers = AnswerHandler(
@@ -112,13 +114,12 @@ class StageNode(LateNode):
         await self.workers.settled(self.config.startup_timeout)
 
     def _open_output(self) -> None:
-        pipeline, plugins = self._shared.pipeline, self._shared.plugins
         self.output = open_output(
             self,
             self.config.name,
             self.plugin.output_type,
-            is_context=pipeline.is_context(self.config.name),
-            followers=own_subscriptions(pipeline, plugins, self.config.name),
+            is_context=self._shared.pipeline.is_context(self.config.name),
+            own_subscriptions=self._shared.own_subscriptions,
             outbox=self._outbox,
             frames=self._shared.frames,
         )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from support.fake_nodes import FakeNode, FakePublisher
 from support.journal import RUN
@@ -35,8 +37,9 @@ class Bench:
         self.journal.checkpoint({})
         self.errors = []
         self.outbox = Outbox(self.journal, self.errors.append)
+        self.own = Counter(s=FOLLOWERS)
         self.output = OutputPublisher(
-            self.node, 's', self.topic, FOLLOWERS, self.outbox, FrameRegistry(folder, 0), 3
+            self.node, 's', self.topic, self.own, self.outbox, FrameRegistry(folder, 0), 3
         )
 
     def publish(self, *messages):
@@ -81,6 +84,14 @@ def test_followers_alone_are_published_nothing(bench):
     bench.publish(b'a')
     assert bench.topic.messages == []
     assert bench.output.listeners == 0
+
+
+def test_a_listener_is_served_while_a_follower_is_not_subscribed(bench):
+    """Its stage is not configured yet, or has been cleaned up."""
+    bench.own['s'] = 0
+    bench.topic.subscribers = 1
+    bench.publish(b'a')
+    assert bench.topic.messages == [b'a']
 
 
 def test_fewer_subscribers_than_followers_are_no_listeners(bench):

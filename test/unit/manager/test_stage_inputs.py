@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 from support.dispatching import Flow, stage
@@ -23,9 +24,9 @@ class Bench:
     def __init__(self, journal, clock):
         self.node = FakeNode('s', clock)
         self.flow = Flow(s=stage('before', TOPIC))
-        self.inputs = StageInputs(
-            self.node, self.flow.s, Outbox(journal, print), ThrottledLog(self.node.logger)
-        )
+        self.own = Counter()
+        log = ThrottledLog(self.node.logger)
+        self.inputs = StageInputs(self.node, self.flow.s, Outbox(journal, print), log, self.own)
         self.open()
 
     def open(self, is_large=False):
@@ -47,6 +48,12 @@ def bench(journal, clock):
 def test_a_stage_subscribes_to_its_inputs_and_to_its_own(bench):
     assert list(bench.node.topics_subscribed) == ['before/output', TOPIC, 's/input']
     assert all(each.raw for each in bench.node.topics_subscribed.values())
+
+
+def test_a_subscription_to_a_stage_of_the_same_manager_is_counted_while_there_is_one(bench):
+    assert bench.own == {'before': 1}
+    bench.inputs.close()
+    assert bench.own['before'] == 0
 
 
 @pytest.mark.parametrize(('topic', 'source'), [('before/output', 'before'), (TOPIC, TOPIC)])

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 import attrs
 import pytest
 from support.fake_nodes import FakeNode
-from support.offline_pipeline import HEADER, pipeline_config, stage_config
+from support.offline_pipeline import HEADER, stage_config
 
 from worker_pipeline.config import PluginDescription
-from worker_pipeline.manager.stage_links import StageLinks, own_subscriptions
+from worker_pipeline.manager.stage_links import StageLinks
 from worker_pipeline.ros.mirror_topic import UNKNOWN
 
 OWN, FORMER, OTHER = bytes(12), b'f' * 12, b'o' * 12
@@ -32,7 +33,8 @@ def endpoint(participant: bytes, name: str) -> SimpleNamespace:
 class Bench:
     def __init__(self, clock):
         self.node = FakeNode('s', clock)
-        self.links = StageLinks(self.node)
+        self.own = Counter()
+        self.links = StageLinks(self.node, self.own)
         self.publishers = [endpoint(OWN, 'before')]
         self.node.get_publishers_info_by_topic = lambda _topic: self.publishers
         self.node.get_subscriptions_info_by_topic = lambda _topic: [
@@ -70,7 +72,7 @@ def test_the_messages_of_a_link_are_ignored(bench):
 
 
 def test_a_stage_that_accepts_others_has_subscriptions_instead(clock):
-    links = StageLinks(node := FakeNode('s', clock))
+    links = StageLinks(node := FakeNode('s', clock), Counter())
     links.open(attrs.evolve(CONFIG, accept_external=True), PLUGINS)
     assert node.topics_subscribed == {}
 
@@ -122,14 +124,7 @@ def test_closed_links_are_out_of_the_graph(bench):
     assert bench.links.notes() == ()
 
 
-@pytest.mark.parametrize('accept_external', [False, True])
-def test_an_output_knows_how_many_subscriptions_are_our_own(accept_external):
-    """A context of a stage that accepts others is subscribed to by its workers."""
-    plugins = {**PLUGINS, 't': PLUGINS['s']}
-    follower = stage_config(
-        't', 'before', context={'odometry': 'before'}, accept_external=accept_external
-    )
-    config = pipeline_config(*(stage_config(name) for name in ('before', 'telemetry', 'idle')))
-    config = attrs.evolve(config, stages={**config.stages, 's': CONFIG, 't': follower})
-    counts = {name: own_subscriptions(config, plugins, name) for name in config.stages}
-    assert counts == {'before': 2, 'telemetry': 1, 'idle': 0, 's': 0, 't': 0}
+def test_links_are_counted_while_they_are_open(bench):
+    assert bench.own == {'before': 1, 'telemetry': 1}
+    bench.links.close()
+    assert bench.own.total() == 0
