@@ -16,6 +16,7 @@ from support.configuring import stage
 from support.manager_process import ManagerProcess
 from support.observer import header, number_of
 
+from worker_pipeline.ros.dds_profile import LEASE
 from worker_pipeline.system.proc import is_stopped, start_of
 from worker_pipeline.testing import wait_for
 
@@ -68,6 +69,35 @@ def test_a_killed_manager_is_replaced_and_nothing_is_lost(start, observer):
     assert manager.wait() == 0
     assert manager.relatives() == []
     assert not manager.folder.exists()
+
+
+@pytest.mark.slow
+def test_a_manager_that_others_have_forgotten_hands_over_and_nothing_is_lost(start, observer):
+    """After a pause longer than its lease another one does its work, and no worker dies.
+
+    Without a journal: the items that wait are handed over too.
+    """
+    work = stage('Work', workers=2, queue_size=1000, params={'seconds': 0.02})
+    manager = start({'stages': ['echo'], 'echo': work})
+    feed, heard = observer.feeder('echo/input'), observer.collect('echo/output')
+    observer.wait_until_active('echo', 2)
+    workers, pid = pids_of(observer, *WORKERS), manager.manager_pid
+    for number in range(600):
+        feed.publish(header(number))
+    wait_for(lambda: len(heard) > 10, 'some answers', seen=manager.show)
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(LEASE + 1.0)
+    os.kill(pid, signal.SIGCONT)
+    await_next(manager, pid)
+    wait_for(lambda: {*map(number_of, heard)} == {*range(600)}, 'every item', seen=manager.show)
+    assert pids_of(observer, *WORKERS) == workers
+    assert 'another manager takes over' in manager.output
+    assert 'starting another one' not in manager.output, 'it has not died'
+    matches = observer.matches('echo/input')
+    wait_for(lambda: matches or observer.matches('echo/input'), 'it to listen')
+    manager.signal(signal.SIGINT)
+    assert manager.wait() == 0
+    assert manager.relatives() == []
 
 
 def test_a_killed_guardian_takes_its_manager_with_it_and_the_workers_live_on(start, observer):

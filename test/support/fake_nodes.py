@@ -26,6 +26,9 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.now
 
+    def process_time(self) -> float:
+        return 0.0
+
     def monotonic_ns(self) -> int:
         return int(self.now * NANOSECONDS)
 

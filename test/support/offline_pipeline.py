@@ -158,7 +158,8 @@ class OfflinePipeline:
             name: (plugins or {}).get(name, PluginDescription(HEADER, HEADER, parameters=GAIN))
             for name in config.stages
         }
-        self.journal = Journal(folder / 'journal', 1, payloads=journal)
+        self.journal_path = folder / 'journal'
+        self.journal = Journal(self.journal_path, 1, payloads=journal)
         self.outbox = Outbox(self.journal, self.errors.append)
         self.dispatcher = Dispatcher(
             {name: policy_of(each, self.plugins[name]) for name, each in config.stages.items()},

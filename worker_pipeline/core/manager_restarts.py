@@ -46,11 +46,16 @@ class ManagerRestarts:
     Args:
         is_permanent: Tells whether another start would end with the same exit code.
         policy: Of the delays.
+        handed_over: The exit code of a manager that leaves all to the next one; None: none has.
     """
 
     def __init__(
-        self, is_permanent: Callable[[int], bool], policy: RestartPolicy | None = None
+        self,
+        is_permanent: Callable[[int], bool],
+        policy: RestartPolicy | None = None,
+        handed_over: int | None = None,
     ) -> None:
+        self._handed_over = handed_over
         self._is_permanent = is_permanent
         self._policy = policy or RestartPolicy(backoff_max=BACKOFF_MAX, limit=LIMIT, window=WINDOW)
         self._has_been_active = False
@@ -81,6 +86,8 @@ class ManagerRestarts:
             code: Its exit code, negative for a signal.
             now: The time, s.
         """
+        if code == self._handed_over:  # also if a stop was asked for meanwhile
+            return Restart(0.0, is_failing=False, is_worth_a_line=False)
         self._policy.went_down(now)
         if self.is_stopping and code < 0 and self._has_been_active and self._may_retry_stop:
             self._may_retry_stop = False

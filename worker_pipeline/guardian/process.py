@@ -20,7 +20,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from worker_pipeline.core.manager_restarts import Finish, ManagerRestarts
-from worker_pipeline.exit_codes import EXIT_BAD_CONFIGURATION, EXIT_FAILED, is_permanent
+from worker_pipeline.exit_codes import (
+    EXIT_BAD_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_HANDED_OVER,
+    is_permanent,
+)
 from worker_pipeline.guardian.manager_fork import ManagerFork
 from worker_pipeline.guardian.notifications import Notifications
 from worker_pipeline.guardian.warm_up import warm_up
@@ -90,7 +95,7 @@ class _Guardian:
         self._server = server
         self._signals = signals
         self._notifications = notifications
-        self._restarts = ManagerRestarts(is_permanent)
+        self._restarts = ManagerRestarts(is_permanent, handed_over=EXIT_HANDED_OVER)
         self._start_at: float | None = time.monotonic()
         self._stop_signal = 0  # the last one that has asked for the end
         self._code: int | None = None  # None: not over yet

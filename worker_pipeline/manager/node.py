@@ -15,7 +15,7 @@ from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
 from worker_pipeline.config import ConfigurationError, PipelineConfig, load
-from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING
+from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_HANDED_OVER
 from worker_pipeline.manager.diagnostics import Diagnostics, summary_line
 from worker_pipeline.manager.pipeline import SUPERVISION_PERIOD, Pipeline
 from worker_pipeline.ros import qos
@@ -40,6 +40,7 @@ class ManagerNode(ManagedNode):
         self.finished = False
         self.exit_code = 0
         self.is_stopping = False
+        self.is_handed_over = False
         self._force_stop = False
         self._stop_deadline = 0.0
         self._stop_asked_at = 0.0
@@ -255,7 +256,13 @@ class ManagerNode(ManagedNode):
     def _on_supervision(self) -> None:
         now, pipeline = time.monotonic(), self.pipeline
         # A pause is not the time of those who are draining.
-        self._stop_deadline += pipeline.tick(now, is_active=self.state == 'active').seconds
+        hold_up = pipeline.tick(now, is_active=self.state == 'active')
+        self._stop_deadline += hold_up.seconds
+        is_forgotten = pipeline.absence is not None and pipeline.absence.tick(
+            hold_up, time.process_time(), now
+        )
+        if is_forgotten and self.state == 'active' and not self.is_stopping:
+            self._hand_over()
         if pipeline.lost_folder and not self.is_stopping:
             self.get_logger().error(f'{pipeline.lost_folder}; stopping this one')
             self.exit_code = EXIT_ALREADY_RUNNING
@@ -264,6 +271,27 @@ class ManagerNode(ManagedNode):
             self.get_logger().info('every source is exhausted and everything is drained')
             self.stop()
         self._notify_systemd(now)
+
+    def _hand_over(self) -> None:
+        """Have the guardian start another manager: others may know this one only in part."""
+        text = 'processes outside may know only a part of this one since it stood still'
+        obstacle = self.pipeline.obstacle
+        if obstacle:
+            self.get_logger().warning(
+                f'{text}; restart those that do not hear it. Another manager would not know '
+                f'{obstacle}'
+            )
+            return
+        try:
+            self.pipeline.hand_over()
+        except OSError as error:
+            self.get_logger().error(f'{text}, and no other manager can take over: {error}')
+            self.exit_code = EXIT_FAILED
+            self.finished = self.is_handed_over = True
+            return
+        self.get_logger().info(f'{text}: another manager takes over')
+        self.exit_code = EXIT_HANDED_OVER
+        self.finished = self.is_handed_over = True
 
     def _notify_systemd(self, now: float) -> None:
         """Report that this process is alive: only when every stage has been supervised.

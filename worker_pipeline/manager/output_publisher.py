@@ -165,14 +165,16 @@ class OutputPublisher:
         if count and self._is_journaled:
             self._outbox.journal.append(self._stage, OutputsAcked(count))
 
-    def resume(self, listeners: int, unacked: list[bytes], now: float) -> None:
+    def resume(self, listeners: int, unacked: list[bytes], now: float, lost: int = 0) -> None:
         """Continue after an earlier manager, first of all by waiting for its subscribers.
 
         Args:
             listeners: how many they were.
             unacked: the messages that they may not have received.
             now: s.
+            lost: how many were lost to them.
         """
+        self.lost = lost
         self._recorded = self._expected = listeners
         self._unacked.extend(unacked)
         self._waiting = listeners > 0
@@ -249,7 +251,11 @@ class OutputPublisher:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state for a later manager, as plain values."""
-        return {'subscribers': self._recorded, 'unacked_outputs': list(self._unacked)}
+        return {
+            'subscribers': self._recorded,
+            'unacked_outputs': list(self._unacked),
+            'outputs_lost': self.lost,
+        }
 
     def flush(self, timeout: float) -> None:
         """Wait up to ``timeout`` s until subscribers have received all messages."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from worker_pipeline.config import PipelineConfig
+from worker_pipeline.core.absence import Absence
 from worker_pipeline.core.hold_up import HoldUp
 from worker_pipeline.core.supervision_table import Phase
 from worker_pipeline.manager.channel_server import PacketHandler
@@ -42,7 +43,7 @@ class Pipeline:
         quarantine: QuarantineRecorder,
         node: ManagedNode,
     ) -> None:
-        self.config = services.pipeline
+        self.config = self._first_config = services.pipeline
         self.stages = stages
         self.spares = services.spares
         self.frames = services.frames
@@ -63,6 +64,8 @@ class Pipeline:
         )
         # Looks after the folder of its state; given by the builder.
         self.guard: FolderGuard | None = None
+        # When a new participant is due; given by the manager's process.
+        self.absence: Absence | None = None
         # Called with a stage and its settings that hold, after others had to be given up.
         self.revert: Callable[[str, dict[str, Any]], None] = lambda _stage, _settings: None
         # Called in each tick with the time, s: logs what came too often to be logged at once.
@@ -198,6 +201,26 @@ class Pipeline:
                 yield slot.liveness
 
     # -- the end ---------------------------------------------------------------------------------
+
+    @property
+    def obstacle(self) -> str:
+        """Return what a successor would not know, so that it may not take over; '' if nothing."""
+        if self.config != self._first_config:
+            return 'settings that were changed while it was running'
+        for name, stage in self.stages.items():
+            if stage.state != 'active':
+                return f'that {name} is {stage.state}'
+            for slot in stage.slots.values():
+                if slot.supervision.phase is Phase.CORDONED:
+                    return f'that {name}/{slot.name} was deactivated'
+        return ''
+
+    def hand_over(self) -> None:
+        """Leave everything to a successor: all items, and the workers. Raises OSError."""
+        self.channels.close()  # answers from now on are for the successor
+        journal = self._outbox.journal
+        journal.payloads = True
+        journal.checkpoint(self.snapshot())
 
     @property
     def lost_folder(self) -> str:

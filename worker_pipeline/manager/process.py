@@ -17,6 +17,7 @@ from rclpy.exceptions import NameValidationException
 from rclpy.signals import SignalHandlerOptions
 
 from worker_pipeline.config import ConfigurationError, check_process_count
+from worker_pipeline.core.absence import Absence
 from worker_pipeline.exit_codes import (
     EXIT_ALREADY_RUNNING,
     EXIT_BAD_CONFIGURATION,
@@ -34,6 +35,7 @@ from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory
 from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
+from worker_pipeline.ros.dds_profile import LEASE_ACROSS_MACHINES
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
@@ -93,9 +95,10 @@ def run_manager(
     try:
         return pipeline.run(arguments, launcher, stop_requested)
     finally:
-        launcher.close()
-        pipeline.release_state_dir()
-        pipeline.shared_memory.sweep()
+        if not pipeline.is_handed_over:  # the workers and the state are the successor's
+            launcher.close()
+            pipeline.release_state_dir()
+            pipeline.shared_memory.sweep()
         signals.ignore()
 
 
@@ -111,6 +114,7 @@ class _Pipeline:
         self._node: ManagerNode | None = None
         self._executor: Any = None
         self.shared_memory = shared_memory.SharedMemoryUse()
+        self.is_handed_over = False
         # Called last, when all workers and helper processes have exited.
         self.release_state_dir: Callable[[], None] = lambda: None
 
@@ -189,6 +193,8 @@ class _Pipeline:
             state_dir.close(remove=True)
 
         self.release_state_dir = release
+        lease = self._dds.manager.lease if self._dds is not None else LEASE_ACROSS_MACHINES
+        pipeline.absence = Absence(lease, is_reachable=is_reachable)
         node.attach(pipeline, process.executor, self._systemd)
         parameters = LiveParameters(
             node, config, plugins, pipeline.reconfigure, dds.worker_limit(self._dds)
@@ -247,6 +253,7 @@ class _Pipeline:
             return 0  # nothing was started, so there is nothing to stop
         finally:
             self._node = self._executor = None
+            self.is_handed_over = node.is_handed_over
             if dds.may_use_shared_memory(self._dds):
                 self.shared_memory.note()
             node.destroy()

@@ -125,8 +125,8 @@ class StageNode(LateNode):
         )
         recovered, self._recovered = self._recovered, None
         if recovered is not None:
-            unacked = recovered.unacked_outputs
-            self.output.resume(recovered.subscribers, unacked, time.monotonic())
+            unacked, lost = recovered.unacked_outputs, recovered.outputs_lost
+            self.output.resume(recovered.subscribers, unacked, time.monotonic(), lost)
 
     async def do_activate(self) -> None:
         self._set_desired(DesiredState.ACTIVE)
@@ -200,7 +200,7 @@ class StageNode(LateNode):
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that a later manager has to know, as plain values."""
-        output: dict[str, Any] = {'subscribers': 0, 'unacked_outputs': []}
+        output: dict[str, Any] = {'subscribers': 0, 'unacked_outputs': [], 'outputs_lost': 0}
         if self._recovered is not None:
             output = {key: getattr(self._recovered, key) for key in output}
         elif self.output is not None:

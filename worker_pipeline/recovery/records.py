@@ -31,6 +31,7 @@ class StageSnapshot(TypedDict):
     retained_frames: dict[str, list[bytes]]  # references of frames by worker
     subscribers: int  # to the stage's output, without its followers in the same pipeline
     unacked_outputs: list[bytes]  # messages that these subscribers may not have received
+    outputs_lost: int  # messages that are lost to them
 
 
 class StageFlow(Protocol):

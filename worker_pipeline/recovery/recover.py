@@ -40,6 +40,7 @@ class RecoveredStage:
     payloads: dict[int, bytes] = attrs.field(factory=dict)  # saved by workers, by item number
     subscribers: int = 0  # external subscribers to the stage's output
     unacked_outputs: list[bytes] = attrs.field(factory=list)
+    outputs_lost: int = 0  # to these subscribers
     retained_frames: dict[str, list[bytes]] = attrs.field(factory=dict)  # references by slot
     is_complete: bool = True  # whether no change of the stage is missing
 
@@ -225,6 +226,7 @@ def _by_stage(recovered: journal.Recovered) -> dict[str, RecoveredStage]:
             snapshot=snapshot,
             subscribers=snapshot['subscribers'],
             unacked_outputs=list(snapshot['unacked_outputs']),
+            outputs_lost=snapshot.get('outputs_lost', 0),
             retained_frames=dict(snapshot['retained_frames']),
         )
     for entry in recovered.entries:

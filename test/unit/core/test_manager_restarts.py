@@ -65,6 +65,19 @@ def test_if_a_manager_that_is_to_stop_is_killed_one_more_shuts_the_workers_down(
     assert found.ended(KILLED, 1.0) == Finish(KILLED)
 
 
+@pytest.mark.parametrize('is_stopping', [False, True])
+def test_a_manager_that_hands_over_is_replaced_at_once_without_a_line(is_stopping: bool):
+    """However soon, as that is no failure; its successor stops if that was asked for meanwhile."""
+    found = ManagerRestarts(exit_codes.is_permanent, handed_over=exit_codes.EXIT_HANDED_OVER)
+    found.is_active()
+    if is_stopping:
+        found.stop()
+    for _ in range(2 * LIMIT):
+        decision = found.ended(exit_codes.EXIT_HANDED_OVER, 1.0)
+        assert decision == Restart(0.0, is_failing=False, is_worth_a_line=False)
+    assert not exit_codes.is_permanent(exit_codes.EXIT_HANDED_OVER)
+
+
 def test_a_first_start_that_fails_is_final():
     """Somebody is there who sees the error, or a backstop that starts it again."""
     assert restarts(was_active=False).ended(1, 1.0) == Finish(1)

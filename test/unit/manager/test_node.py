@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import attrs
 import pytest
 from support.fake_nodes import FakeNode, run
-from support.offline_pipeline import stage_config
+from support.offline_pipeline import message, stage_config
 
+from worker_pipeline.exit_codes import EXIT_FAILED, EXIT_HANDED_OVER
 from worker_pipeline.manager.node import SECOND_SIGNAL_AFTER, ManagerNode
+from worker_pipeline.recovery import journal
 
 
 class FakeSystemd:
@@ -45,7 +48,7 @@ class OfflineManager(FakeNode, ManagerNode):
     def __init__(self, rig, executor):
         FakeNode.__init__(self, 'manager', rig.clock)
         self.state = 'active'
-        self.finished = self.is_stopping = self._force_stop = False
+        self.finished = self.is_stopping = self._force_stop = self.is_handed_over = False
         self.exit_code = 0
         self._stop_deadline = self._stop_asked_at = 0.0
         self._pipeline, self._executor, self._systemd = rig.pipeline, executor, FakeSystemd()
@@ -255,3 +258,70 @@ def test_a_start_goes_to_active(node):
     run(node.start())
     assert node.transitions == ['configure', 'activate']
     assert node.exit_code == 0
+
+
+# -- after a pause in which others have forgotten it ----------------------------------------------
+
+
+@pytest.fixture
+def forgotten(node, rig):
+    """A manager that needs a new participant, at its next tick."""
+    rig.pipeline.absence = SimpleNamespace(tick=lambda *_: True)
+    rig.receive('a', 1, 2, 3, 4, 5)
+    return node
+
+
+def test_a_forgotten_manager_hands_over_with_all_its_items(forgotten, rig):
+    """Without a journal too; and its answers are left for the successor."""
+    unfinished = rig.dispatcher.stages['a'].ledger.unfinished
+    assert unfinished == 5
+    forgotten._on_supervision()
+    assert (forgotten.finished, forgotten.exit_code) == (True, EXIT_HANDED_OVER)
+    recovered = journal.read(rig.journal_path)
+    assert recovered.entries == []
+    items = str(recovered.snapshot['a']['ledger'])
+    assert all(repr(message(stamp)) in items for stamp in (1, 2, 3, 4, 5))
+    assert rig.processes.log[-1] == ('end', None), 'of the sockets'
+    assert forgotten.transitions == [], 'no worker is stopped'
+
+
+def set_while_running(rig):
+    stage = attrs.evolve(rig.pipeline.config.stages['a'], queue_size=77)
+    rig.pipeline.reconfigure(attrs.evolve(rig.pipeline.config, stages={'a': stage}))
+
+
+def deactivate_the_stage(rig):
+    rig.stages['a'].state = 'inactive'
+
+
+def deactivate_a_worker(rig):
+    rig.worker('a').state = 'inactive'
+    rig.step()
+
+
+@pytest.mark.parametrize('act', [set_while_running, deactivate_the_stage, deactivate_a_worker])
+def test_what_a_successor_would_not_know_prevents_it(forgotten, rig, act):
+    """Settings and states that somebody has asked for are not undone by a pause."""
+    act(rig)
+    forgotten._on_supervision()
+    assert (forgotten.finished, forgotten.exit_code) == (False, 0)
+    (warning,) = forgotten.logger.warnings
+    assert 'restart those that do not hear it' in warning
+
+
+def test_without_room_for_its_state_the_successor_has_the_journal(forgotten, rig, monkeypatch):
+    def fail(_):
+        raise OSError('no space')
+
+    monkeypatch.setattr(rig.journal, 'checkpoint', fail)
+    forgotten._on_supervision()
+    assert (forgotten.finished, forgotten.exit_code) == (True, EXIT_FAILED)
+    assert 'no space' in forgotten.logger.errors[0]
+
+
+@pytest.mark.parametrize('change', [{'state': 'inactive'}, {'is_stopping': True}])
+def test_one_that_is_not_active_does_not_hand_over(forgotten, change):
+    for name, value in change.items():
+        setattr(forgotten, name, value)
+    forgotten._on_supervision()
+    assert not forgotten.finished

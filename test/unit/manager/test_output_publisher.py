@@ -402,3 +402,10 @@ def test_an_acknowledged_frame_is_not_counted(plain, clock):
     clock.now += 10.0
     tick(plain, clock)
     assert plain.output.lost == 0
+
+
+def test_what_was_lost_is_still_counted_by_the_next_manager(bench, clock):
+    bench.output.lost = 3
+    assert bench.output.snapshot()['outputs_lost'] == 3
+    bench.output.resume(1, [], clock.now, lost=4)
+    assert bench.output.values()['outputs_lost'] == 4

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a process has stood still for so long that others have forgotten it.
+
+Who hears nothing from a DDS participant for the length of its lease takes it for dead and forgets
+it. The participant itself forgets nobody: when it continues, only the others start from the
+beginning. Fast DDS does not always recover from that. A node that starts anew requests everything
+by a message that it sends only if no heartbeat has come before; its later requests are ignored, for
+what it had acknowledged before the pause. Then it never sees some, or all, of the endpoints.
+Participants that have never met have no such past, so the process needs a new one.
+"""
+
+from __future__ import annotations
+
+from worker_pipeline.core.hold_up import HoldUp
+
+# After a hold-up of a lease less this, others may have forgotten this process, s: its last
+# announcement may have come late.
+MARGIN = 1.0
+# For how long what came meanwhile is still read before the process takes a new participant, s.
+READING = 1.0
+# A process that used so large a share of a hold-up as CPU time was not stopped: its executor was
+# busy, and DDS, which has threads of its own, was not.
+BUSY = 0.5
+
+
+class Absence:
+    """Decides when a process has to take a new participant.
+
+    Args:
+        lease: For how long others take this process for alive, s.
+        is_reachable: Whether others may be on another machine, whose clock does not stand still
+            when this one is suspended.
+    """
+
+    def __init__(self, lease: float, *, is_reachable: bool) -> None:
+        self._lease = lease
+        self._is_reachable = is_reachable
+        self._due_at = float('inf')
+        self._cpu_time = 0.0
+
+    def tick(self, hold_up: HoldUp, cpu_time: float, now: float) -> bool:
+        """Return whether a new participant is due now; once for each absence.
+
+        Args:
+            hold_up: For how long the process had stood still before this tick.
+            cpu_time: That the process has used so far, s.
+            now: s.
+        """
+        busy, self._cpu_time = cpu_time - self._cpu_time, cpu_time
+        seconds = hold_up.total if self._is_reachable else hold_up.seconds
+        if seconds >= self._lease - MARGIN and busy < BUSY * seconds:
+            self._due_at = now + READING
+        if now < self._due_at:
+            return False
+        self._due_at = float('inf')
+        return True
