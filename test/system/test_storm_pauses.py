@@ -10,9 +10,9 @@ import pytest
 from support.storm_process import run_storm
 
 
-def paused(*arguments: str) -> list[dict[str, Any]]:
+def paused(*arguments: str, timeout: float = 170.0) -> list[dict[str, Any]]:
     """Pause a pipeline as the storm does; return what came of each pause."""
-    printed = run_storm('storm.pause_run', *arguments, '--seed', '1', timeout=170)
+    printed = run_storm('storm.pause_run', *arguments, '--seed', '1', timeout=timeout)
     return [json.loads(line) for line in printed.splitlines()]
 
 
@@ -33,3 +33,15 @@ def test_no_output_is_missed_when_the_manager_stands_still(option):
     (found,) = paused('manager', '7', option)
     assert (found['missed'], found['replaced']) == (0, 0), found
     assert found['told']
+
+
+@pytest.mark.storm
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize('option', ['--plain', '--journal'])
+def test_an_outside_node_finds_the_manager_again_after_each_pause(option):
+    """Longer than the lease. Fast DDS left one in five managers half known, for good."""
+    found = paused('whole', '12', option, '--repeats', '5', timeout=500)
+    assert len(found) == 5
+    assert all(each['recovery'] < 30.0 for each in found), found
+    assert not any(each['replaced'] or each['quarantined'] for each in found), found
+    assert all(each['missed'] <= each['counted'] for each in found), found

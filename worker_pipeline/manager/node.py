@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from worker_pipeline.manager.diagnostics import Diagnostics, summary_line
 from worker_pipeline.manager.pipeline import SUPERVISION_PERIOD, Pipeline
 from worker_pipeline.ros import qos
 from worker_pipeline.ros.lifecycle import PRIMARY_STATES, ManagedNode, turns, until
+from worker_pipeline.system.halts import is_traced
 from worker_pipeline.system.systemd_notifier import SystemdNotifier
 
 DIAGNOSTICS_PERIOD = 1.0  # s
@@ -276,6 +278,8 @@ class ManagerNode(ManagedNode):
         """Have the guardian start another manager: others may know this one only in part."""
         text = 'processes outside may know only a part of this one since it stood still'
         obstacle = self.pipeline.obstacle
+        if is_traced(os.getpid()):
+            obstacle = 'the debugger that is attached'
         if obstacle:
             self.get_logger().warning(
                 f'{text}; restart those that do not hear it. Another manager would not know '

@@ -19,6 +19,12 @@ def is_held(pid: int) -> bool:
     return stat is not None and (stat[1][:1] == [_TRACED] or is_frozen(pid))
 
 
+def is_traced(pid: int) -> bool:
+    """Return whether a debugger is attached to a process, stopped or not."""
+    tracer = [each for each in _lines(Path(f'/proc/{pid}/status')) if each.startswith('TracerPid:')]
+    return bool(tracer) and tracer[0].split()[1] != '0'
+
+
 def is_frozen(pid: int) -> bool:
     """Return whether the control group of a process is frozen (cgroups(7), version 1 or 2)."""
     try:

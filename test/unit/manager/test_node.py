@@ -11,6 +11,7 @@ from support.fake_nodes import FakeNode, run
 from support.offline_pipeline import message, stage_config
 
 from worker_pipeline.exit_codes import EXIT_FAILED, EXIT_HANDED_OVER
+from worker_pipeline.manager import node as node_module
 from worker_pipeline.manager.node import SECOND_SIGNAL_AFTER, ManagerNode
 from worker_pipeline.recovery import journal
 
@@ -307,6 +308,13 @@ def test_what_a_successor_would_not_know_prevents_it(forgotten, rig, act):
     assert (forgotten.finished, forgotten.exit_code) == (False, 0)
     (warning,) = forgotten.logger.warnings
     assert 'restart those that do not hear it' in warning
+
+
+def test_a_debugger_keeps_its_manager(forgotten, monkeypatch):
+    monkeypatch.setattr(node_module, 'is_traced', lambda _: True)
+    forgotten._on_supervision()
+    assert not forgotten.finished
+    assert 'debugger' in forgotten.logger.warnings[0]
 
 
 def test_without_room_for_its_state_the_successor_has_the_journal(forgotten, rig, monkeypatch):

@@ -13,7 +13,7 @@ from storm.freezer import Freezer
 from support.child_processes import sleeper
 
 from worker_pipeline.system import halts, mounts
-from worker_pipeline.system.halts import is_frozen, is_held
+from worker_pipeline.system.halts import is_frozen, is_held, is_traced
 from worker_pipeline.system.proc import is_stopped
 from worker_pipeline.testing import wait_for
 
@@ -118,3 +118,12 @@ def test_a_process_that_has_exited_is_not_held():
         pid = process.pid
     assert not is_held(pid)
     assert not is_frozen(pid)
+
+
+def test_a_process_that_runs_under_a_debugger_is_traced():
+    """Stopped or not."""
+    with sleeper() as process:
+        assert not is_traced(process.pid)
+        ptrace(PTRACE_SEIZE, process.pid)
+        assert is_traced(process.pid)
+        assert not is_held(process.pid)
