@@ -16,7 +16,7 @@ from rclpy.duration import Duration
 from std_srvs.srv import Trigger
 
 from worker_pipeline.config import ConfigurationError, PipelineConfig, load
-from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING, EXIT_FAILED, EXIT_HANDED_OVER
+from worker_pipeline.exit_codes import EXIT_ALREADY_RUNNING, EXIT_HANDED_OVER
 from worker_pipeline.manager.diagnostics import Diagnostics, summary_line
 from worker_pipeline.manager.pipeline import SUPERVISION_PERIOD, Pipeline
 from worker_pipeline.ros import qos
@@ -276,24 +276,27 @@ class ManagerNode(ManagedNode):
 
     def _hand_over(self) -> None:
         """Have the guardian start another manager: others may know this one only in part."""
-        text = 'processes outside may know only a part of this one since it stood still'
         obstacle = self.pipeline.obstacle
         if is_traced(os.getpid()):
             obstacle = 'the debugger that is attached'
         if obstacle:
             self.get_logger().warning(
-                f'{text}; restart those that do not hear it. Another manager would not know '
-                f'{obstacle}'
+                'processes outside may know only a part of this one since it stood still; restart '
+                f'those that do not hear it. Another manager would not know {obstacle}'
             )
             return
         try:
             self.pipeline.hand_over()
         except OSError as error:
-            self.get_logger().error(f'{text}, and no other manager can take over: {error}')
-            self.exit_code = EXIT_FAILED
-            self.finished = self.is_handed_over = True
+            self.get_logger().error(
+                'processes outside may know only a part of this one since it stood still; restart '
+                f'those that do not hear it. The items cannot be handed over: {error}'
+            )
             return
-        self.get_logger().info(f'{text}: another manager takes over')
+        self.get_logger().info(
+            'processes outside may know only a part of this one since it stood still: another '
+            'manager takes over'
+        )
         self.exit_code = EXIT_HANDED_OVER
         self.finished = self.is_handed_over = True
 

@@ -217,10 +217,14 @@ class Pipeline:
 
     def hand_over(self) -> None:
         """Leave everything to a successor: all items, and the workers. Raises OSError."""
-        self.channels.close()  # answers from now on are for the successor
         journal = self._outbox.journal
-        journal.payloads = True
-        journal.checkpoint(self.snapshot())
+        before, journal.payloads = journal.payloads, True
+        try:
+            journal.checkpoint(self.snapshot())
+        except OSError:
+            journal.payloads = before
+            raise
+        self.channels.close()  # answers from now on are for the successor
 
     @property
     def lost_folder(self) -> str:
