@@ -10,7 +10,7 @@ import pytest
 from support.fake_nodes import FakeNode, run
 from support.offline_pipeline import message, stage_config
 
-from worker_pipeline.exit_codes import EXIT_FAILED, EXIT_HANDED_OVER
+from worker_pipeline.exit_codes import EXIT_HANDED_OVER
 from worker_pipeline.manager import node as node_module
 from worker_pipeline.manager.node import SECOND_SIGNAL_AFTER, ManagerNode
 from worker_pipeline.recovery import journal
@@ -317,14 +317,16 @@ def test_a_debugger_keeps_its_manager(forgotten, monkeypatch):
     assert 'debugger' in forgotten.logger.warnings[0]
 
 
-def test_without_room_for_its_state_the_successor_has_the_journal(forgotten, rig, monkeypatch):
+def test_without_room_for_its_state_it_stays(forgotten, rig, monkeypatch):
     def fail(_):
         raise OSError('no space')
 
     monkeypatch.setattr(rig.journal, 'checkpoint', fail)
     forgotten._on_supervision()
-    assert (forgotten.finished, forgotten.exit_code) == (True, EXIT_FAILED)
+    assert (forgotten.finished, forgotten.exit_code) == (False, 0)
     assert 'no space' in forgotten.logger.errors[0]
+    assert not rig.journal.payloads, 'as before'
+    assert ('end', None) not in rig.processes.log, 'the workers are still connected'
 
 
 @pytest.mark.parametrize('change', [{'state': 'inactive'}, {'is_stopping': True}])
