@@ -36,7 +36,7 @@ class Absence:
         self._lease = lease
         self._is_reachable = is_reachable
         self._due_at = float('inf')
-        self._cpu_time = 0.0
+        self._cpu_time: float | None = None  # None: no tick yet
 
     def tick(self, hold_up: HoldUp, cpu_time: float, now: float) -> bool:
         """Return whether a new participant is due now; once for each absence.
@@ -46,9 +46,11 @@ class Absence:
             cpu_time: That the process has used so far, s.
             now: s.
         """
-        busy, self._cpu_time = cpu_time - self._cpu_time, cpu_time
+        before, self._cpu_time = self._cpu_time, cpu_time
+        if before is None:
+            return False  # a slow start: nobody has forgotten a participant that is new
         seconds = hold_up.total if self._is_reachable else hold_up.seconds
-        if seconds >= self._lease - MARGIN and busy < BUSY * seconds:
+        if seconds >= self._lease - MARGIN and cpu_time - before < BUSY * seconds:
             self._due_at = now + READING
         if now < self._due_at:
             return False

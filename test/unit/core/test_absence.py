@@ -48,8 +48,16 @@ def test_of_a_suspended_machine_only_others_know():
 
 def test_another_absence_begins_anew():
     absence = Absence(LEASE, is_reachable=False)
+    assert not absence.tick(NONE, 0.0, 99.0)
     assert not absence.tick(HoldUp(12.0), 0.0, 100.0)
     assert not absence.tick(HoldUp(12.0), 0.0, 100.0 + READING)
     assert absence.tick(NONE, 0.0, 100.0 + 2 * READING)
     assert not absence.tick(HoldUp(12.0), 0.0, 200.0)
     assert absence.tick(NONE, 0.0, 200.0 + READING)
+
+
+def test_a_slow_start_is_no_absence():
+    """Else one manager after the other would hand over on a machine that is slow enough."""
+    absence = Absence(LEASE, is_reachable=False)
+    assert not absence.tick(HoldUp(12.0), 0.1, 100.0)
+    assert not absence.tick(NONE, 0.1, 100.0 + 2 * READING)
