@@ -16,8 +16,9 @@ from worker_pipeline.core.hold_up import HoldUp
 # After a hold-up of a lease less this, others may have forgotten this process, s: its last
 # announcement may have come late.
 MARGIN = 1.0
-# For how long what came meanwhile is still read before the process takes a new participant, s.
-READING = 1.0
+# For how long what came meanwhile is still read before the process takes a new participant, s: less
+# than outputs wait (manager/output_publisher.py), which else would be published twice.
+READING = 0.7
 # A process that used so large a share of a hold-up as CPU time was not stopped: its executor was
 # busy, and DDS, which has threads of its own, was not.
 BUSY = 0.5

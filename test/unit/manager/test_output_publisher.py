@@ -9,6 +9,7 @@ import pytest
 from support.fake_nodes import FakeNode, FakePublisher
 from support.journal import RUN
 
+from worker_pipeline.core.absence import READING
 from worker_pipeline.frames.registry import FrameRegistry, TrackedReference
 from worker_pipeline.manager import output_publisher
 from worker_pipeline.manager.outbox import Outbox
@@ -409,3 +410,8 @@ def test_what_was_lost_is_still_counted_by_the_next_manager(bench, clock):
     assert bench.output.snapshot()['outputs_lost'] == 3
     bench.output.resume(1, [], clock.now, lost=4)
     assert bench.output.values()['outputs_lost'] == 4
+
+
+def test_a_manager_that_hands_over_has_not_published_what_waits():
+    """Its successor does."""
+    assert READING < SETTLING
