@@ -61,7 +61,8 @@ class FirstStarts:
         self._limit = limit
         self._order = {stage: index for index, stage in enumerate(stages)}
         self._patience = patience
-        self._slots: dict[tuple[str, str], tuple[Rank, Contender]] = {}  # by stage and name
+        # By stage and name.
+        self._slots: dict[str, dict[str, tuple[Rank, Contender]]] = {each: {} for each in stages}
 
     def add(self, stage: str, name: str, slot: Contender, *, is_standby: bool) -> None:
         """Add a slot, or put it in the place of one that is gone.
@@ -73,11 +74,11 @@ class FirstStarts:
             is_standby: whether it is to be one.
         """
         number = int(name.removeprefix('worker_'))
-        self._slots[stage, name] = Rank(is_standby, number, self._order[stage]), slot
+        self._slots[stage][name] = Rank(is_standby, number, self._order[stage]), slot
 
     def remove(self, stage: str, name: str) -> None:
         """Remove a slot."""
-        del self._slots[stage, name]
+        del self._slots[stage][name]
 
     def may_start(self, stage: str, name: str, now: float) -> bool:
         """Return whether a slot may have its first process: those before it leave a place.
@@ -87,19 +88,18 @@ class FirstStarts:
             name: its name.
             now: s.
         """
+        slots = [each for of_stage in self._slots.values() for each in of_stage.values()]
         places = self._limit - sum(
-            slot.is_starting and now - slot.started_at < self._patience
-            for _, slot in self._slots.values()
+            slot.is_starting and now - slot.started_at < self._patience for _, slot in slots
         )
-        own, _ = self._slots[stage, name]
-        before = sum(rank < own and slot.awaits_first_start for rank, slot in self._slots.values())
-        return before < places
+        if places < 1:
+            return False
+        own, _ = self._slots[stage][name]
+        return sum(rank < own and slot.awaits_first_start for rank, slot in slots) < places
 
     def is_one_waiting(self, stage: str) -> bool:
         """Return whether a slot of this stage awaits its first start."""
-        return any(
-            slot.awaits_first_start for (each, _), (_, slot) in self._slots.items() if each == stage
-        )
+        return any(slot.awaits_first_start for _, slot in self._slots[stage].values())
 
 
 def limit_for(processors: int) -> int:
