@@ -20,6 +20,7 @@ from support.fake_workers import FakeProcesses, FakeRecord, FakeStateDir, FakeWo
 from worker_pipeline.config import PipelineConfig, PluginDescription, StageConfig
 from worker_pipeline.config.schema import PIPELINE_KEYS
 from worker_pipeline.core.dispatcher import Dispatcher
+from worker_pipeline.core.first_starts import FirstStarts
 from worker_pipeline.core.ledger import Overflow
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.action_runner import ActionRunner
@@ -137,6 +138,7 @@ class OfflinePipeline:
         plugins: by stage; those that are missing take and return headers.
         frame_limit: bytes.
         journal: whether the journal contains the messages.
+        first_starts: how many workers may be starting at once.
     """
 
     def __init__(
@@ -147,6 +149,7 @@ class OfflinePipeline:
         plugins: Mapping[str, PluginDescription] | None = None,
         frame_limit: int = 0,
         journal: bool = False,
+        first_starts: int = 100,
     ) -> None:
         self.clock = clock
         self.errors: list[str] = []
@@ -185,6 +188,7 @@ class OfflinePipeline:
             spares=fakes,
             contexts=ContextFeed(config, self.plugins, self.frames),
             slots_by_pid={},
+            first_starts=FirstStarts(first_starts, list(config.stages)),
             ros_arguments=(),
             ros_config=ros_config,
             next_ros_config=lambda: ros_config,

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from worker_pipeline.core.activity import Activity
+from worker_pipeline.core.supervision_table import DesiredState
 
 
 class Occupant(Protocol):
     """What is asked of the supervision of a slot."""
 
     activity: Activity
+    desired: DesiredState
+    starts: int
+    started_at: float
+
+    @property
+    def is_starting(self) -> bool:
+        """Return whether it has a process, of this manager, that is not ready yet."""
 
     @property
     def has_process(self) -> bool:
@@ -22,7 +30,7 @@ class Occupant(Protocol):
 class Admission(Protocol):
     """Decides for one slot."""
 
-    def may_start(self) -> bool:
+    def may_start(self, now: float) -> bool:
         """Return whether the slot may get a process."""
 
     def may_activate(self, now: float) -> bool:
@@ -32,7 +40,7 @@ class Admission(Protocol):
 class Unrestricted:
     """Admits always."""
 
-    def may_start(self) -> bool:
+    def may_start(self, now: float) -> bool:  # noqa: ARG002 - a part of the protocol
         """Return True."""
         return True
 
@@ -58,17 +66,50 @@ class SlotAdmission:
 
     Args:
         name: the slot's.
-        others: the supervision of the stage's slots by name; the slot itself may be among them.
+        slots: the supervision of the stage's slots by name, from when it is asked.
         stage: the stage's limits.
+        may_start_first: returns whether the pipeline has room for the slot's first start. ``now``,
+            in s, is its argument.
     """
 
-    def __init__(self, name: str, others: Mapping[str, Occupant], stage: StageLimits) -> None:
+    def __init__(
+        self,
+        name: str,
+        slots: Mapping[str, Occupant],
+        stage: StageLimits,
+        may_start_first: Callable[[float], bool] = lambda _now: True,
+    ) -> None:
         self._name = name
-        self._slots = others
+        self._slots = slots
         self._stage = stage
+        self._may_start_first = may_start_first
 
-    def may_start(self) -> bool:
-        """Return whether the slot may get a process."""
+    @property
+    def started_at(self) -> float:
+        """Return when the slot's process was started, s."""
+        return self._slots[self._name].started_at
+
+    @property
+    def is_starting(self) -> bool:
+        """Return whether it has a process, of this manager, that is not ready yet."""
+        return self._slots[self._name].is_starting
+
+    @property
+    def awaits_first_start(self) -> bool:
+        """Return whether it never had a process, and could have one but for other stages."""
+        own = self._slots[self._name]
+        return not own.starts and own.desired is not DesiredState.GONE and self._has_room()
+
+    def may_start(self, now: float) -> bool:
+        """Return whether the slot may get a process. A replacement never waits for other stages.
+
+        Args:
+            now: s.
+        """
+        is_first = not self._slots[self._name].starts
+        return self._has_room() and (not is_first or self._may_start_first(now))
+
+    def _has_room(self) -> bool:
         return not self._stage.exclusive or not any(
             slot.has_process for name, slot in self._slots.items() if name != self._name
         )

@@ -17,4 +17,5 @@ def reported_state(slot: Supervision, now: float) -> str:
         return slot.state
     if slot.policy.failing(now):
         return 'failed'
-    return 'replacing' if slot.restarts or slot.phase is not Phase.STARTING else 'starting'
+    is_first = slot.phase is Phase.STARTING or not slot.starts
+    return 'starting' if is_first and not slot.restarts else 'replacing'

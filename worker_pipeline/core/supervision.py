@@ -53,6 +53,7 @@ class Supervision:
         self.pid: int | None = None
         self.state = ''  # the last reported lifecycle state, '' before the first report
         self.restarts = 0
+        self.starts = 0  # processes so far, an adopted one included
         self.started_at = 0.0
         self.last_exit = ''
         self._connected = False
@@ -80,6 +81,11 @@ class Supervision:
         """Return whether there is a process, or may be one that is being started or killed."""
         return self.phase not in (Phase.EMPTY, Phase.BACKOFF)
 
+    @property
+    def is_starting(self) -> bool:
+        """Return whether a process of this manager is not ready yet."""
+        return self.phase is Phase.STARTING and not self._adopted
+
     # -- commands --------------------------------------------------------------------------------
 
     def set_desired(self, desired: DesiredState, now: float, *, grace: float = 1.0) -> list[Action]:
@@ -104,13 +110,7 @@ class Supervision:
         return []
 
     def adopt(self, pid: int, desired: DesiredState, now: float) -> list[Action]:
-        """Put a process that an earlier manager started into the empty slot.
-
-        Args:
-            pid: the process.
-            desired: the state in which it should be.
-            now: the time.
-        """
+        """Put a process that an earlier manager started into the empty slot."""
         if self.phase is not Phase.EMPTY:
             raise IllegalTransitionError(f'{self.phase.name}: only an empty slot can adopt')
         self._begin(now)
@@ -221,6 +221,7 @@ class Supervision:
     def _begin(self, now: float) -> None:
         # EMPTY -> STARTING, BACKOFF -> STARTING. Everything about the former process is reset.
         self._move(Phase.STARTING, now)
+        self.starts += 1
         self.pid = None
         self.state = ''
         self._connected = False
@@ -235,7 +236,7 @@ class Supervision:
         self.activity.started(now, becomes_active=False)
 
     def _start(self, now: float) -> list[Action]:
-        if not self._admission.may_start():
+        if not self._admission.may_start(now):
             return []  # it stays EMPTY or in BACKOFF, and the next tick tries again
         target = self.desired
         if target is DesiredState.ACTIVE and not self._admission.may_activate(now):

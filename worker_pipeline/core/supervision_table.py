@@ -32,7 +32,7 @@ class Timing(NamedTuple):
 class Phase(enum.Enum):
     """The phase of a slot."""
 
-    EMPTY = 'empty'  # no process, and none wanted
+    EMPTY = 'empty'  # no process: none is wanted, or others come first
     STARTING = 'starting'  # a process was requested; it is not ready yet
     READY = 'ready'  # connected, sends heartbeats, and is in its desired lifecycle state
     CORDONED = 'cordoned'  # deactivated manually; left alone until it is activated again

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from worker_pipeline.config import PipelineConfig, PluginDescription, check_links
 from worker_pipeline.core.dispatcher import Dispatcher
+from worker_pipeline.core.first_starts import FirstStarts, limit_for
 from worker_pipeline.core.ledger import Record
 from worker_pipeline.core.ros_time import RosTime
 from worker_pipeline.frames.blocks import frame_memory_limit
@@ -43,6 +44,7 @@ from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.process_config import RosProcessConfig
 from worker_pipeline.ros.throttled_log import ThrottledLog
 from worker_pipeline.system.mounts import is_in_memory
+from worker_pipeline.system.threads import available_cores
 
 
 def inspect_plugins(
@@ -235,6 +237,7 @@ class PipelineBuilder:
             spares=spares,
             contexts=ContextFeed(self._config, self._plugins, frames),
             slots_by_pid={},
+            first_starts=FirstStarts(limit_for(available_cores()), list(self._config.stages)),
             ros_arguments=stage_arguments(process.ros_arguments),
             ros_config=ros_config,
             next_ros_config=next_ros_config,

@@ -11,6 +11,7 @@ import attrs
 
 from worker_pipeline.config import PipelineConfig, PluginDescription
 from worker_pipeline.core.dispatcher import Dispatcher
+from worker_pipeline.core.first_starts import FirstStarts
 from worker_pipeline.core.ros_time import RosTime
 from worker_pipeline.frames.registry import FrameRegistry
 from worker_pipeline.manager.channel_server import ChannelServer
@@ -55,6 +56,7 @@ class PipelineServices:
     spares: SparePool
     contexts: ContextFeed
     slots_by_pid: dict[int, Slot]  # by the process that fills them
+    first_starts: FirstStarts
     ros_arguments: tuple[str, ...]  # for the stages' nodes
     ros_config: RosProcessConfig  # of a worker's process, but for its number
     next_ros_config: Callable[[], RosProcessConfig]  # with the next number

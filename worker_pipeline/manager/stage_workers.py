@@ -124,8 +124,12 @@ class StageWorkers:
             heartbeat_timeout=pipeline.heartbeat_timeout,
             startup_timeout=self._config.startup_timeout,
         )
-        admission = SlotAdmission(name, self._supervised, self._stage_limits)
+        first, stage = self._services.first_starts, self._config.name
+        may_start_first = partial(first.may_start, stage, name)
+        admission = SlotAdmission(name, self._supervised, self._stage_limits, may_start_first)
         self._supervised[name] = Supervision(policy, timing, admission)
+        is_standby = name not in self._names()[: self._config.workers]
+        first.add(stage, name, admission, is_standby=is_standby)
         return self._supervised[name]
 
     def _channel(self, slot: str) -> WorkerChannel:
@@ -192,7 +196,8 @@ class StageWorkers:
     async def settled(self, timeout: float) -> None:
         """Wait until every worker is as it should be, or has failed to start again and again.
 
-        Those that are not are logged, after ``timeout`` s at most; supervision keeps trying.
+        Those that are not are logged, ``timeout`` s after the last one was started at most;
+        supervision keeps trying.
         """
 
         def unready() -> list[Slot]:
@@ -207,6 +212,8 @@ class StageWorkers:
                 slot.supervision.failed_starts >= FAILED_STARTS for slot in unready()
             )
 
+        first, interrupted = self._services.first_starts, self._services.interrupted
+        await until(lambda: interrupted() or not first.is_one_waiting(self._config.name))
         begin = time.monotonic()
         await until(settled, timeout)
         late = unready()
@@ -235,14 +242,17 @@ class StageWorkers:
 
     def close(self) -> None:
         """Remove the slots, which have no workers any more, and the state of the stage's class."""
-        for slot in self.slots.values():
-            slot.channel.destroy()
+        for name in list(self.slots):
+            self._remove(name)
         self.is_open = False
-        self.slots.clear()
-        self._supervised.clear()
         self.roster = Roster(self._config.workers)
         for state in self._services.state_dir.states.glob(f'{self._config.name}.*'):
             state.unlink(missing_ok=True)
+
+    def _remove(self, name: str) -> None:
+        self.slots.pop(name).channel.destroy()
+        self._services.first_starts.remove(self._config.name, name)
+        del self._supervised[name]
 
     def process_gone(self, slot: Slot) -> None:
         """Have a standby take over from a worker whose process has exited, before all else."""
@@ -330,8 +340,7 @@ class StageWorkers:
                     self.update.replace_at_once(slot, now)
                 self._limits_checked_at = now
             if slot.draining and slot.supervision.phase is Phase.EMPTY:
-                slot.channel.destroy()
-                del self.slots[slot.name], self._supervised[slot.name]
+                self._remove(slot.name)
         self._reconcile(now)
         if self._desired is not None:
             self.update.advance(now)

@@ -28,12 +28,24 @@ def make(tmp_path, clock):
     made: list[OfflinePipeline] = []
 
     def make_pipeline(
-        *stages: StageConfig, plugins: Any = None, frame_limit: int = 0, **settings: Any
+        *stages: StageConfig,
+        plugins: Any = None,
+        frame_limit: int = 0,
+        first_starts: int = 100,
+        **settings: Any,
     ) -> OfflinePipeline:
         folder = tmp_path / str(len(made))
         config = pipeline_config(*stages, **settings)
         made.append(
-            OfflinePipeline(folder, clock, config, plugins, frame_limit, journal=config.journal)
+            OfflinePipeline(
+                folder,
+                clock,
+                config,
+                plugins,
+                frame_limit,
+                journal=config.journal,
+                first_starts=first_starts,
+            )
         )
         return made[-1]
 
