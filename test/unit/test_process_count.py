@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from worker_pipeline.config import ConfigurationError, check_process_count, load
 from worker_pipeline.ros import dds
 from worker_pipeline.ros.dds_profile import Transports
+from worker_pipeline.ros.rtps import user_port
 
 SETTINGS = dds.Settings(str(Path('fastdds.xml')), Transports(loopback=True))
 
@@ -55,7 +56,7 @@ def test_each_process_within_the_limit_has_a_number_of_its_own(monkeypatch, doma
     numbers = dds.participant_numbers(12345)
     found = {next(numbers) for _ in range(limit + 1)}
     assert len(found) == limit + 1
-    assert all(dds._port(number) <= 65535 for number in found)
+    assert all(user_port(int(domain), number) <= 65535 for number in found)
 
 
 def test_numbers_that_the_user_has_chosen_are_not_counted():

@@ -24,7 +24,10 @@ from rclpy.qos import (
 from worker_pipeline.core.matched_qos import Demand, MatchedQos, Offer
 from worker_pipeline.ros.subscription_status import NO_CALLBACKS, SubscriptionStatus
 
-# How long a replaced subscription stays at most, until its successor is matched, s.
+# How long a replaced subscription stays, s. Its successor counts as matched at once; a publisher
+# sends to it only when it has heard of it, and nothing tells when that is.
+KEPT_TIME = 1.5
+# For how long what both have received is told apart, s: the successor may have some of it unread.
 HANDOVER_TIME = 2.0
 _BEST_EFFORT, _RELIABLE = QoSReliabilityPolicy.BEST_EFFORT, QoSReliabilityPolicy.RELIABLE
 _TRANSIENT_LOCAL, _VOLATILE = QoSDurabilityPolicy.TRANSIENT_LOCAL, QoSDurabilityPolicy.VOLATILE
@@ -40,8 +43,7 @@ class MatchedSubscription:
     """Reliable if all present publishers are, and latched if all of them are.
 
     When publishers that come or go require it, the subscription is replaced. The former one stays
-    until its successor is matched too, so nothing is missed; what both receive is passed on once,
-    if it is serialised.
+    for a while, so nothing is missed; what both receive is passed on once, if it is serialised.
 
     Args:
         node: The subscribing node. It calls ``tick`` several times a second, on its executor's
@@ -127,7 +129,7 @@ class MatchedSubscription:
             return
         self._note_publishers(self._current.status, now)
         if self._both is not None:
-            self._hand_over(self._current, now)
+            self._hand_over(self._both, now)
         elif self._qos.is_due(now):
             before = self._qos.demand
             demand = self._qos.look(self._offers(), now)
@@ -151,7 +153,7 @@ class MatchedSubscription:
                 f'{self._topic}: a publisher is not received, as its messages are of another type'
             )
         count = status.publisher_count()
-        if self._former is not None:  # until the successor is matched
+        if self._former is not None:  # the successor may not be matched yet
             count = max(count, self._former.status.publisher_count())
         if count != self._publisher_count:
             self._publisher_count = count
@@ -159,17 +161,16 @@ class MatchedSubscription:
             if self._publishers is not None:
                 self._publishers(count)
 
-    def _hand_over(self, successor: _Open, now: float) -> None:
-        """Release the former subscription when its successor is matched; then what it received."""
-        is_over = now - self._replaced_at >= HANDOVER_TIME
-        if self._former is not None:
-            former_count = self._former.status.publisher_count()
-            if is_over or successor.status.publisher_count() >= former_count:
-                self._release(self._former)
-                self._former = None
-        elif is_over:
+    def _hand_over(self, both: tuple[set[int], set[int]], now: float) -> None:
+        """Release the former subscription after a while, and then what both have received."""
+        since = now - self._replaced_at
+        if self._former is not None and since >= KEPT_TIME:
+            self._release(self._former)
+            self._former = None
+        if self._former is None and since >= HANDOVER_TIME:
             self._both = None
-            successor.received.clear()
+            for each in both:
+                each.clear()
 
     def take_lost(self) -> int:
         """Return how many messages were lost since the last call, as far as DDS knows."""
