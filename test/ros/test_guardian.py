@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from std_msgs.msg import Header
 from support.configuring import stage
 from support.manager_process import ManagerProcess
 from support.observer import header, number_of
@@ -98,6 +100,42 @@ def test_a_manager_that_others_have_forgotten_hands_over_and_nothing_is_lost(sta
     manager.signal(signal.SIGINT)
     assert manager.wait() == 0
     assert manager.relatives() == []
+
+
+@pytest.mark.slow
+def test_workers_that_may_miss_their_contexts_after_a_pause_are_replaced(start, observer):
+    """The whole pipeline stands still: one after the other, and nothing is lost."""
+    work = stage('WithContext', workers=2, context={'reference': '/reference'}, queue_size=1000)
+    manager = start({'stages': ['echo'], 'echo': work})
+    feed, heard = observer.feeder('echo/input'), observer.collect('echo/output')
+    reference = observer.node.create_publisher(Header, '/reference', 10)
+    observer.wait_until_active('echo', 2)
+    numbers = itertools.count(1)
+
+    def is_answered(name: str) -> bool:
+        number = next(numbers)
+        placed = header(number)
+        placed.frame_id = name
+        reference.publish(placed)
+        feed.publish(header(number))
+        return any(name in each.frame_id for each in heard)
+
+    wait_for(lambda: is_answered('before'), 'an answer with its context', seen=manager.show)
+    workers, pid = pids_of(observer, *WORKERS), manager.manager_pid
+    stopped = [pid, *workers]
+    for each in stopped:
+        os.kill(each, signal.SIGSTOP)
+    time.sleep(LEASE + 1.0)
+    for each in stopped:
+        os.kill(each, signal.SIGCONT)
+    await_next(manager, pid)
+    wait_for(
+        lambda: not {*workers} & {*pids_of(observer, *WORKERS)}, 'other workers', seen=manager.show
+    )
+    assert manager.output.count('and may miss contexts from outside') == 2
+    assert 'requeued' not in manager.output, 'none has died'
+    wait_for(lambda: is_answered('after'), 'an answer with its context', seen=manager.show)
+    assert observer.count('echo', 'quarantined') == 0
 
 
 def test_a_killed_guardian_takes_its_manager_with_it_and_the_workers_live_on(start, observer):

@@ -77,8 +77,10 @@ class Bench:
         """Return the pid of its worker's process."""
         return self.slot.supervision.pid
 
-    def report(self, state: str, now: float, failure: str = '', pid: int | None = None) -> None:
-        values = {'state': state, 'processed': '3'}
+    def report(
+        self, state: str, now: float, failure: str = '', pid: int | None = None, **values: str
+    ) -> None:
+        values |= {'state': state, 'processed': '3'}
         self.slot.status_reported(pid or self.pid, WorkerStatus(values, failure, '', '', {}), now)
 
     def bring_up(self, now: float = 0.0, desired: DesiredState = ACTIVE) -> None:

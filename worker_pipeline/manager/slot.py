@@ -93,7 +93,8 @@ class Slot:
         self.adopted = False
         # The worker was started with another configuration; a rolling update will replace it.
         self.has_stale_config = False
-        # Why the worker is to be replaced though its configuration is right: by its size or age.
+        # Why the worker is to be replaced though its configuration is right: by its size or age, or
+        # as others may have forgotten it.
         self.due = ''
         # The slot goes away when its worker has finished: its stage has fewer workers now.
         self.draining = False
@@ -273,6 +274,9 @@ class Slot:
             reason = self._recycling.reason(
                 seen.finished_items, age, config.max_items_per_worker, config.max_worker_age
             )
+        absent = self.report.values.get('absent_s') if self.report is not None else None
+        if absent is not None and not reason:
+            reason = f'it stood still for {absent} s, and may miss contexts from outside since then'
         self.due = reason
         return is_urgent and self.supervision.phase in HEALTHY
 

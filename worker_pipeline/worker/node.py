@@ -33,6 +33,7 @@ from worker_pipeline.ros.node_log import NodeLog
 from worker_pipeline.ros.sim_clock import USE_SIM_TIME
 from worker_pipeline.stage import Stage
 from worker_pipeline.system.pid_namespace import own_pid_namespace
+from worker_pipeline.worker.absence_report import AbsenceReport
 from worker_pipeline.worker.answer_mirror import AnswerMirror
 from worker_pipeline.worker.context_reader import ContextReader
 from worker_pipeline.worker.manager_client import ManagerClient
@@ -83,6 +84,10 @@ class WorkerNode(ManagedNode):
         stage.topic = make_topics(self, type(stage).topics)
         codec = self._create_codec(stage)
         self._own_contexts = ContextReader(stage, spec.own_contexts)
+        # Only these come from outside, by DDS.
+        self._absence = (
+            AbsenceReport(spec.ros_config.dds, spec.heartbeat_period) if spec.contexts else None
+        )
         self._create_client(stage, codec)
         self._heartbeat = self.create_publisher(
             DiagnosticStatus, f'{spec.namespace}/heartbeats', qos.HEARTBEATS
@@ -237,6 +242,8 @@ class WorkerNode(ManagedNode):
             # The process is about to exit, after its response to the shutdown request. The manager
             # would kill a finalized worker before that.
             return
+        if self._absence is not None:
+            self._absence.tick()
         report = self._status()
         self.client.send_status(report)
         self._heartbeat.publish(
@@ -261,6 +268,8 @@ class WorkerNode(ManagedNode):
         if self._state is not None:
             values['state_bytes'] = str(self._state.size)
             values['state_save_ms'] = f'{self._state.save_time * 1e3:.3f}'
+        if self._absence is not None:
+            values |= self._absence.values()
         return WorkerStatus(values, self.failure, *self._stage_report())
 
     def _stage_report(self) -> tuple[str, str, dict[str, str]]:

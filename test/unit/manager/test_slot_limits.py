@@ -75,6 +75,21 @@ def test_memory_is_not_limited_without_a_process(bench, monkeypatch):
     assert bench.processes.signals == []
 
 
+def test_a_worker_that_others_may_have_forgotten_is_due(bench):
+    """Until it is replaced; its successor is not."""
+    bench.bring_up()
+    bench.report('active', 1.0, absent_s='12.0')
+    bench.slot.check_limits(stage_config('s'), 1.0)
+    assert 'stood still for 12.0 s' in bench.slot.due
+    bench.slot.process_exited(bench.pid, 'exit code 0', 2.0)
+    bench.slot.start_successor(2.0)
+    bench.take()
+    bench.beat(2.0)
+    bench.report('active', 2.0)
+    bench.slot.check_limits(stage_config('s'), 2.0)
+    assert bench.slot.due == ''
+
+
 def test_a_manager_that_was_held_up_extends_the_deadlines(bench):
     """Of heartbeats and of the item in process."""
     bench.bring_up()
