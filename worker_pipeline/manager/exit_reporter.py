@@ -61,7 +61,8 @@ class ExitReporter:
         if fact is None:
             return
         if fact.was_wanted:
-            requeued = f'requeued its {self._held} items' if self._held else 'it held no items'
+            items = '1 item' if self._held == 1 else f'{self._held} items'
+            requeued = f'requeued its {items}' if self._held else 'it held no items'
             request = self._ask(fact) if self._words is None else 0
             until = now + LAST_LINES_TIMEOUT
             report = _Report(fact.slot, fact.reason, requeued, request, self._words or [], until)

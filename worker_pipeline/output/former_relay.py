@@ -8,6 +8,7 @@ import select
 import signal
 from pathlib import Path
 
+from worker_pipeline.system.files import read_file
 from worker_pipeline.system.proc import start_of
 
 TAKEOVER_TIMEOUT = 1.0  # s
@@ -21,7 +22,7 @@ def end_former_relay(file: Path, but: int) -> None:
         but: The pid of the present one.
     """
     try:
-        pid, started = (int(each) for each in file.read_text().split())
+        pid, started = (int(each) for each in read_file(file).split())
         if pid == but:
             return
         pidfd = os.pidfd_open(pid)

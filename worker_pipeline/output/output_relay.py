@@ -280,7 +280,10 @@ class OutputRelay:
         """Write down which process the relay is, for the next manager. Raises OSError."""
         if self._process is not None:
             pid = self._process.pid
-            (folder / PID_FILE).write_text(f'{pid} {start_of(pid)}')
+            new = folder / f'{PID_FILE}.new'
+            new.unlink(missing_ok=True)
+            new.write_text(f'{pid} {start_of(pid)}')
+            new.replace(folder / PID_FILE)  # whatever is in its place
 
     def is_registered(self, folder: Path) -> bool:
         """Return whether it is written down, if there is a relay."""

@@ -10,6 +10,9 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from worker_pipeline.recovery.set_aside import make_way_for_file
+from worker_pipeline.system.files import read_file
+
 # The beginning of a file, which names its format; then its length and its checksum.
 _FIRST_LINE = b'worker_pipeline state 2\n'
 _SUM = struct.Struct('<QI')
@@ -24,6 +27,7 @@ def write_checked(path: Path, values: Any) -> None:
     """Write plain values, in one step: the file is the old or the new one. Raises OSError."""
     data = marshal.dumps(values)
     new = path.with_name(path.name + '.new')
+    make_way_for_file(new)
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(file, 0o600)  # whatever umask the stage has set
@@ -38,7 +42,7 @@ def write_checked(path: Path, values: Any) -> None:
 def read_checked(path: Path) -> Any:
     """Return the values in a file. Raises FileNotFoundError and DamagedFileError."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from worker_pipeline.recovery.set_aside import make_way_for_folder, set_aside
-from worker_pipeline.system.files import identity_of, is_same_file
+from worker_pipeline.system.files import identity_of, is_same_file, read_file
 from worker_pipeline.system.proc import start_of
 
 # The file in a pipeline's folder that is there as long as its state is.
@@ -147,7 +147,7 @@ class FolderLock:
 def manager_of(lock_file: Path) -> int | None:
     """Return the pid of the manager that holds a folder's lock; None if there is none."""
     try:
-        pid, started = (int(each) for each in lock_file.read_text().split()[:2])
+        pid, started = (int(each) for each in read_file(lock_file).split()[:2])
     except (OSError, ValueError):
         return None
     return pid if start_of(pid) == started else None
@@ -156,7 +156,7 @@ def manager_of(lock_file: Path) -> int | None:
 def _guarded_by(lock_file: Path) -> str:
     """Describe who starts the holder of a folder's lock again; '' if nobody does."""
     with contextlib.suppress(OSError, ValueError):
-        _, _, guardian = (int(each) for each in lock_file.read_text().split())
+        _, _, guardian = (int(each) for each in read_file(lock_file).split())
         return f'started by pid {guardian}'
     return ''
 
@@ -164,7 +164,7 @@ def _guarded_by(lock_file: Path) -> str:
 def _unseen_holder(lock_file: Path) -> str:
     """Describe who holds a folder's lock although no process here is the one in its file."""
     with contextlib.suppress(OSError, ValueError):
-        pid, *_ = (int(each) for each in lock_file.read_text().split())
+        pid, *_ = (int(each) for each in read_file(lock_file).split())
         return f'pid {pid} in another PID namespace, such as a container'
     return ''
 

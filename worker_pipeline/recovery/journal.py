@@ -39,7 +39,7 @@ from worker_pipeline.recovery.records import (
     OutputRecord,
     StageSnapshot,
 )
-from worker_pipeline.system.files import is_same_file
+from worker_pipeline.system.files import is_same_file, read_file
 
 _ENTRY = struct.Struct('<II')  # its length and its checksum
 # The version of the format. Journals of other versions are not read.
@@ -215,7 +215,7 @@ def read(path: Path) -> Recovered | None:
     Raises UnreadableJournalError if nothing in it can be used.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from worker_pipeline.system.files import is_folder
+from worker_pipeline.system.files import is_folder, is_no_file
 
 SUFFIX = '.damaged'
 
@@ -37,8 +37,8 @@ def set_aside(path: Path, *, copy: bool = False) -> str:
 
 
 def make_way_for_file(path: Path) -> None:
-    """Set a folder aside that is in the place of a file."""
-    if is_folder(path):
+    """Set aside what is in the place of a file, and is none."""
+    if is_no_file(path):
         set_aside(path)
 
 

@@ -33,7 +33,7 @@ from worker_pipeline.recovery.set_aside import (
     set_aside,
 )
 from worker_pipeline.recovery.user_folder import user_folders
-from worker_pipeline.system.files import is_folder
+from worker_pipeline.system.files import is_folder, is_no_file, read_file
 from worker_pipeline.system.proc import start_of
 
 # How long an earlier manager's helper process may take to notice that its last child has exited, s.
@@ -60,7 +60,7 @@ def pipeline_processes() -> list[int]:
 def _living(helpers_file: Path) -> list[int]:
     """Return the pids in a list of helper processes that are alive."""
     with contextlib.suppress(OSError, ValueError):
-        lines = helpers_file.read_text().splitlines()
+        lines = read_file(helpers_file).splitlines()
         registered = [tuple(int(each) for each in line.split()) for line in lines]
         return [pid for pid, started in registered if started and start_of(pid) == started]
     return []
@@ -107,7 +107,7 @@ class PipelineStateDir:
         files = [self._helpers_file, self.socket, self.inspected]
         files += [each.with_suffix('.new') for each in (self.journal, self.inspected)]
         found = [each for each in folders if os.path.lexists(each) and not is_folder(each)]
-        return found + [each for each in files if is_folder(each)]
+        return found + [each for each in files if is_no_file(each)]
 
     def remake_subfolder(self, path: Path) -> None:
         """Make one of the folders in it anew, unless it is there. Raises OSError."""
@@ -277,7 +277,7 @@ def _await_exit(pid: int) -> None:
 
 def _lines_of(file: Path) -> list[str]:
     try:
-        return file.read_text().splitlines(keepends=True)
+        return read_file(file).decode().splitlines(keepends=True)
     except (OSError, ValueError):
         return []
 

@@ -1,15 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is at a path now: a folder, or another file than the one that was there before."""
+"""What is at a path now: a folder, or another file than the one that was there before.
+
+What should be a file may be anything by the time it is read. A named pipe would be waited for
+without end.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 
 def is_folder(path: Path) -> bool:
     """Return whether there is a folder, rather than a link to one."""
     return path.is_dir() and not path.is_symlink()
+
+
+def is_no_file(path: Path) -> bool:
+    """Return whether there is something that cannot be read or written as a file.
+
+    A folder, a named pipe, or a device; sockets are left alone, as others may be connected.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISSOCK(mode)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file. Raises OSError, also for what is no file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, 'it is no regular file', str(path))
+    with open(descriptor, 'rb') as file:
+        return file.read()
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:

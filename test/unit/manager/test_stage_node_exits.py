@@ -20,7 +20,7 @@ def test_the_items_of_a_dead_worker_go_to_others(make):
     rig.receive('s', 1, 2)
     rig.exit(rig.worker('s', 0), 'exited with code 1')
     assert rig.worker('s', 1).items == [2, 1]
-    logged = 'worker_0 exited: exited with code 1; requeued its 1 items'
+    logged = 'worker_0 exited: exited with code 1; requeued its 1 item'
     assert logged in rig.stages['s'].logger.warnings
 
 

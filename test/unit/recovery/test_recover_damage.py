@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from support.dispatching import Flow, stage
@@ -64,11 +66,12 @@ def test_a_journal_of_another_structure_with_right_checksums_is_set_aside(killed
     assert killed.files == ['journal.damaged']
 
 
-@pytest.mark.parametrize('kind', ['folder', 'loop'])
-def test_what_cannot_be_read_in_place_of_the_journal_is_set_aside(killed, kind: str):
-    """The new manager can write its own."""
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize('make', [Path.mkdir, lambda file: file.symlink_to(file), os.mkfifo])
+def test_what_cannot_be_read_in_place_of_the_journal_is_set_aside(killed, make):
+    """The new manager can write its own. A named pipe would be waited for without end."""
     file = killed.state_dir.journal
-    file.mkdir() if kind == 'folder' else file.symlink_to(file)
+    make(file)
     assert killed.recover() is None
     assert 'unusable: it cannot be read' in killed.warnings[0]
     killed.write_journal({'a': SNAPSHOT})
@@ -137,3 +140,16 @@ def test_a_file_in_place_of_a_folder_or_the_other_way_round_is_set_aside(killed,
     listen(killed.state_dir.socket).close()
     assert list(killed.recover()) == ['a']
     assert len(killed.warnings) == 1
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize('name', ['helpers', 'inspected', 'journal.new'])
+def test_a_named_pipe_in_place_of_a_file_is_set_aside(killed, name: str):
+    """To open it for writing would wait for a reader without end."""
+    file = killed.state_dir.path / name
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    assert killed.recover() is None
+    assert killed.warnings == [f'{file}: of a wrong type; kept as {file}.damaged']
+    killed.state_dir.add_helper_process(2**22 + 1)
+    killed.write_journal({'a': SNAPSHOT})

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from support.child_processes import child
@@ -15,6 +16,7 @@ from worker_pipeline.protocol import answers
 from worker_pipeline.protocol.answers import Answer, RecentAnswers
 from worker_pipeline.recovery.checked_file import DamagedFileError
 from worker_pipeline.recovery.saved_state import Saved, SavedState
+from worker_pipeline.recovery.set_aside import set_aside
 
 WRITER = """
 import sys
@@ -115,17 +117,24 @@ def test_the_next_worker_can_read_it_whatever_umask_a_stage_has_set(saved):
     assert stat.S_IMODE(saved.path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize('kind', ['flip', 'cut', 'zeroed', 'grown', 'folder'])
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize('make', [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_in_place_of_a_state_is_known_to_be_none(saved, make):
+    """Reading a named pipe, or writing to one, would wait for its other end."""
+    make(saved.path)
+    make(saved.path.with_name(saved.path.name + '.new'))
+    with pytest.raises(DamagedFileError, match=str(saved.path)):
+        saved.read()
+    set_aside(saved.path)
+    saved.write(b'state', RecentAnswers(1))
+    assert saved.read() is not None
+
+
+@pytest.mark.parametrize('kind', ['flip', 'cut', 'zeroed', 'grown'])
 def test_a_damaged_state_is_known_to_be_damaged(saved, kind: str):
     """Wherever it is damaged, it is never taken for a state."""
     saved.write(b'state', recently(Answer(1, answers.NONE)))
     data = saved.path.read_bytes()
-    if kind == 'folder':
-        saved.path.unlink()
-        saved.path.mkdir()
-        with pytest.raises(DamagedFileError):
-            saved.read()
-        return
     for at in range(len(data)):
         saved.path.write_bytes(
             {
