@@ -99,4 +99,4 @@ class ActionRunner:
                 node.slots[worker].refund_restart(time.monotonic())
 
     def _report(self, action: ReportRejection) -> None:
-        self._stages[action.stage].report_rejection(action.key, action.reason)
+        self._stages[action.stage].inputs.report_rejection(action.key, action.reason)

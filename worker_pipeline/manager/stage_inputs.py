@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
+from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Acceptance
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
@@ -66,7 +67,7 @@ class StageInputs:
     def open(
         self, message_type: Any, inputs: Collection[str], stages: Collection[str], is_large: bool
     ) -> None:
-        """Subscribe to every input, and to the stage's own topic ``input``.
+        """Subscribe to every input, and to the stage's topic ``input``, if it is not subscribed.
 
         Args:
             message_type: the class of the messages.
@@ -74,6 +75,8 @@ class StageInputs:
             stages: the names of all stages of the pipeline.
             is_large: whether messages are so large that few are kept.
         """
+        if self._releases:
+            return
         profile = qos.reliable(qos.LARGE_INPUT_DEPTH) if is_large else qos.keep_all()
         for source in (*inputs, EXTERNAL_INPUT):
             if source in stages:
@@ -140,6 +143,10 @@ class StageInputs:
             return
         with self._outbox:
             self._stage.item_received(source, stamp, message, now)
+
+    def report_rejection(self, key: ItemKey, reason: Acceptance) -> None:
+        """Log that an item was not accepted."""
+        self._log.warning((key.source, reason), rejection_text, key.source, reason)
 
     def tick(self, now: float) -> None:
         """Follow the publishers, and count the messages lost since the last look. ``now``: s."""

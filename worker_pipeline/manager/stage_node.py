@@ -12,8 +12,6 @@ from functools import partial
 from typing import Any
 
 from worker_pipeline.config import StageConfig, has_separate_states
-from worker_pipeline.core.item import ItemKey
-from worker_pipeline.core.ledger import Acceptance
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
 from worker_pipeline.core.supervision_table import DesiredState, WorkerConnected
 from worker_pipeline.manager import stage_statistics as statistics
@@ -91,7 +89,9 @@ class StageNode(LateNode):
         services = self._shared
         self.join_graph(services.ros_arguments, use_sim_time=services.ros_time.is_simulated)
         if self._recovered is not None:
-            self._open_output()  # first: the earlier manager's subscribers wait for it
+            # First: the earlier manager's subscribers wait, and what is published now is lost.
+            self._open_output()
+            self._open_inputs()
         open_stage_services(self, self.config.name, self._flush, self.drain)
         self.workers.open_mirrors()
 
@@ -100,18 +100,21 @@ class StageNode(LateNode):
     async def do_configure(self) -> None:
         if self.output is None:
             self._open_output()
-        self.inputs.open(
-            message_types.class_of(self.plugin.input_type),
-            self.config.subscribed_inputs,
-            self._shared.pipeline.stages,
-            is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
-        )
+        self._open_inputs()
         self.links.open(self.config, self._shared.plugins)
         if not self.workers.is_open:
             self.workers.open(None)
         self.ticks.open()
         self._set_desired(DesiredState.INACTIVE)
         await self.workers.settled(self.config.startup_timeout)
+
+    def _open_inputs(self) -> None:
+        self.inputs.open(
+            message_types.class_of(self.plugin.input_type),
+            self.config.subscribed_inputs,
+            self._shared.pipeline.stages,
+            is_large=self.plugin.input_type in qos.LARGE_MESSAGES,
+        )
 
     def _open_output(self) -> None:
         self.output = open_output(
@@ -223,10 +226,6 @@ class StageNode(LateNode):
         self.set_sim_time(is_simulated=is_simulated)
         for slot in self.slots.values():
             slot.channel.set_sim_time(is_simulated=is_simulated)
-
-    def report_rejection(self, key: ItemKey, reason: Acceptance) -> None:
-        """Log that an item was not accepted."""
-        self._log.warning((key.source, reason), statistics.rejection_text, key.source, reason)
 
     # -- workers ---------------------------------------------------------------------------------
 
@@ -360,7 +359,7 @@ class StageNode(LateNode):
         values = statistics.dispatcher_values(self.dispatcher, now)
         values['refused'] += self.inputs.bad_messages
         values |= {'lost': self.inputs.lost, 'by_socket': self.answers.frames_sent_inline}
-        values |= {'workers': self.config.workers, **self.workers.values()}
+        values |= self.workers.values() | {'workers': self.config.workers}
         values |= self.output.values() if self.output else {'listeners': 0, 'outputs_lost': 0}
         return StageStatistics(
             name=self.config.name,

@@ -179,7 +179,7 @@ def test_cleanup_removes_timer_and_output(make):
 def test_a_rejection_is_logged_with_its_reason(make, reason, text):
     rig = make(stage_config('s'))
     stage = rig.stages['s']
-    stage.report_rejection(ItemKey('input', 1), reason)
+    stage.inputs.report_rejection(ItemKey('input', 1), reason)
     (warning,) = stage.logger.warnings
     assert warning.startswith(f'input: refused an item: {text}')
     assert ('new_run' in warning) == (reason is Acceptance.DUPLICATE)
