@@ -51,6 +51,7 @@ class OfflineManager(FakeNode, ManagerNode):
         self.state = 'active'
         self.finished = self.is_stopping = self._force_stop = self.is_handed_over = False
         self.exit_code = 0
+        self._is_started = True
         self._stop_deadline = self._stop_asked_at = 0.0
         self._pipeline, self._executor, self._systemd = rig.pipeline, executor, FakeSystemd()
         self.published = 0
@@ -259,6 +260,34 @@ def test_a_start_goes_to_active(node):
     run(node.start())
     assert node.transitions == ['configure', 'activate']
     assert node.exit_code == 0
+
+
+@pytest.mark.parametrize('is_successor', [True, False])
+def test_a_stop_during_the_start_leaves_time_for_the_items_of_an_earlier_manager(
+    node, rig, is_successor
+):
+    """Which its workers could finish: a pipeline that is not active drains nothing."""
+    node.state, node._is_started = 'unconfigured', False
+    rig.receive('a', 1)
+    rig.pipeline.expected_pids = frozenset({7}) if is_successor else frozenset()
+    node.stop()
+    (stop,) = node._executor.tasks
+    run(stop.call(), lambda: run(node.start()))
+    started = ['configure', 'activate'] if is_successor else []
+    assert node.transitions == [*started, 'shutdown']
+    assert node.finished
+
+
+def test_a_second_signal_ends_such_a_start_too(node, rig):
+    node.state, node._is_started = 'unconfigured', False
+    rig.receive('a', 1)
+    rig.pipeline.expected_pids = frozenset({7})
+    node.stop()
+    rig.clock.now += SECOND_SIGNAL_AFTER + 0.1
+    node.stop()
+    (stop,) = node._executor.tasks
+    run(stop.call())
+    assert node.transitions == ['shutdown']
 
 
 # -- after a pause in which others have forgotten it ----------------------------------------------
