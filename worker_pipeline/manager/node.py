@@ -43,6 +43,7 @@ class ManagerNode(ManagedNode):
         self.exit_code = 0
         self.is_stopping = False
         self.is_handed_over = False
+        self._is_forgotten = False  # by others outside, since it stood still
         self._force_stop = False
         self._is_started = False
         self._stop_deadline = 0.0
@@ -275,10 +276,11 @@ class ManagerNode(ManagedNode):
         # A pause is not the time of those who are draining.
         hold_up = pipeline.tick(now, is_active=self.state == 'active')
         self._stop_deadline += hold_up.seconds
-        is_forgotten = pipeline.absence is not None and pipeline.absence.tick(
-            hold_up, time.process_time(), now
-        )
-        if is_forgotten and self.state == 'active' and not self.is_stopping:
+        if pipeline.absence is not None:
+            self._is_forgotten |= pipeline.absence.tick(hold_up, time.process_time(), now)
+        # One that is still starting, or is paused, does it when it becomes active.
+        if self._is_forgotten and self.state == 'active' and not self.is_stopping:
+            self._is_forgotten = False
             self._hand_over()
         if pipeline.lost_folder and not self.is_stopping:
             self.get_logger().error(f'{pipeline.lost_folder}; stopping this one')

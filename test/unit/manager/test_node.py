@@ -50,6 +50,7 @@ class OfflineManager(FakeNode, ManagerNode):
         FakeNode.__init__(self, 'manager', rig.clock)
         self.state = 'active'
         self.finished = self.is_stopping = self._force_stop = self.is_handed_over = False
+        self._is_forgotten = False
         self.exit_code = 0
         self._is_started = True
         self._stop_deadline = self._stop_asked_at = 0.0
@@ -364,3 +365,22 @@ def test_one_that_is_not_active_does_not_hand_over(forgotten, change):
         setattr(forgotten, name, value)
     forgotten._on_supervision()
     assert not forgotten.finished
+
+
+def test_one_that_was_starting_hands_over_when_it_is_active(forgotten, rig):
+    """A model may take minutes to load, and the machine may be suspended meanwhile."""
+    forgotten.state = 'configuring'
+    forgotten._on_supervision()
+    rig.pipeline.absence = SimpleNamespace(tick=lambda *_: False)
+    forgotten.state = 'active'
+    forgotten._on_supervision()
+    assert forgotten.exit_code == EXIT_HANDED_OVER
+
+
+def test_what_prevents_a_hand_over_is_told_once(forgotten, rig):
+    set_while_running(rig)
+    forgotten._on_supervision()
+    rig.clock.now += 0.05
+    rig.pipeline.absence = SimpleNamespace(tick=lambda *_: False)
+    forgotten._on_supervision()
+    assert len(forgotten.logger.warnings) == 1
