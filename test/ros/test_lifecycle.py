@@ -188,3 +188,22 @@ def test_a_read_only_parameter_is_rejected_with_a_reason(shared):
         False,
         'gain: cannot be changed while it runs',
     )
+
+
+def test_linked_stages_are_cleaned_up_and_configured_again_and_again(start, observer):
+    """An event of an endpoint that is destroyed ended the process with SIGSEGV now and then."""
+    stages = {'a': stage('Echo'), 'b': stage('Echo', input='a'), 'c': stage('Echo', input='b')}
+    manager = start({'stages': [*stages], 'spares': 0, **stages})
+    for name in 'abc':
+        observer.wait_until_active(name, 1)
+    pid = manager.manager_pid
+    for _ in range(8):
+        for label, state in (
+            ('deactivate', 'inactive'),
+            ('cleanup', 'unconfigured'),
+            ('configure', 'inactive'),
+            ('activate', 'active'),
+        ):
+            assert observer.change_state('manager', label), manager.output
+            wait_for(lambda state=state: observer.state_of('manager') == state, state)
+    assert manager.manager_pid == pid

@@ -16,6 +16,7 @@ class Occupant(Protocol):
     activity: Activity
     desired: DesiredState
     starts: int
+    failed_starts: int
     started_at: float
 
     @property
@@ -91,8 +92,13 @@ class SlotAdmission:
 
     @property
     def is_starting(self) -> bool:
-        """Return whether it has a process, of this manager, that is not ready yet."""
-        return self._slots[self._name].is_starting
+        """Return whether it has a process, of this manager, that is not ready yet.
+
+        Not if one before could not start: that one had a place. Slots in which one process after
+        the other dies at its start would leave none to those that wait.
+        """
+        own = self._slots[self._name]
+        return own.is_starting and not own.failed_starts
 
     @property
     def awaits_first_start(self) -> bool:

@@ -34,7 +34,10 @@ class Contender(Protocol):
 
     @property
     def is_starting(self) -> bool:
-        """Return whether it has a process, of this manager, that is not ready yet."""
+        """Return whether it has a process, of this manager, that is not ready yet.
+
+        Not if one before could not start.
+        """
 
     @property
     def awaits_first_start(self) -> bool:
@@ -44,7 +47,8 @@ class Contender(Protocol):
 class FirstStarts:
     """Decides which slots may have their first process now.
 
-    A replacement is not asked for here. It takes a place, but waits for none.
+    A replacement is not asked for here. It takes a place, but waits for none; after a start that
+    failed it does not even take one.
 
     Args:
         limit: how many workers may be starting at once.

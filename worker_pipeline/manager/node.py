@@ -43,7 +43,9 @@ class ManagerNode(ManagedNode):
         self.exit_code = 0
         self.is_stopping = False
         self.is_handed_over = False
+        self._is_forgotten = False  # by others outside, since it stood still
         self._force_stop = False
+        self._is_started = False
         self._stop_deadline = 0.0
         self._stop_asked_at = 0.0
         self._statuses = Diagnostics(self.get_fully_qualified_name(), time.monotonic())
@@ -114,9 +116,19 @@ class ManagerNode(ManagedNode):
                 stage.open_node()
                 self._executor.add_node(stage)
         for step in ('configure', 'activate'):
-            if not self.is_stopping and not await self.transition(step):
+            if self.is_stopping and not self._has_inherited_items:
+                break
+            if not await self.transition(step):
                 self.exit_code = 1
                 self.stop()
+                break
+        self._is_started = True
+
+    @property
+    def _has_inherited_items(self) -> bool:
+        """Return whether workers of an earlier manager are to finish items, if there is time."""
+        pipeline = self.pipeline
+        return not self._force_stop and bool(pipeline.expected_pids and pipeline.unfinished())
 
     def stop(self) -> None:
         """Drain, stop the workers and finish. A second call, a second later, ends the draining.
@@ -137,8 +149,12 @@ class ManagerNode(ManagedNode):
         self._systemd.stopping()
 
     async def _stop(self) -> None:
-        # A transition under way is cut short, but not broken off in the middle.
         timeout = self.pipeline.config.shutdown_timeout
+        if self._has_inherited_items:
+            # Only an active pipeline drains. The start waits for nothing any more.
+            self.pipeline.close_intake()
+            await until(lambda: self._is_started or self._force_stop, timeout)
+        # A transition under way is cut short, but not broken off in the middle.
         await until(lambda: self.state in PRIMARY_STATES, timeout)
         if self.state == 'finalized':
             return
@@ -260,10 +276,11 @@ class ManagerNode(ManagedNode):
         # A pause is not the time of those who are draining.
         hold_up = pipeline.tick(now, is_active=self.state == 'active')
         self._stop_deadline += hold_up.seconds
-        is_forgotten = pipeline.absence is not None and pipeline.absence.tick(
-            hold_up, time.process_time(), now
-        )
-        if is_forgotten and self.state == 'active' and not self.is_stopping:
+        if pipeline.absence is not None:
+            self._is_forgotten |= pipeline.absence.tick(hold_up, time.process_time(), now)
+        # One that is still starting, or is paused, does it when it becomes active.
+        if self._is_forgotten and self.state == 'active' and not self.is_stopping:
+            self._is_forgotten = False
             self._hand_over()
         if pipeline.lost_folder and not self.is_stopping:
             self.get_logger().error(f'{pipeline.lost_folder}; stopping this one')

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
-
-from rclpy.event_handler import SubscriptionEventCallbacks
 
 from worker_pipeline.config import PluginDescription, StageConfig
 from worker_pipeline.manager.context_feed import own_contexts
 from worker_pipeline.ros import message_types, qos
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.mirror_topic import UNKNOWN
+from worker_pipeline.ros.subscription_status import NO_CALLBACKS, SubscriptionStatus
 
-# How often a topic with several publishers is looked at, s.
+# How often topics are looked at, s.
 CHECK_PERIOD = 1.0
 # Bytes of an endpoint's identifier that are the same for all endpoints of one process.
 _PARTICIPANT = slice(0, 12)
@@ -40,9 +38,8 @@ class StageLinks:
     def __init__(self, node: ManagedNode, own_subscriptions: Counter[str]) -> None:
         self._node = node
         self._own_subscriptions = own_subscriptions
-        self._subscriptions: list[tuple[str, Any]] = []
-        # Topics with several publishers, or which had them a moment ago; when to look next, s.
-        self._crowded: set[str] = set()
+        # The stage before, and the subscription to its output.
+        self._subscriptions: list[tuple[str, Any, SubscriptionStatus]] = []
         self._checked_at = 0.0
         # By topic: other publishers, which are ignored.
         self.ignored: dict[str, tuple[str, ...]] = {}
@@ -55,42 +52,37 @@ class StageLinks:
             plugins: the descriptions of all stages' classes.
         """
         for source in _linked(config, plugins[config.name]):
-            topic = f'{source}/output'
             subscription = self._node.create_subscription(
                 message_types.class_of(plugins[source].output_type),
-                topic,
+                _topic(source),
                 _ignore,
                 qos.reliable(1),
                 raw=True,
-                event_callbacks=SubscriptionEventCallbacks(
-                    matched=partial(self._on_matched, topic)
-                ),
+                event_callbacks=NO_CALLBACKS,
             )
             self._own_subscriptions[source] += 1
-            self._subscriptions.append((source, subscription))
+            status = self._node.subscription_status(subscription)
+            self._subscriptions.append((source, subscription, status))
 
     def close(self) -> None:
         """Take the subscriptions out of the graph."""
         while self._subscriptions:
-            source, subscription = self._subscriptions.pop()
+            source, subscription, status = self._subscriptions.pop()
             self._own_subscriptions[source] -= 1
+            status.destroy()
             self._node.destroy_subscription(subscription)
-        self._crowded.clear()
         self.ignored.clear()
-
-    def _on_matched(self, topic: str, event: Any) -> None:
-        if event.current_count > 1:
-            self._crowded.add(topic)
-        else:
-            self._crowded.discard(topic)
-            self.ignored.pop(topic, None)
 
     def tick(self, now: float) -> None:
         """Look for other publishers where there are several. ``now``: s."""
-        if self._crowded and now - self._checked_at >= CHECK_PERIOD:
-            self._checked_at = now
-            for topic in self._crowded:
-                self._check(topic)
+        if now - self._checked_at < CHECK_PERIOD:
+            return
+        self._checked_at = now
+        for source, _, status in self._subscriptions:
+            if status.publisher_count() > 1:
+                self._check(_topic(source))
+            else:
+                self.ignored.pop(_topic(source), None)
 
     def _check(self, topic: str) -> None:
         found = self._node.get_publishers_info_by_topic(topic)
@@ -137,6 +129,10 @@ def _linked(config: StageConfig, plugin: PluginDescription) -> set[str]:
         return set()
     contexts = {config.context[name] for name in own_contexts(config, plugin)}
     return contexts.union(set(config.inputs).difference(config.subscribed_inputs))
+
+
+def _topic(source: str) -> str:
+    return f'{source}/output'
 
 
 def _full_name(endpoint: Any) -> str:

@@ -50,6 +50,7 @@ class World:
         self.ready_at: dict[tuple[str, str], float] = {}
         self.started_at: dict[tuple[str, str], float] = {}  # of those that are not ready
         self.had_one: set[tuple[str, str]] = set()
+        self.failed: set[tuple[str, str]] = set()  # a process of theirs has died at its start
         self.pid = 1
         self.has_trouble = True
         for position, stage in enumerate(stages):
@@ -73,8 +74,11 @@ class World:
 
     @property
     def starting(self) -> int:
-        """Return how many are starting, and have not been for too long."""
-        return sum(self.now - each < PATIENCE for each in self.started_at.values())
+        """Return how many are starting, have not been for too long, and have not failed before."""
+        return sum(
+            self.now - each < PATIENCE and key not in self.failed
+            for key, each in self.started_at.items()
+        )
 
     def do(self, key: tuple[str, str], actions: list[Action]) -> None:
         slot = self.slots[key]
@@ -94,7 +98,8 @@ class World:
     def exit(self, key: tuple[str, str]) -> None:
         slot = self.slots[key]
         if slot.pid is not None:
-            self.started_at.pop(key, None)
+            if self.started_at.pop(key, None) is not None:
+                self.failed.add(key)
             self.ready_at.pop(key, None)
             self.do(key, slot.handle(ProcessExited(slot.pid, 'killed'), self.now))
 

@@ -50,7 +50,9 @@ class OfflineManager(FakeNode, ManagerNode):
         FakeNode.__init__(self, 'manager', rig.clock)
         self.state = 'active'
         self.finished = self.is_stopping = self._force_stop = self.is_handed_over = False
+        self._is_forgotten = False
         self.exit_code = 0
+        self._is_started = True
         self._stop_deadline = self._stop_asked_at = 0.0
         self._pipeline, self._executor, self._systemd = rig.pipeline, executor, FakeSystemd()
         self.published = 0
@@ -261,6 +263,34 @@ def test_a_start_goes_to_active(node):
     assert node.exit_code == 0
 
 
+@pytest.mark.parametrize('is_successor', [True, False])
+def test_a_stop_during_the_start_leaves_time_for_the_items_of_an_earlier_manager(
+    node, rig, is_successor
+):
+    """Which its workers could finish: a pipeline that is not active drains nothing."""
+    node.state, node._is_started = 'unconfigured', False
+    rig.receive('a', 1)
+    rig.pipeline.expected_pids = frozenset({7}) if is_successor else frozenset()
+    node.stop()
+    (stop,) = node._executor.tasks
+    run(stop.call(), lambda: run(node.start()))
+    started = ['configure', 'activate'] if is_successor else []
+    assert node.transitions == [*started, 'shutdown']
+    assert node.finished
+
+
+def test_a_second_signal_ends_such_a_start_too(node, rig):
+    node.state, node._is_started = 'unconfigured', False
+    rig.receive('a', 1)
+    rig.pipeline.expected_pids = frozenset({7})
+    node.stop()
+    rig.clock.now += SECOND_SIGNAL_AFTER + 0.1
+    node.stop()
+    (stop,) = node._executor.tasks
+    run(stop.call())
+    assert node.transitions == ['shutdown']
+
+
 # -- after a pause in which others have forgotten it ----------------------------------------------
 
 
@@ -335,3 +365,22 @@ def test_one_that_is_not_active_does_not_hand_over(forgotten, change):
         setattr(forgotten, name, value)
     forgotten._on_supervision()
     assert not forgotten.finished
+
+
+def test_one_that_was_starting_hands_over_when_it_is_active(forgotten, rig):
+    """A model may take minutes to load, and the machine may be suspended meanwhile."""
+    forgotten.state = 'configuring'
+    forgotten._on_supervision()
+    rig.pipeline.absence = SimpleNamespace(tick=lambda *_: False)
+    forgotten.state = 'active'
+    forgotten._on_supervision()
+    assert forgotten.exit_code == EXIT_HANDED_OVER
+
+
+def test_what_prevents_a_hand_over_is_told_once(forgotten, rig):
+    set_while_running(rig)
+    forgotten._on_supervision()
+    rig.clock.now += 0.05
+    rig.pipeline.absence = SimpleNamespace(tick=lambda *_: False)
+    forgotten._on_supervision()
+    assert len(forgotten.logger.warnings) == 1

@@ -145,3 +145,27 @@ def test_a_stage_that_is_stopped_while_it_waits_gets_no_process(make):
     rig.run(2 * PATIENCE)
     assert processes(rig) == ['a0']
     assert rig.stages['b'].workers.all_gone
+
+
+def last_first_start_beside_failing_ones(rig: OfflinePipeline, seconds: float) -> float:
+    """Return when the last worker of the last stage was started, s; those of the first one fail.
+
+    ``seconds``: how long each of these takes to die.
+    """
+    ask_for_all(rig)
+    begin, last = rig.clock.now, [*rig.stages['b'].slots.values()][-1]
+    while not last.supervision.starts and rig.clock.now - begin < 300.0:
+        for worker in list(rig.processes.workers.values()):
+            slot = rig.services.slots_by_pid[worker.pid]
+            if slot.stage == 'a' and rig.clock.now - slot.supervision.started_at > seconds:
+                rig.exit(worker, 'exited with code 1')
+        for worker in rig.processes.workers.values():
+            worker.is_stuck = worker.spec.stage == 'a'
+        rig.step()
+    return rig.clock.now - begin
+
+
+def test_workers_that_die_at_each_start_hold_the_others_up_for_a_bounded_time(make):
+    stages = stage_config('a', workers=8), stage_config('b', workers=8)
+    rig = make(*stages, first_starts=4, restart_backoff_max=0.3)
+    assert last_first_start_beside_failing_ones(rig, 3.0) < 2 * 3.0 + 1.0
