@@ -77,10 +77,18 @@ def test_each_step_of_a_transition_is_published(shared):
     for node in events:
         topic = f'/airside/{node}/transition_event'
         wait_for(lambda topic=topic: observer.node.count_publishers(topic), topic)
-    # That the topics are matched is shown by a first transition there and back.
-    for each in ('deactivate', 'activate'):
-        assert observer.change_state('manager', each)
-    wait_for(lambda: all(len(each) >= 4 for each in events.values()), 'the first steps')
+
+    def are_matched() -> bool:
+        """Return whether an event came on each topic, of a transition there and back."""
+        for each in ('deactivate', 'activate'):
+            assert observer.change_state('manager', each)
+        return all(events.values())
+
+    wait_for(are_matched, 'an event on each topic')
+    wait_for(
+        lambda: all(each[-1].goal_state.label == 'active' for each in events.values()),
+        'the last step on each topic',
+    )
     for each in events.values():
         each.clear()
     assert observer.change_state('manager', 'deactivate')
