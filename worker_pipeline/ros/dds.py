@@ -188,7 +188,7 @@ def participant(
             yield
         finally:
             os.environ |= before
-    if number is not None:
+    if number is not None and os.environ.get(RANGE) != 'OFF':
         ask_for_second_answer(_domain(), number)
 
 

@@ -251,6 +251,19 @@ def test_a_participants_profile_is_set_only_while_it_is_created(
     assert dict(os.environ) == before
 
 
+@pytest.mark.parametrize(('found', 'asked'), [('LOCALHOST', 1), ('SUBNET', 1), ('OFF', 0)])
+def test_others_are_asked_to_answer_unless_discovery_is_off(found, asked, monkeypatch, tmp_path):
+    monkeypatch.setenv(dds.RANGE, found)
+    monkeypatch.setenv('ROS_DOMAIN_ID', '7')
+    calls = []
+    monkeypatch.setattr(dds, 'ask_for_second_answer', lambda *numbers: calls.append(numbers))
+    settings = dds.apply_defaults(FOLDER)
+    assert settings is not None
+    with dds.participant(str(COMMON), settings.worker, 50, tmp_path):
+        assert calls == [], 'it cannot receive yet'
+    assert calls == [(7, 50)] * asked
+
+
 def test_the_environment_is_restored_after_an_error():
     """Such as rclpy.init's with bad arguments."""
     assert dds.apply_defaults(FOLDER) is not None
