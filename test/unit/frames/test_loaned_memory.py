@@ -315,6 +315,9 @@ class Stage(RuleBasedStateMachine):
         self.writer.close()
 
 
+# Fast CDR 2.3.3 leaves padding as the heap had it, so that equal payloads differ now and then, and
+# hypothesis finds its own data inconsistent.
+@pytest.mark.flaky(reruns=3, only_rerun=['FlakyStrategyDefinition', 'Flaky'])
 @pytest.mark.slow
 def test_whatever_a_stage_does_no_frame_is_torn(tmp_path):
     """Neither frames that were sent and are needed, nor arrays that the stage keeps."""
