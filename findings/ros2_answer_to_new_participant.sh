@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A new ROS 2 node may hear nothing of a running one for seconds, on one machine and at any load
+# A new ROS 2 node may not discover a running one for seconds, on one machine and at any load
 # (Kilted, Fast DDS).
 #
 # Expected: a node that starts announces itself, the running one answers, and a few milliseconds
@@ -10,8 +10,8 @@
 #   one core the running node is woken by the announcement and answers before the other goes on:
 #   the answer is read and dropped. It is not repeated; the running node's next announcement comes
 #   up to 3 s later. Until then the new node knows no topic of it.
-# Matters to: who restarts a node in flight and measures a second of silence; who takes a wait of
-#   0.5 s for 'discovery is over'; who blames the network or multicast for it.
+# Matters to: teams that restart a node in flight and measure a second of silence; tests that take
+#   0.5 s for the end of discovery; reports that blame the network or multicast.
 # Source: `RTPSParticipantImpl::enable` of Fast DDS 3.2.3 (and 3.6.2) enables the discovery, which
 #   announces, and registers the receivers behind it.
 set -euo pipefail

@@ -15,8 +15,8 @@ EXIT_BAD_CONFIGURATION: Final = 2  # nothing was started; another attempt would 
 EXIT_ALREADY_RUNNING: Final = 3  # another manager runs this pipeline; nothing was started
 EXIT_STAGE_FAILED: Final = 70  # EX_SOFTWARE: a hook raised, or an item failed with restart_on_error
 EXIT_INTERNAL_ERROR: Final = 71  # EX_OSERR
-EXIT_HANDED_OVER: Final = 76  # a manager that its guardian is to replace at once
 EXIT_ORPHANED: Final = 75  # EX_TEMPFAIL: a worker without a manager
+EXIT_HANDED_OVER: Final = 76  # a manager that its guardian is to replace at once
 
 PERMANENT: Final = frozenset({EXIT_BAD_CONFIGURATION, EXIT_ALREADY_RUNNING})
 

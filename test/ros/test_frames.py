@@ -60,6 +60,12 @@ def parameters(frames: int = FRAMES, *, borrows: bool = False, **settings) -> di
     return {'stages': list(stages), **stages, **settings}
 
 
+def wait_for_more(answers, count, manager):
+    """Wait until more than so many further answers have come."""
+    enough = len(answers) + count
+    wait_for(lambda: len(answers) > enough, 'more answers', seen=manager.show)
+
+
 def wait_for_all(answers: list, count: int, manager) -> None:
     wait_for(lambda: len(answers) >= count, f'{count} answers', seen=manager.show)
     assert {each.frame_id for each in answers} == {'whole'}
@@ -112,15 +118,13 @@ def test_a_killed_manager_leaves_frames_for_the_next_one(start, observer, borrow
     manager = start(parameters(frames=100_000, borrows=borrows, journal=True))
     answers = observer.collect('check/output')
     for _ in range(2):
-        enough = len(answers) + 30
-        wait_for(lambda enough=enough: len(answers) > enough, 'some answers', seen=manager.show)
+        wait_for_more(answers, 30, manager)
         os.kill(manager.process.pid, signal.SIGKILL)
         manager.wait()
         (manager.folder / 'frames' / '99999999.1').write_bytes(b'left by a crash')
         manager.start_again()
     wait_for(lambda: '99999999.1' not in blocks(manager), 'the sweep')
-    enough = len(answers) + 30
-    wait_for(lambda: len(answers) > enough, 'more answers', seen=manager.show)
+    wait_for_more(answers, 30, manager)
     assert {each.frame_id for each in answers} == {'whole'}
     stamps = list(dict.fromkeys(stamp(each) for each in answers))
     assert stamps == sorted(stamps)
@@ -149,13 +153,11 @@ def test_retained_frames_survive_the_managers_death(start, observer, journal):
     manager = start(settings)
     answers = observer.collect('check/output')
     for _ in range(2):
-        enough = len(answers) + 30
-        wait_for(lambda enough=enough: len(answers) > enough, 'some answers', seen=manager.show)
+        wait_for_more(answers, 30, manager)
         os.kill(manager.process.pid, signal.SIGKILL)
         manager.wait()
         manager.start_again()
-    enough = len(answers) + 30
-    wait_for(lambda: len(answers) > enough, 'more answers', seen=manager.show)
+    wait_for_more(answers, 30, manager)
     assert {each.frame_id for each in answers} == {'whole'}
     assert 'is torn' not in manager.output
 
@@ -167,15 +169,13 @@ def test_frames_in_answers_that_a_manager_has_not_read_survive_its_death(start, 
     manager = start(settings)
     answers = observer.collect('check/output')
     for _ in range(5):
-        enough = len(answers) + 20
-        wait_for(lambda enough=enough: len(answers) > enough, 'some answers', seen=manager.show)
+        wait_for_more(answers, 20, manager)
         os.kill(manager.manager_pid, signal.SIGSTOP)
         wait_for(lambda: not active_items(manager, 'pass'), 'answers to all items')
         os.kill(manager.process.pid, signal.SIGKILL)  # the manager dies with its guardian
         manager.wait()
         manager.start_again()
-    enough = len(answers) + 20
-    wait_for(lambda: len(answers) > enough, 'more answers', seen=manager.show)
+    wait_for_more(answers, 20, manager)
     assert {each.frame_id for each in answers} == {'whole'}
     assert 'FrameGoneError' not in manager.output
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new participant hears at once of nodes with default settings."""
+"""A new participant discovers nodes with default settings at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def submessages(packet: bytes) -> list[tuple[int, bytes]]:
 
 
 def test_a_node_answers_at_the_port_of_the_new_participant(domain, port):
-    """And so that whoever has that port takes the answer for its own."""
+    """The new participant takes the answer for its own."""
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
     node = rclpy.create_node('old', context=context)
@@ -60,7 +60,7 @@ def test_a_node_answers_at_the_port_of_the_new_participant(domain, port):
     assert data[8:12] == ANNOUNCEMENT_WRITER
 
 
-def test_new_participants_hear_of_old_ones_within_a_second(domain):
+def test_new_participants_discover_old_ones_within_a_second(domain):
     """Their first answers may be lost: Fast DDS 3.2.3 announces before it can receive."""
     environment = {
         **os.environ,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes participants as a manager does, one after the other, beside a node with default settings.
 
-``python -m support.new_participants COUNT TIMEOUT`` prints for each whether it has heard of that
-node within the timeout, s. Each is a fork of this process, as a process reads its profile once.
+``python -m support.new_participants COUNT TIMEOUT`` prints for each whether it has discovered
+that node within the timeout, s. Each is a fork of this process, as a process reads its profile
+once.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def be_old(ready: int) -> None:
 
 
 def be_new(timeout: float) -> None:
-    """Be a new participant; exit with 0 if it hears of the old one in time."""
+    """Be a new participant; exit with 0 if it discovers the old one in time."""
     settings = dds.apply_defaults(FOLDER)
     assert settings is not None
     with dds.participant(settings.common, settings.manager, dds.manager_number()):

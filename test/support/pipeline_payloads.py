@@ -85,7 +85,7 @@ class CountedFrames:
     def release_unreferenced(self) -> bool:
         """Free the frames that no payload refers to. Returns whether there were any.
 
-        The frame of an output that the manager will be told of stays.
+        The frame of an output that the manager does not know yet stays.
         """
         if not self._sizes:
             return False

@@ -25,7 +25,7 @@ class RestartingShell(PipelineShell):
 
     def restart(self) -> None:
         """Restore the pipeline; the manager may crash again while it does."""
-        # Without a manager nobody frees what the last event no longer needed.
+        # Without a manager the frames stay that the last event no longer needed.
         self.may_send_inline = True
         while True:
             self.crashes += 1

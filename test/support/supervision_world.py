@@ -243,9 +243,8 @@ class World:
         if process and process.can_report:
             process.lived_at = process.reported_at = self.now
             if process.adopted and not process.reported:
-                process.ready_by = (
-                    self.now + TIMING.startup_timeout
-                )  # as far as its new manager knows
+                # As far as its new manager knows.
+                process.ready_by = self.now + TIMING.startup_timeout
             if process.state != process.reported:
                 process.state_at = self.now
             process.reported = process.state

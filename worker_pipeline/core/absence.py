@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a process has stood still for so long that others have forgotten it.
 
-Who hears nothing from a DDS participant for the length of its lease takes it for dead and forgets
-it. The participant itself forgets nobody: when it continues, only the others start from the
-beginning. Fast DDS does not always recover from that. A node that starts anew requests everything
-by a message that it sends only if no heartbeat has come before; its later requests are ignored, for
-what it had acknowledged before the pause. Then it never sees some, or all, of the endpoints.
-Participants that have never met have no such past, so the process needs a new one.
+A node that receives nothing from a DDS participant for the length of its lease takes it for dead
+and forgets it. The participant itself forgets no node: when it continues, only the node discovers
+anew. Fast DDS does not always recover from that. The node requests all endpoints by a message that
+it sends only if no heartbeat has come before; the participant ignores its later requests for those
+that the node had acknowledged before the pause. Then the node never sees some, or all, of the
+endpoints. A new participant has no such past with any node, so the process needs one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from worker_pipeline.core.hold_up import HoldUp
 # After a hold-up of a lease less this, others may have forgotten this process, s: its last
 # announcement may have come late.
 MARGIN = 1.0
-# For how long what came meanwhile is still read before the process takes a new participant, s: less
-# than outputs wait (manager/output_publisher.py), which else would be published twice.
+# For how long the process still reads messages of the pause before it takes a new participant, s:
+# less than outputs wait (manager/output_publisher.py), which else would be published twice.
 READING = 0.7
 # A process that used so large a share of a hold-up as CPU time was not stopped: its executor was
 # busy, and DDS, which has threads of its own, was not.

@@ -26,7 +26,7 @@ class Rank(NamedTuple):
 
 
 class Contender(Protocol):
-    """What is asked of a slot."""
+    """A slot that has, or waits for, its first start."""
 
     @property
     def started_at(self) -> float:
@@ -74,7 +74,7 @@ class FirstStarts:
         Args:
             stage: its stage.
             name: its name, such as ``worker_0``.
-            slot: what is asked about it.
+            slot: the slot.
             is_standby: whether it is to be one.
         """
         number = int(name.removeprefix('worker_'))

@@ -54,10 +54,7 @@ class FrameBudget:
         self._memory = memory
         self._connected = {stage: tuple(graph.connected(stage)) for stage in graph.stages}
         self._downstream = {stage: tuple(graph.downstream(stage)) for stage in graph.stages}
-        self._before = {
-            stage: tuple(each for each in graph.stages if stage in self._downstream[each])
-            for stage in graph.stages
-        }
+        self._before = {stage: tuple(graph.before(stage)) for stage in graph.stages}
         # By stage: the size of its largest output that was a frame, bytes.
         self._output_bytes = dict.fromkeys(graph.stages, 0)
         # Stages with an item to begin that found no room for its frame.

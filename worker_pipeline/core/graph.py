@@ -44,6 +44,10 @@ class StageGraph:
         """Return all stages that items of this one can reach, itself not included."""
         return self._reachable(stage, self._followers) - {stage}
 
+    def before(self, stage: str) -> set[str]:
+        """Return all stages whose items can reach this one, itself not included."""
+        return self._reachable(stage, self._upstream) - {stage}
+
     def connected(self, stage: str) -> set[str]:
         """Return all stages linked with this one, in any direction, itself included."""
         both = {each: (*self._followers[each], *self._upstream[each]) for each in self._upstream}

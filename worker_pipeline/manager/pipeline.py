@@ -204,7 +204,7 @@ class Pipeline:
 
     @property
     def obstacle(self) -> str:
-        """Return what a successor would not know, so that it may not take over; '' if nothing."""
+        """Return why a successor may not take over: a change it would not know; '' if none."""
         if self.config != self._first_config:
             return 'settings that were changed while it was running'
         for name, stage in self.stages.items():

@@ -35,7 +35,6 @@ from worker_pipeline.recovery.manager_lock import lock_manager_name
 from worker_pipeline.recovery.state_dir import AlreadyRunningError, PipelineStateDir
 from worker_pipeline.ros import dds, shared_memory
 from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
-from worker_pipeline.ros.dds_profile import LEASE_ACROSS_MACHINES
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
@@ -193,7 +192,7 @@ class _Pipeline:
             state_dir.close(remove=True)
 
         self.release_state_dir = release
-        lease = self._dds.manager.lease if self._dds is not None else LEASE_ACROSS_MACHINES
+        lease = dds.lease_of(self._dds.manager if self._dds is not None else None)
         pipeline.absence = Absence(lease, is_reachable=is_reachable)
         node.attach(pipeline, process.executor, self._systemd)
         parameters = LiveParameters(

@@ -89,7 +89,7 @@ class StageNode(LateNode):
         services = self._shared
         self.join_graph(services.ros_arguments, use_sim_time=services.ros_time.is_simulated)
         if self._recovered is not None:
-            # First: the earlier manager's subscribers wait, and what is published now is lost.
+            # First: the earlier manager's subscribers wait, and publishers lose their messages now.
             self._open_output()
             self._open_inputs()
         open_stage_services(self, self.config.name, self._flush, self.drain)

@@ -37,13 +37,13 @@ def set_aside(path: Path, *, copy: bool = False) -> str:
 
 
 def make_way_for_file(path: Path) -> None:
-    """Set aside what is in the place of a file, and is none."""
+    """Set aside a folder, a named pipe or a device that is in the place of a file."""
     if is_no_file(path):
         set_aside(path)
 
 
 def make_way_for_folder(path: Path) -> None:
-    """Set aside what is in the place of a folder, and is none."""
+    """Set aside a file or a link that is in the place of a folder."""
     if os.path.lexists(path) and not is_folder(path):
         set_aside(path)
 

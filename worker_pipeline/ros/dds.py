@@ -121,6 +121,14 @@ def _address_of(name: str, deadline: float) -> str:
         time.sleep(PEER_PERIOD)
 
 
+def lease_of(transports: Transports | None) -> int:
+    """Return how long others take a silent process for alive, s.
+
+    ``transports``: The process's; None: the user's own, with the lease that is usual in ROS 2.
+    """
+    return transports.lease if transports is not None else LEASE_ACROSS_MACHINES
+
+
 def is_reachable(settings: Settings | None) -> bool:
     """Return whether other machines can send to this pipeline; True if the user has chosen how."""
     return settings is None or not settings.worker.loopback

@@ -25,9 +25,9 @@ from worker_pipeline.core.matched_qos import Demand, MatchedQos, Offer
 from worker_pipeline.ros.subscription_status import NO_CALLBACKS, SubscriptionStatus
 
 # How long a replaced subscription stays, s. Its successor counts as matched at once; a publisher
-# sends to it only when it has heard of it, and nothing tells when that is.
+# sends to it only after it has discovered it, and DDS does not report that here.
 KEPT_TIME = 1.5
-# For how long what both have received is told apart, s: the successor may have some of it unread.
+# For how long messages that both receive are passed on once, s: the successor may have some unread.
 HANDOVER_TIME = 2.0
 _BEST_EFFORT, _RELIABLE = QoSReliabilityPolicy.BEST_EFFORT, QoSReliabilityPolicy.RELIABLE
 _TRANSIENT_LOCAL, _VOLATILE = QoSDurabilityPolicy.TRANSIENT_LOCAL, QoSDurabilityPolicy.VOLATILE
@@ -43,7 +43,7 @@ class MatchedSubscription:
     """Reliable if all present publishers are, and latched if all of them are.
 
     When publishers that come or go require it, the subscription is replaced. The former one stays
-    for a while, so nothing is missed; what both receive is passed on once, if it is serialised.
+    for a while, so nothing is missed; messages that both receive are passed on once, if serialised.
 
     Args:
         node: The subscribing node. It calls ``tick`` several times a second, on its executor's
@@ -162,7 +162,7 @@ class MatchedSubscription:
                 self._publishers(count)
 
     def _hand_over(self, both: tuple[set[int], set[int]], now: float) -> None:
-        """Release the former subscription after a while, and then what both have received."""
+        """Release the former subscription after a while, and then the hashes of messages."""
         since = now - self._replaced_at
         if self._former is not None and since >= KEPT_TIME:
             self._release(self._former)

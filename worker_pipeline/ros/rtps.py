@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is needed here of RTPS 2.3, the wire protocol of DDS: ports, and an announcement."""
+"""Ports and announcements of participants in RTPS 2.3, the wire protocol of DDS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 # Table 9.8: the ports of a domain, and of a participant by its number.
 _PORT_BASE, _DOMAIN_GAIN, _PARTICIPANT_GAIN = 7400, 250, 2
-_DISCOVERY_OFFSET, _USER_OFFSET = 10, 11
+_MULTICAST_OFFSET, _DISCOVERY_OFFSET, _USER_OFFSET = 0, 10, 11
 
 PREFIX_SIZE = 12  # bytes of a GUID that name its participant
 
@@ -24,8 +24,13 @@ _PROTOCOL_VERSION, _VENDOR, _GUID, _DISCOVERY_ADDRESS = 0x0015, 0x0016, 0x0050, 
 _BUILT_IN_ENDPOINTS, _LEASE, _SENTINEL = 0x0058, 0x0002, 0x0001
 
 
+def multicast_port(domain: int) -> int:
+    """Return the UDP port at which the participants of a domain receive multicast discovery."""
+    return _PORT_BASE + _DOMAIN_GAIN * domain + _MULTICAST_OFFSET
+
+
 def discovery_port(domain: int, number: int) -> int:
-    """Return the UDP port at which a participant hears of others."""
+    """Return the UDP port at which a participant receives announcements of others."""
     return _PORT_BASE + _DOMAIN_GAIN * domain + _DISCOVERY_OFFSET + _PARTICIPANT_GAIN * number
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Has the nodes of this machine answer a new participant a second time.
 
-Fast DDS (2.14 to 3.6) announces a new participant before that can receive: what arrives until it
-has sent its announcement to all is dropped. The nodes that know it then have answered, which they
-do once, and announce themselves again after 3 s, unless their settings are ours. Until then they
-hear nothing of it. With both cores busy that happens to every second new participant.
+Fast DDS (2.14 to 3.6) announces a new participant before that can receive: it drops all messages
+that arrive until its announcement is sent to every port. Nodes that have answered by then do not
+answer again; they announce themselves only 3 s later, unless their settings are ours. Until then
+the new participant does not know them. With both cores busy that happens to every second one.
 
-They answer any new participant, wherever that says it listens. So another one is announced for a
-moment, which has nothing but the new participant's port: the answers to it arrive there.
+Nodes answer each new participant at the port in its announcement. So this module announces another
+participant for a moment, with the port of the new one and no endpoints: the answers arrive there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is at a path now: a folder, or another file than the one that was there before.
+"""Whether a path leads to a folder, a file, or another file than before; and reading a file.
 
-What should be a file may be anything by the time it is read. A named pipe would be waited for
-without end.
+In the place of a file there may be anything by the time it is read. To open a named pipe would
+wait without end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def is_no_file(path: Path) -> bool:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file. Raises OSError, also for what is no file."""
+    """Return the content of a file. Raises OSError, also for a named pipe, a device or a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

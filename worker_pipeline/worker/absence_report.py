@@ -12,7 +12,6 @@ import time
 from worker_pipeline.core.absence import Absence
 from worker_pipeline.core.hold_up import HoldUps
 from worker_pipeline.ros import dds
-from worker_pipeline.ros.dds_profile import LEASE_ACROSS_MACHINES
 from worker_pipeline.system.clocks import boottime
 
 
@@ -25,7 +24,7 @@ class AbsenceReport:
     """
 
     def __init__(self, settings: dds.Settings | None, period: float) -> None:
-        lease = settings.worker.lease if settings is not None else LEASE_ACROSS_MACHINES
+        lease = dds.lease_of(settings.worker if settings is not None else None)
         self._absence = Absence(lease, is_reachable=dds.is_reachable(settings))
         self._hold_ups = HoldUps(period, time.monotonic(), boottime())
         self._longest = 0.0

@@ -65,6 +65,14 @@ def test_downstream_are_all_stages_that_items_can_reach():
     assert DIAMOND.downstream('last') == set()
 
 
+def test_before_are_all_stages_whose_items_can_reach_a_stage():
+    """As downstream, the other way round."""
+    for stage in DIAMOND.stages:
+        reaching = {each for each in DIAMOND.stages if stage in DIAMOND.downstream(each)}
+        assert DIAMOND.before(stage) == reaching
+    assert DIAMOND.before('last') == {'camera', 'vehicle', 'left', 'right'}
+
+
 def test_connected_are_all_stages_linked_in_any_direction():
     """A source is connected with another source through a common follower."""
     rest = {'camera', 'vehicle', 'left', 'right', 'last'}

@@ -68,8 +68,8 @@ def test_a_profile_adds_a_transport_and_a_number_to_the_common_one(transports, p
     assert (profile.find(f'.//{SPACE}metatrafficUnicastLocatorList') is None) == (not peers)
 
 
-def test_the_nodes_of_this_machine_that_started_first_are_the_last_to_hear_of_a_new_one():
-    """They answer first, and it cannot receive before all have heard of it."""
+def test_a_new_participant_is_announced_last_to_the_nodes_that_started_first():
+    """They answer first, and it cannot receive before its announcement is sent to all."""
     transports = Transports(loopback=False, peers=('10.0.0.1',))
     profile = ElementTree.fromstring(compose(COMMON, transports, domain=1))
     locators = profile.findall(f'.//{SPACE}initialPeersList//{SPACE}udpv4')

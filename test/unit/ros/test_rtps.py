@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker_pipeline.ros.rtps import announcement, discovery_port, user_port
+from worker_pipeline.ros.rtps import announcement, discovery_port, multicast_port, user_port
 
 PREFIX = bytes(range(12))
 
@@ -17,6 +17,10 @@ PREFIX = bytes(range(12))
 def test_ports_follow_from_domain_and_number(domain, number, discovery, user):
     """The figures of ROS 2's documentation on domain ids."""
     assert (discovery_port(domain, number), user_port(domain, number)) == (discovery, user)
+
+
+def test_multicast_has_one_port_for_each_domain():
+    assert [multicast_port(domain) for domain in (0, 42)] == [7400, 17900]
 
 
 def parameters_of(message: bytes) -> dict[int, bytes]:

@@ -7,11 +7,9 @@ import os
 import socket
 
 from worker_pipeline.airside.mission.ports import is_free
+from worker_pipeline.ros.rtps import multicast_port
 from worker_pipeline.system.domain_lock import lock_domain
 
-# RTPS: the port of the discovery multicast of domain d is 7400 + 250 d (OMG DDSI-RTPS 2.3,
-# 9.6.1.1).
-_PORT_BASE, _PORT_GAIN = 7400, 250
 _DOMAINS = tuple(range(1, 20))
 # Held until this process exits.
 _locks: list[socket.socket] = []
@@ -27,7 +25,7 @@ def free_domain() -> int:
     """
     first = os.getpid() % len(_DOMAINS)
     for domain in [*_DOMAINS[first:], *_DOMAINS[:first]]:
-        if is_free(_PORT_BASE + _PORT_GAIN * domain):
+        if is_free(multicast_port(domain)):
             lock = lock_domain(domain)
             if lock is not None:
                 _locks.append(lock)
