@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from benchmarks.feeder import Feeder
 from benchmarks.figure import OURS, Benchmark, Contender, Figure
-from benchmarks.pipeline import running_pipeline, wait_until_active
+from benchmarks.pipeline import manager_of, running_pipeline, wait_until_active
 from benchmarks.processes import cpu_seconds, start_module, stop
 
 IN_FLIGHT = 200
@@ -41,12 +41,12 @@ BAD: dict[str, Callable[[], bytes]] = {
 def _accepted(key: str) -> dict[str, list[float]]:
     """Good items, with a worker's work and the answers."""
     with (
-        running_pipeline(1, echo__queue_size=2 * IN_FLIGHT) as manager,
+        running_pipeline(1, echo__queue_size=2 * IN_FLIGHT) as guardian,
         Feeder() as feeder,
     ):
         wait_until_active(feeder, 1)
         feeder.feed(ITEMS // 10, IN_FLIGHT)
-        process = [psutil.Process(manager)]
+        process = [psutil.Process(manager_of(guardian))]
         before = cpu_seconds(process)
         feeder.feed(ITEMS, IN_FLIGHT)
         return {key: [1e6 * (cpu_seconds(process) - before) / ITEMS]}
@@ -55,14 +55,14 @@ def _accepted(key: str) -> dict[str, list[float]]:
 def _refused(key: str, bad: Callable[[], bytes]) -> dict[str, list[float]]:
     """As many bad items, in chunks; a good one behind each tells that all have been read."""
     with (
-        running_pipeline(1, echo__queue_size=2 * IN_FLIGHT) as manager,
+        running_pipeline(1, echo__queue_size=2 * IN_FLIGHT) as guardian,
         Feeder() as feeder,
     ):
         wait_until_active(feeder, 1)
         data = bad()
         feeder.publish(_stamped(1))  # the one that is repeated
         feeder.feed(ITEMS // 10, IN_FLIGHT)
-        process = [psutil.Process(manager)]
+        process = [psutil.Process(manager_of(guardian))]
         before = cpu_seconds(process)
         for _ in range(ITEMS // CHUNK):
             for _ in range(CHUNK):
