@@ -12,13 +12,15 @@ from support.configuring import stage
 from support.manager_process import python_path
 from support.observer import header, number_of
 
+from worker_pipeline.system.threads import available_cores
 from worker_pipeline.testing import wait_for
 
 SECONDS = 8.0  # of a flood
 BAD = 20_000
 GOOD = 200
 KINDS = ('stampless', 'repeated', 'too_short')
-SHARED = {name: stage('Echo', queue_size=1000) for name in ('flooded', 'beside', *KINDS)}
+STAGES = ('flooded', 'beside', 'in_turns', *KINDS)
+SHARED = {name: stage('Echo', queue_size=1000) for name in STAGES}
 
 
 @pytest.fixture
@@ -109,3 +111,27 @@ def test_good_items_are_answered_beside_a_flood_of_bad_ones(shared, flooders, ki
         seen=lambda: observer.values(kind),
     )
     assert observer.values('manager')['restarts'] == '0'
+
+
+@pytest.mark.skipif(available_cores() < 2, reason='needs two processors')
+def test_a_flood_is_read_in_turns_on_one_processor_until_it_is_over(shared, flooders):
+    observer = shared.observer
+    answers = observer.collect('in_turns/output')
+    good = observer.feeder('in_turns/input')
+    observer.wait_until_active('in_turns')
+    manager = shared.manager.manager_pid
+
+    def processors() -> set[int]:
+        threads = os.listdir(f'/proc/{manager}/task')
+        return {len(os.sched_getaffinity(int(each))) for each in threads}
+
+    wait_for(lambda: processors() == {available_cores()}, 'all processors', seen=processors)
+    options = ['--kind', 'stampless', '--seconds', '4', '--depth', '1000']
+    (flooder,) = flooders(1, 'in_turns/input', *options)
+    wait_for(lambda: processors() == {1}, 'one processor in a flood', seen=processors)
+    for number in (1, 2):
+        good.publish(header(number))
+        wait_for(lambda: len(answers) == number, f'answer {number}', seen=lambda: answers)  # noqa: B023
+        if number == 1:
+            published([flooder])
+            wait_for(lambda: processors() == {available_cores()}, 'all of them', seen=processors)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,6 +132,18 @@ class FakeStatus:
         self.is_destroyed = True
 
 
+class FakeHandle(contextlib.nullcontext[None]):
+    """The handle of a subscription: the test adds the messages that wait there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unread: list[Any] = []
+
+    def take_message(self, _type: Any, is_raw: bool) -> tuple[Any, dict[str, int]] | None:
+        assert is_raw
+        return (self.unread.pop(0), {}) if self.unread else None
+
+
 class FakeNode:
     """The parts of a node that stages use. Endpoints are kept by topic while they exist."""
 
@@ -146,7 +159,11 @@ class FakeNode:
         self.topics_subscribed: dict[str, Any] = {}
         self.services_served: dict[str, Callable[..., Any]] = {}
         self.timers_made: list[tuple[float, Callable[[], Any]]] = []
+        self.withheld: list[Any] = []  # subscriptions, from the executor
         self.is_destroyed = False
+
+    def withhold(self, subscriptions: Iterable[Any]) -> None:
+        self.withheld = list(subscriptions)
 
     def get_logger(self) -> Any:
         return self.logger
@@ -172,10 +189,23 @@ class FakeNode:
         return True
 
     def create_subscription(
-        self, _type: Any, topic: str, callback: Callable[[Any], Any], profile: Any, **options: Any
+        self,
+        message_type: Any,
+        topic: str,
+        callback: Callable[[Any], Any],
+        profile: Any,
+        **options: Any,
     ) -> Any:
+        handle = FakeHandle()
         subscription = SimpleNamespace(
-            topic=topic, receive=callback, profile=profile, status=None, **options
+            topic=topic,
+            receive=callback,
+            profile=profile,
+            status=None,
+            msg_type=message_type,
+            handle=handle,
+            unread=handle.unread,
+            **options,
         )
         self.topics_subscribed[topic] = subscription
         return subscription

@@ -11,6 +11,7 @@ from typing import Any
 
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.ledger import Acceptance
+from worker_pipeline.core.message_rate import MessageRate
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
 from worker_pipeline.manager.outbox import Outbox
@@ -21,6 +22,7 @@ from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.ros.matched_subscription import MatchedSubscription
 from worker_pipeline.ros.subscription_status import NO_CALLBACKS
 from worker_pipeline.ros.throttled_log import ThrottledLog
+from worker_pipeline.ros.turn_reader import RawSubscription, TurnReader
 
 LOSS_PERIOD = 0.5  # s, between two looks at the counters of lost messages
 
@@ -56,6 +58,10 @@ class StageInputs:
         self._take_lost: dict[str, Callable[[], int]] = {}
         self._lost: Counter[str] = Counter()
         self._looked_at = float('-inf')  # s
+        # By input: returns its subscriptions, which may be replaced.
+        self._subscriptions: dict[str, Callable[[], list[RawSubscription]]] = {}
+        self._rate = MessageRate()
+        self._turns = TurnReader(node, self._all_subscriptions, self._rate.count_turn)
         # Topics that had a publisher and have none now.
         self.without_publisher: set[str] = set()
 
@@ -86,16 +92,18 @@ class StageInputs:
 
     def _subscribe_to_stage(self, message_type: Any, source: str, profile: Any) -> None:
         # Its own publisher is known; others may publish there as it does.
+        on_message = partial(self._on_message, source)
         subscription = self._node.create_subscription(
             message_type,
             f'{source}/output',
-            partial(self._on_message, source),
+            on_message,
             profile,
             raw=True,
             event_callbacks=NO_CALLBACKS,
         )
         status = self._node.subscription_status(subscription)
         self._take_lost[source] = status.take_lost
+        self._subscriptions[source] = partial(list, [RawSubscription(subscription, on_message)])
         self._own_subscriptions[source] += 1
         self._releases += [partial(self._leave_stage, source, subscription), status.destroy]
 
@@ -117,19 +125,28 @@ class StageInputs:
             publishers=None if is_own else partial(self._on_publishers, topic),
         )
         self._take_lost[source] = subscription.take_lost
+        self._subscriptions[source] = lambda: subscription.open
         self._matched.append(subscription)
         self._releases.append(subscription.destroy)
 
     def close(self) -> None:
         """Take the subscriptions out of the graph."""
         self._count_lost()
+        self._turns.close()
+        self._rate.clear()
+        self._subscriptions.clear()
         self._take_lost.clear()
         self._matched.clear()
         while self._releases:
             self._releases.pop()()
         self.without_publisher.clear()
 
+    def _all_subscriptions(self) -> list[RawSubscription]:
+        return [each for subscriptions in self._subscriptions.values() for each in subscriptions()]
+
     def _on_message(self, source: str, message: bytes) -> None:
+        if not self._rate.in_turns and self._rate.count():
+            self._turns.begin()
         try:
             stamp = stamp_of(message)
         except BadMessageError as error:
@@ -152,6 +169,8 @@ class StageInputs:
         """Follow the publishers, and count the messages lost since the last look. ``now``: s."""
         for each in self._matched:
             each.tick(now)
+        if self._rate.look(now):
+            self._turns.end()
         if now - self._looked_at >= LOSS_PERIOD:
             self._looked_at = now
             self._count_lost()

@@ -9,7 +9,7 @@ services have a callback group of their own, and exceptions are logged with thei
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
@@ -133,6 +133,7 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         """Create the node. ``use_sim_time``: if given, only ``set_sim_time`` changes it."""
         if use_sim_time is not None:
             kwargs['parameter_overrides'] = [Parameter('use_sim_time', value=use_sim_time)]
+        self._withheld: frozenset[Any] = frozenset()
         Node.__init__(self, name, **kwargs)
         self._is_setting_time = False
         if use_sim_time is not None:
@@ -169,6 +170,17 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     def subscription_status(self, subscription: Any) -> SubscriptionStatus:
         """Return what DDS knows of a subscription."""
         return SubscriptionStatus(subscription)
+
+    @property
+    def subscriptions(self) -> Iterator[Any]:
+        """Return the subscriptions that the executor reads."""
+        return (each for each in super().subscriptions if each not in self._withheld)
+
+    def withhold(self, subscriptions: Iterable[Any]) -> None:
+        """Have the executor read all of this node's subscriptions but these."""
+        self._withheld = frozenset(subscriptions)
+        if self.executor is not None:
+            self.executor.wake()
 
     def set_sim_time(self, *, is_simulated: bool) -> None:
         """Set the parameter ``use_sim_time``, as the manager says."""

@@ -23,6 +23,7 @@ from rclpy.qos import (
 
 from worker_pipeline.core.matched_qos import Demand, MatchedQos, Offer
 from worker_pipeline.ros.subscription_status import NO_CALLBACKS, SubscriptionStatus
+from worker_pipeline.ros.turn_reader import RawSubscription
 
 # How long a replaced subscription stays, s. Its successor counts as matched at once; a publisher
 # sends to it only after it has discovered it, and DDS does not report that here.
@@ -37,6 +38,7 @@ class _Open(NamedTuple):
     subscription: Any
     status: SubscriptionStatus
     received: set[int]  # hashes of the messages that came while another was open too
+    on_message: Callable[[Any], None]
 
 
 class MatchedSubscription:
@@ -102,15 +104,16 @@ class MatchedSubscription:
         profile.reliability = _RELIABLE if demand.is_reliable else _BEST_EFFORT
         profile.durability = _TRANSIENT_LOCAL if demand.is_latched else _VOLATILE
         received: set[int] = set()
+        on_message = partial(self._on_message, received) if self._raw else self._callback
         subscription = self._node.create_subscription(
             self._message_type,
             self._topic,
-            partial(self._on_message, received) if self._raw else self._callback,
+            on_message,
             profile,
             raw=self._raw,
             event_callbacks=NO_CALLBACKS,
         )
-        return _Open(subscription, self._status_of(subscription), received)
+        return _Open(subscription, self._status_of(subscription), received, on_message)
 
     def _on_message(self, received: set[int], message: bytes) -> None:
         if self._both is not None:
@@ -171,6 +174,12 @@ class MatchedSubscription:
             self._both = None
             for each in both:
                 each.clear()
+
+    @property
+    def open(self) -> list[RawSubscription]:
+        """Return the present subscription, and the former one while it is kept."""
+        both = self._former, self._current
+        return [RawSubscription(each.subscription, each.on_message) for each in both if each]
 
     def take_lost(self) -> int:
         """Return how many messages were lost since the last call, as far as DDS knows."""

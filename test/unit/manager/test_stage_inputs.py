@@ -12,6 +12,7 @@ from support.fake_nodes import FakeNode
 from support.offline_pipeline import message
 
 from worker_pipeline.core.item import ItemKey
+from worker_pipeline.core.message_rate import CALM_TIME, MANY
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.stage_inputs import StageInputs
 from worker_pipeline.ros.subscription_status import NO_CALLBACKS
@@ -184,3 +185,46 @@ def test_closed_inputs_are_out_of_the_graph(bench):
     assert bench.node.topics_subscribed == {}
     assert bench.inputs.without_publisher == set()
     bench.inputs.close()
+
+
+def burst(bench, count=MANY):
+    for number in range(count):
+        bench.topic('s/input').receive(message(number + 1))
+
+
+def turn(bench):
+    ((_, read),) = bench.node.timers_made
+    read()
+
+
+def test_a_burst_is_read_in_turns_from_then_on(bench):
+    burst(bench)
+    assert [each.topic for each in bench.node.withheld] == ['before/output', TOPIC, 's/input']
+    accepted = bench.accepted()
+    for topic in ('s/input', 'before/output', TOPIC):
+        bench.topic(topic).unread.extend([message(MANY + 1), b'bad'])
+    turn(bench)
+    assert bench.accepted() == accepted + 3
+    assert bench.inputs.bad_messages == 3
+
+
+def test_messages_are_read_one_by_one_again_when_the_burst_is_over(bench):
+    bench.inputs.tick(100.0)
+    burst(bench)
+    bench.inputs.tick(100.05)
+    bench.inputs.tick(100.05 + CALM_TIME / 2)
+    assert bench.node.withheld
+    bench.inputs.tick(100.05 + CALM_TIME)
+    assert not bench.node.withheld
+    turn(bench)
+    assert not bench.node.timers_made
+
+
+def test_turns_end_when_the_inputs_are_closed(bench):
+    burst(bench)
+    bench.inputs.close()
+    assert not bench.node.withheld
+    assert not bench.node.timers_made
+    bench.open()
+    burst(bench)
+    assert len(bench.node.withheld) == 3

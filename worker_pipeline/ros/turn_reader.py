@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads subscriptions in turns while more messages come than are to be handled one by one.
+
+rclpy's events executor handles an event for each message, in the order in which they came. After a
+burst, timers and everything else that the process does wait until the whole of it is handled. In
+turns they wait for one turn at most, and a message costs half as much.
+
+DDS's thread, which receives, and the executor's, which takes, lock the subscription for each
+message. Both run on one processor while there are turns, and the turns are long and rare: otherwise
+they wait for each other for longer than they work (measured in docs/decisions/0027-refusing.md).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from worker_pipeline.ros.lifecycle import ManagedNode
+from worker_pipeline.system.one_processor import OneProcessor
+
+# Once in a PERIOD a turn: up to so many messages, and for so long unless one takes longer.
+PERIOD = 0.03  # s
+TURN_MESSAGES = 5000
+TURN_TIME = 0.05  # s
+_processor = OneProcessor()
+
+
+class RawSubscription(NamedTuple):
+    """A subscription to serialised messages, and what is called with each of them."""
+
+    subscription: Any  # of rclpy
+    callback: Callable[[bytes], None]
+
+
+class TurnReader:
+    """Takes over subscriptions from the executor, and gives them back.
+
+    Args:
+        node: Theirs.
+        subscriptions: Returns those there are now.
+        on_turn: Called with the number of messages of each turn.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        subscriptions: Callable[[], Iterable[RawSubscription]],
+        on_turn: Callable[[int], None],
+    ) -> None:
+        self._node = node
+        self._subscriptions = subscriptions
+        self._on_turn = on_turn
+        self._timer: Any = None
+        self._has_all = False  # whether the executor reads none of them
+
+    def begin(self) -> None:
+        """Read in turns from now on."""
+        if not self._has_all:
+            self._has_all = True
+            self._node.withhold(each.subscription for each in self._subscriptions())
+            _processor.gather()
+        if self._timer is None:
+            self._timer = self._node.create_timer(PERIOD, self._read)
+
+    def end(self) -> None:
+        """Let the executor read again; turns go on until one finds nothing.
+
+        The executor is told of new messages only, so none may be left behind.
+        """
+        if self._has_all:
+            self._has_all = False
+            self._node.withhold(())
+            _processor.release()
+
+    def close(self) -> None:
+        """End without reading what is left."""
+        self.end()
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+
+    def _read(self) -> None:
+        end = time.monotonic() + TURN_TIME
+        messages = sum(_take(*each, end) for each in self._subscriptions())
+        self._on_turn(messages)
+        if not messages and not self._has_all:
+            self.close()
+
+
+def _take(subscription: Any, callback: Callable[[bytes], None], end: float) -> int:
+    """Handle messages until there are no more, or a turn ends; return how many."""
+    handle, message_type = subscription.handle, subscription.msg_type
+    with handle:
+        for count in range(TURN_MESSAGES):
+            taken = handle.take_message(message_type, True)
+            if taken is None:
+                return count
+            callback(taken[0])
+            if time.monotonic() >= end:
+                return count + 1
+    return TURN_MESSAGES
