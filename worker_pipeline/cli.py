@@ -50,9 +50,12 @@ def manager(arguments: Sequence[str] | None = None) -> int:
     if answered is not None:
         return answered
     from worker_pipeline.output.redirect import open_standard_streams
+    from worker_pipeline.system.malloc import use_one_arena
     from worker_pipeline.system.stop_signals import GUARDED_SIGNALS, StopSignals
 
     open_standard_streams()  # before anything else is opened
+    # Before rclpy is imported: tracing starts threads, and each would have a heap in all children.
+    use_one_arena()
     # Before the imports: a stop signal meanwhile is acted on after them.
     signals = StopSignals(*GUARDED_SIGNALS)
     # There is no garbage during the imports, and looking for it takes a tenth of their time.

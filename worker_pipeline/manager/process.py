@@ -38,7 +38,6 @@ from worker_pipeline.ros.advisories import advisory_warning, fast_dds_version
 from worker_pipeline.ros.errors import RCLError, describe_ros_error, is_bad_argument
 from worker_pipeline.ros.executor import create_executor
 from worker_pipeline.system.fork_client import KeptServer
-from worker_pipeline.system.malloc import use_one_arena
 from worker_pipeline.system.proc import start_of
 from worker_pipeline.system.processes import Launcher
 from worker_pipeline.system.stop_signals import StopSignals
@@ -75,7 +74,6 @@ def run_manager(
         stop_requested.set()
         pipeline.stop()
 
-    use_one_arena()  # before our first thread, which would get one of its own
     try:
         launcher = Launcher(
             'worker_pipeline.worker.fork_preload',

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+VARIABLES = ('MALLOC_ARENA_MAX', 'GLIBC_TUNABLES')
 # Allocates in many threads at once, outside Python's own pools, and prints the number of heaps.
 ALLOCATE = """
 import ctypes, sys, tempfile, threading
 from worker_pipeline.system.malloc import use_one_arena
 if sys.argv[1] == 'one':
-    assert use_one_arena()
+    assert use_one_arena() == (sys.argv[2] == 'set')
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 library.fopen.restype = ctypes.c_void_p
@@ -36,9 +38,29 @@ with tempfile.NamedTemporaryFile() as file:
 """
 
 
+def heaps(limit, **variables):
+    """The number of heaps. ``limit``: one or none."""
+    command = [sys.executable, '-c', ALLOCATE, limit, 'kept' if variables else 'set']
+    environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
+    found = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=environment | variables,
+    )
+    return int(found.stdout)
+
+
 @pytest.mark.parametrize('limit', ['one', 'none'])
 def test_threads_share_one_heap(limit):
     """Without the limit they do not: the test of the test."""
-    command = [sys.executable, '-c', ALLOCATE, limit]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert (int(found.stdout) == 1) == (limit == 'one'), found.stdout
+    assert (heaps(limit) == 1) == (limit == 'one')
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'), [('MALLOC_ARENA_MAX', '3'), ('GLIBC_TUNABLES', 'glibc.malloc.arena_max=3')]
+)
+def test_the_number_that_a_user_has_set_stays(name, value):
+    assert 1 < heaps('one', **{name: value}) <= 3
