@@ -16,10 +16,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from rclpy.clock import Clock, ClockType
+
 from worker_pipeline.ros.lifecycle import ManagedNode
 from worker_pipeline.system.one_processor import OneProcessor
 
-# Once in a PERIOD a turn: up to so many messages, and for so long unless one takes longer.
+# Once in a PERIOD a turn: up to so many messages of each subscription, and for so long unless one
+# takes longer.
 PERIOD = 0.03  # s
 TURN_MESSAGES = 5000
 TURN_TIME = 0.05  # s
@@ -53,15 +56,18 @@ class TurnReader:
         self._on_turn = on_turn
         self._timer: Any = None
         self._has_all = False  # whether the executor reads none of them
+        self._withheld: list[Any] = []
 
     def begin(self) -> None:
         """Read in turns from now on."""
         if not self._has_all:
             self._has_all = True
-            self._node.withhold(each.subscription for each in self._subscriptions())
+            self._withhold([each.subscription for each in self._subscriptions()])
             _processor.gather()
         if self._timer is None:
-            self._timer = self._node.create_timer(PERIOD, self._read)
+            # Steady, as simulated time may stand still, and the system's clock may be set back.
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = self._node.create_timer(PERIOD, self._read, clock=steady)
 
     def end(self) -> None:
         """Let the executor read again; turns go on until one finds nothing.
@@ -70,7 +76,7 @@ class TurnReader:
         """
         if self._has_all:
             self._has_all = False
-            self._node.withhold(())
+            self._withhold([])
             _processor.release()
 
     def close(self) -> None:
@@ -80,23 +86,54 @@ class TurnReader:
             self._node.destroy_timer(self._timer)
             self._timer = None
 
+    def _withhold(self, subscriptions: list[Any]) -> None:
+        self._withheld = subscriptions
+        self._node.withhold(subscriptions)
+
     def _read(self) -> None:
-        end = time.monotonic() + TURN_TIME
-        messages = sum(_take(*each, end) for each in self._subscriptions())
+        subscriptions = list(self._subscriptions())
+        present = [each.subscription for each in subscriptions]
+        if self._has_all and present != self._withheld:  # one of them was replaced
+            self._withhold(present)
+        messages = _take_in_shares(subscriptions, time.monotonic() + TURN_TIME)
         self._on_turn(messages)
         if not messages and not self._has_all:
             self.close()
 
 
-def _take(subscription: Any, callback: Callable[[bytes], None], end: float) -> int:
-    """Handle messages until there are no more, or a turn ends; return how many."""
-    handle, message_type = subscription.handle, subscription.msg_type
+def _take_in_shares(subscriptions: list[RawSubscription], end: float) -> int:
+    """Handle messages of all subscriptions until a turn ends; return how many.
+
+    Each has the same share of the time, so that a flood on one input does not hold up another one.
+    What one does not need goes to the others.
+    """
+    messages = 0
+    waiting = [(each, TURN_MESSAGES) for each in subscriptions]
+    while waiting:
+        before, waiting = waiting, []
+        for shares, (each, most) in zip(range(len(before), 0, -1), before, strict=True):
+            now = time.monotonic()
+            taken, is_empty = _take(each, most, now + (end - now) / shares)
+            messages += taken
+            if not is_empty and taken < most:
+                waiting.append((each, most - taken))
+        if time.monotonic() >= end:
+            break
+    return messages
+
+
+def _take(each: RawSubscription, most: int, end: float) -> tuple[int, bool]:
+    """Handle messages until there are no more, ``most`` were, or a share of a turn ends.
+
+    Returns how many, and whether there are no more.
+    """
+    handle, message_type = each.subscription.handle, each.subscription.msg_type
     with handle:
-        for count in range(TURN_MESSAGES):
+        for count in range(most):
             taken = handle.take_message(message_type, True)
             if taken is None:
-                return count
-            callback(taken[0])
+                return count, True
+            each.callback(taken[0])
             if time.monotonic() >= end:
-                return count + 1
-    return TURN_MESSAGES
+                return count + 1, False
+    return most, False
