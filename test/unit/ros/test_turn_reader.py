@@ -18,11 +18,14 @@ class Bench:
         self.received, self.turns = [], []
         self.seconds = 0.0  # that a message takes
         self.open = [self.subscribe('a'), self.subscribe('b')]
-        self.reader = TurnReader(self.node, lambda: self.open, self.turns.append)
+        self.reader = TurnReader(self.node, self.inputs, self.turns.append)
 
     def subscribe(self, topic):
         subscription = self.node.create_subscription('type', topic, self.on_message, None, raw=True)
         return RawSubscription(subscription, self.on_message)
+
+    def inputs(self):
+        return [[each] for each in self.open]
 
     def on_message(self, message):
         self.received.append(message)
@@ -126,6 +129,18 @@ def test_a_subscription_that_is_replaced_meanwhile_is_read_too(bench):
     bench.reader.end()
     bench.turn()
     assert bench.node.withheld == []
+
+
+def test_a_subscription_that_is_replaced_is_emptied_before_its_successor_is_read(bench):
+    bench.inputs = lambda: [bench.open]
+    reader = TurnReader(bench.node, bench.inputs, bench.turns.append)
+    reader.begin()
+    bench.seconds = TURN_TIME / 10
+    bench.open[0].subscription.unread.extend(bytes([each]) for each in range(12))
+    bench.open[1].subscription.unread.extend(bytes([each]) for each in range(12, 24))
+    while bench.turn():
+        pass
+    assert bench.received == [bytes([each]) for each in range(24)]
 
 
 def test_the_turns_go_on_while_simulated_time_stands_still(bench):
