@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ _NUMBERS = (
 TRANSIENT = frozenset(_NUMBERS)
 # Native libraries and rclpy raise errors of other classes, with the system's text in theirs.
 _TEXTS = (*(os.strerror(each) for each in _NUMBERS), "can't start new thread", 'std::bad_alloc')
+# Raised without a number too, or with one of another kind: a name without an address yet.
+_CLASSES = (MemoryError, TimeoutError, ConnectionError, socket.gaierror)
 
 _OF_EXCEPTION: Any = vars(BaseException)
 _OF_OSERROR: Any = vars(OSError)
@@ -42,7 +45,7 @@ def file_may_appear(error: BaseException) -> bool:
 
 def _is_one(error: BaseException) -> bool:
     # Not isinstance, which asks the exception for its __class__: a user's may raise.
-    if issubclass(type(error), MemoryError):
+    if issubclass(type(error), _CLASSES):
         return True
     if issubclass(type(error), OSError) and _OF_OSERROR['errno'].__get__(error) in TRANSIENT:
         return True

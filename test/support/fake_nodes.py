@@ -160,6 +160,7 @@ class FakeNode:
         self.services_served: dict[str, Callable[..., Any]] = {}
         self.timers_made: list[tuple[float, Callable[[], Any]]] = []
         self.withheld: list[Any] = []  # subscriptions, from the executor
+        self.clocks: dict[Any, Any] = {}  # of timers
         self.is_destroyed = False
 
     def withhold(self, subscriptions: Iterable[Any]) -> None:
@@ -224,9 +225,12 @@ class FakeNode:
     def create_service(self, _type: Any, name: str, callback: Any, **_: Any) -> Any:
         self.services_served[name] = callback
 
-    def create_timer(self, period: float, callback: Callable[[], Any], **_: Any) -> Any:
+    def create_timer(
+        self, period: float, callback: Callable[[], Any], clock: Any = None, **_: Any
+    ) -> Any:
         timer = (period, callback)
         self.timers_made.append(timer)
+        self.clocks[timer] = clock
         return timer
 
     def destroy_timer(self, timer: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 
 import pytest
 
@@ -26,10 +27,14 @@ def test_what_the_machine_is_short_of_may_come_back(number: int):
     [
         MemoryError(),
         RuntimeError("can't start new thread"),
+        TimeoutError('timed out'),
+        ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)),
+        ConnectionError('no answer'),
+        socket.gaierror(socket.EAI_AGAIN, 'Temporary failure in name resolution'),
         ImportError('libx.so: failed to map segment: Cannot allocate memory'),
     ],
 )
-def test_memory_and_threads_are_found_by_class_or_text(error: Exception):
+def test_memory_threads_and_the_network_are_found_by_class_or_text(error: Exception):
     """As Python and the dynamic linker raise them."""
     assert is_transient(error)
 

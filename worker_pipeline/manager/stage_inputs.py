@@ -61,7 +61,7 @@ class StageInputs:
         # By input: returns its subscriptions, which may be replaced.
         self._subscriptions: dict[str, Callable[[], list[RawSubscription]]] = {}
         self._rate = MessageRate()
-        self._turns = TurnReader(node, self._all_subscriptions, self._rate.count_turn)
+        self._turns = TurnReader(node, self._by_input, self._rate.count_turn)
         # Topics that had a publisher and have none now.
         self.without_publisher: set[str] = set()
 
@@ -141,8 +141,8 @@ class StageInputs:
             self._releases.pop()()
         self.without_publisher.clear()
 
-    def _all_subscriptions(self) -> list[RawSubscription]:
-        return [each for subscriptions in self._subscriptions.values() for each in subscriptions()]
+    def _by_input(self) -> list[list[RawSubscription]]:
+        return [subscriptions() for subscriptions in self._subscriptions.values()]
 
     def _on_message(self, source: str, message: bytes) -> None:
         if not self._rate.in_turns and self._rate.count():

@@ -23,6 +23,7 @@ from worker_pipeline.output.drop_reports import DropReports
 from worker_pipeline.output.former_relay import end_former_relay
 from worker_pipeline.output.last_words import last_words
 from worker_pipeline.output.pipes import PIPE_SIZE, enlarge, existing_pipes, make_pipe
+from worker_pipeline.system.one_processor import of_process
 from worker_pipeline.system.proc import is_stopped, start_of
 
 # How much the workers' pipes may hold together; further ones keep their size. At twice that much
@@ -111,7 +112,7 @@ class OutputRelay:
         if len(self._pipes) == 2:
             out = err
         pipes = [f'{name}={read}' for name, read, _ in self._pipes]
-        with its:
+        with its, of_process.as_before():
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, '-I', '-S', '-c', _PROGRAM, str(_PACKAGE)),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_pipeline.recovery.set_aside import make_way_for_file
-from worker_pipeline.system.files import read_file
+from worker_pipeline.system.files import open_file
 
 # The beginning of a file, which names its format; then its length and its checksum.
 _FIRST_LINE = b'worker_pipeline state 2\n'
@@ -42,17 +42,17 @@ def write_checked(path: Path, values: Any) -> None:
 def read_checked(path: Path) -> Any:
     """Return the values in a file. Raises FileNotFoundError and DamagedFileError."""
     try:
-        data = read_file(path)
+        with open_file(path) as file:
+            start, size = file.read(_START), os.fstat(file.fileno()).st_size - _START
+            if not start.startswith(_FIRST_LINE) or len(start) < _START:
+                raise DamagedFileError(f'{path}: damaged, or written by another version')
+            length, checksum = _SUM.unpack_from(start, len(_FIRST_LINE))
+            # Not more than it says: a damaged file may be larger than the memory.
+            content = file.read(length) if length == size else b''
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DamagedFileError(f'{path}: cannot be read: {error.strerror}') from error
-    if not data.startswith(_FIRST_LINE) or len(data) < _START:
-        raise DamagedFileError(f'{path}: damaged, or written by another version')
-    length, checksum = _SUM.unpack_from(data, len(_FIRST_LINE))
-    content = memoryview(data)[_START:]
-    if len(content) != length or zlib.crc32(content) != checksum:
-        raise DamagedFileError(
-            f'{path}: damaged: the checksum of its {len(content)} bytes is wrong'
-        )
+    if len(content) != size or zlib.crc32(content) != checksum:
+        raise DamagedFileError(f'{path}: damaged: the checksum of its {size} bytes is wrong')
     return marshal.loads(content)

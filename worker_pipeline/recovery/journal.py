@@ -28,7 +28,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from worker_pipeline.core.ledger import Record
 from worker_pipeline.recovery import records
@@ -39,7 +39,7 @@ from worker_pipeline.recovery.records import (
     OutputRecord,
     StageSnapshot,
 )
-from worker_pipeline.system.files import is_same_file, read_file
+from worker_pipeline.system.files import is_same_file, open_file
 
 _ENTRY = struct.Struct('<II')  # its length and its checksum
 # The version of the format. Journals of other versions are not read.
@@ -215,54 +215,54 @@ def read(path: Path) -> Recovered | None:
     Raises UnreadableJournalError if nothing in it can be used.
     """
     try:
-        data = read_file(path)
+        with open_file(path) as file:
+            entries, left, damage = _entries(file)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UnreadableJournalError(f'it cannot be read: {error.strerror}') from error
-    if not data.startswith(_FIRST_LINE):
-        raise UnreadableJournalError(_wrong_beginning(data))
-    entries, end, damage = _split(data)
     if not entries:
         raise UnreadableJournalError(f'its checkpoint is damaged: {damage}')
     try:
         (run_id, snapshot), *changes = map(marshal.loads, entries)
     except (ValueError, EOFError, TypeError) as error:
         raise UnreadableJournalError(f'an entry has another structure: {error}') from error
-    if not damage and end < len(data):
-        excess = f'{len(data) - end} bytes follow its end mark'
-        return Recovered(run_id, snapshot, changes, excess)
+    if not damage and left:
+        return Recovered(run_id, snapshot, changes, f'{left} bytes follow its end mark')
     return Recovered(run_id, snapshot, changes, damage, is_complete=not damage)
 
 
 def _wrong_beginning(data: bytes) -> str:
     """Return what is wrong with a file that does not begin like a journal of this format."""
-    line = data[:40].partition(b'\n')[0]
+    line = data.partition(b'\n')[0]
     if line.startswith(_PREFIX) and line[len(_PREFIX) :].isdigit():
         found = line[len(_PREFIX) :].decode()
         return f'found format {found}; allowed: {FORMAT}, that of this version'
     return 'it does not begin like a journal; it is damaged, or of a version before format 4'
 
 
-def _split(data: bytes) -> tuple[list[memoryview], int, str]:
-    """Return the intact entries of a file, where they end, and what is wrong there."""
-    view = memoryview(data)
-    entries: list[memoryview] = []
-    at, checksum = len(_FIRST_LINE), zlib.crc32(_FIRST_LINE)
-    while at + _ENTRY.size <= len(data):
-        length, expected = _ENTRY.unpack_from(data, at)
-        begin = at + _ENTRY.size
+def _entries(file: BinaryIO) -> tuple[list[bytes], int, str]:
+    """Return the intact entries of a file, how many bytes follow, and what is wrong there.
+
+    What follows is not read: a damaged file may be larger than the memory. Raises OSError, and
+    UnreadableJournalError for a file that is none of this format.
+    """
+    size = os.fstat(file.fileno()).st_size
+    beginning = file.read(len(_FIRST_LINE))
+    if beginning != _FIRST_LINE:
+        raise UnreadableJournalError(_wrong_beginning(beginning + file.read(_TAIL)))
+    entries: list[bytes] = []
+    left, checksum = size - len(_FIRST_LINE), zlib.crc32(_FIRST_LINE)
+    while left >= _ENTRY.size:
+        length, expected = _ENTRY.unpack(file.read(_ENTRY.size))
         if not length and expected == checksum ^ 0xFFFFFFFF:
-            return entries, begin, ''
-        entry = view[begin : begin + length]
+            return entries, left - _ENTRY.size, ''
+        entry = file.read(length) if length <= left - _ENTRY.size else b''
         found = zlib.crc32(entry, checksum)
-        if not length or len(entry) < length or found != expected:
-            return entries, at, f'{_rest(data, at)} not intact'
+        if not entry or found != expected:
+            return entries, left, f'the last {left} of {size} bytes are not intact'
         entries.append(entry)
-        at, checksum = begin + length, found
-    rest = f'{_rest(data, at)} incomplete' if at < len(data) else 'its end mark is missing'
-    return entries, at, rest
-
-
-def _rest(data: bytes, at: int) -> str:
-    return f'the last {len(data) - at} of {len(data)} bytes are'
+        left, checksum = left - _ENTRY.size - length, found
+    if not left:
+        return entries, left, 'its end mark is missing'
+    return entries, left, f'the last {left} of {size} bytes are incomplete'

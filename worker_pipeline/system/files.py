@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 
 def is_folder(path: Path) -> bool:
@@ -30,13 +31,18 @@ def is_no_file(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISSOCK(mode)
 
 
-def read_file(path: Path) -> bytes:
-    """Return the content of a file. Raises OSError, also for a named pipe, a device or a folder."""
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to read. Raises OSError, also for a named pipe, a device or a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, 'it is no regular file', str(path))
-    with open(descriptor, 'rb') as file:
+    return open(descriptor, 'rb')
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file. Raises OSError as ``open_file`` does."""
+    with open_file(path) as file:
         return file.read()
 
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from worker_pipeline.system.descriptor_passing import send_packet
 from worker_pipeline.system.fork_server import CLOSE, READY, START, STARTED, WATCH, WATCHED
+from worker_pipeline.system.one_processor import of_process
 from worker_pipeline.system.proc import is_stopped
 from worker_pipeline.system.process_table import read_process
 
@@ -116,12 +117,13 @@ class ForkServerClient:
             f'from worker_pipeline.system.fork_server import main; '
             f'main({end.fileno()}, {self._preload!r})'
         )
-        return os.posix_spawn(
-            sys.executable,
-            [sys.executable, '-c', code],
-            os.environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, end.fileno(), end.fileno())],
-        )
+        with of_process.as_before():
+            return os.posix_spawn(
+                sys.executable,
+                [sys.executable, '-c', code],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, end.fileno(), end.fileno())],
+            )
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 while there is no server."""

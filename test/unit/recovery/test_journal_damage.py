@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -140,3 +141,16 @@ def test_a_cut_anywhere_leaves_the_entries_before_it(path):
         assert len(found.entries) >= max(seen, default=0)
         seen.add(len(found.entries))
     assert seen == set(range(len(whole.entries) + 1))
+
+
+def test_what_follows_the_entries_is_not_read_as_it_may_be_larger_than_the_memory(path):
+    """A file that has grown by a hole, with its end mark and without."""
+    data, whole = written(path)
+    for intact, is_complete in ((data, True), (data[:-1], False)):
+        path.write_bytes(intact)
+        os.truncate(path, 1 << 40)
+        found = read(path)
+        assert found is not None
+        assert found.entries == whole.entries
+        assert found.damage
+        assert found.is_complete is is_complete

@@ -148,3 +148,10 @@ def test_a_damaged_state_is_known_to_be_damaged(saved, kind: str):
             continue  # zeroing what was zero
         with pytest.raises(DamagedFileError, match=str(saved.path)):
             saved.read()
+
+
+def test_a_state_that_has_grown_larger_than_the_memory_is_not_read(saved):
+    saved.write(b'state', recently())
+    os.truncate(saved.path, 1 << 40)
+    with pytest.raises(DamagedFileError, match=str(saved.path)):
+        saved.read()

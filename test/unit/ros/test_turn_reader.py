@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from rclpy.clock import ClockType
 from support.fake_nodes import FakeClock, FakeNode
 
 from worker_pipeline.ros import turn_reader
@@ -17,11 +18,14 @@ class Bench:
         self.received, self.turns = [], []
         self.seconds = 0.0  # that a message takes
         self.open = [self.subscribe('a'), self.subscribe('b')]
-        self.reader = TurnReader(self.node, lambda: self.open, self.turns.append)
+        self.reader = TurnReader(self.node, self.inputs, self.turns.append)
 
     def subscribe(self, topic):
         subscription = self.node.create_subscription('type', topic, self.on_message, None, raw=True)
         return RawSubscription(subscription, self.on_message)
+
+    def inputs(self):
+        return [[each] for each in self.open]
 
     def on_message(self, message):
         self.received.append(message)
@@ -99,9 +103,21 @@ def test_a_turn_is_bounded_by_time_and_no_subscription_waits_for_ever(bench):
     bench.seconds = 0.3 * TURN_TIME
     for subscription, _ in bench.open:
         subscription.unread.extend([b'x'] * 100)
-    assert bench.turn() == 5
+    assert bench.turn() == 4
     left = [len(subscription.unread) for subscription, _ in bench.open]
-    assert left == [96, 99]
+    assert left == [98, 98]
+    bench.seconds = 2.0 * TURN_TIME
+    assert bench.turn() == 2
+
+
+@pytest.mark.parametrize('flooded', [0, 1])
+def test_a_flood_on_one_subscription_leaves_others_their_share_and_gets_the_rest(bench, flooded):
+    bench.reader.begin()
+    bench.seconds = TURN_TIME / 100
+    bench.open[flooded].subscription.unread.extend([b'flood'] * 1000)
+    bench.open[1 - flooded].subscription.unread.extend([b'item'] * 20)
+    assert bench.turn() == 100
+    assert bench.received.count(b'item') == 20
 
 
 def test_a_subscription_that_is_replaced_meanwhile_is_read_too(bench):
@@ -109,6 +125,28 @@ def test_a_subscription_that_is_replaced_meanwhile_is_read_too(bench):
     bench.open = [bench.subscribe('c')]
     bench.open[0].subscription.unread.append(b'new')
     assert bench.turn() == 1
+    assert bench.node.withheld == [bench.open[0].subscription]
+    bench.reader.end()
+    bench.turn()
+    assert bench.node.withheld == []
+
+
+def test_a_subscription_that_is_replaced_is_emptied_before_its_successor_is_read(bench):
+    bench.inputs = lambda: [bench.open]
+    reader = TurnReader(bench.node, bench.inputs, bench.turns.append)
+    reader.begin()
+    bench.seconds = TURN_TIME / 10
+    bench.open[0].subscription.unread.extend(bytes([each]) for each in range(12))
+    bench.open[1].subscription.unread.extend(bytes([each]) for each in range(12, 24))
+    while bench.turn():
+        pass
+    assert bench.received == [bytes([each]) for each in range(24)]
+
+
+def test_the_turns_go_on_while_simulated_time_stands_still(bench):
+    bench.reader.begin()
+    (timer,) = bench.node.timers_made
+    assert bench.node.clocks[timer].clock_type is ClockType.STEADY_TIME
 
 
 def test_an_error_of_a_message_costs_that_message_only(bench):

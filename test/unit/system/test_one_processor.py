@@ -11,7 +11,7 @@ import pytest
 from worker_pipeline.system.threads import available_cores
 
 CHECK = """
-import os, threading
+import os, subprocess, sys, threading
 from worker_pipeline.system.one_processor import OneProcessor
 
 def processors():
@@ -41,6 +41,22 @@ start()
 assert processors() == [{max(everything)}] * (len(before) + 1), processors()
 subject.release()
 assert processors() == [*before, everything], processors()
+
+# A process that is started meanwhile may use what this thread might before.
+child = [sys.executable, '-c', 'import os; print(sorted(os.sched_getaffinity(0)))']
+for is_gathered in (True, False):
+    subject.gather() if is_gathered else subject.release()
+    with subject.as_before():
+        output = subprocess.run(child, capture_output=True, text=True, check=True).stdout
+    assert output.split() == str(sorted(everything)).split(), output
+    assert os.sched_getaffinity(0) == ({max(everything)} if is_gathered else everything)
+
+# What somebody else has set meanwhile stays.
+subject.gather()
+os.sched_setaffinity(own.native_id, {min(everything)})
+subject.release()
+assert os.sched_getaffinity(own.native_id) == {min(everything)}
+assert os.sched_getaffinity(0) == everything
 stop.set()
 """
 
