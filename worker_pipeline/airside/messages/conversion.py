@@ -81,6 +81,8 @@ def convert_planes(planes: YuvPlanes, source: Encoding, target: Encoding) -> Arr
     if source.layout is Layout.YUV_444:
         pixels = _from_full_colour(planes, target.order)
     else:
+        if source.order in ('I420', 'YV12'):
+            colour = cv2.merge([*colour])
         is_swapped = source.order in ('NV21', 'YV12')
         code = f'COLOR_YUV2{_NAMES[target.order]}_{"NV21" if is_swapped else "NV12"}'
         pixels = cv2.cvtColorTwoPlane(brightness, colour, getattr(cv2, code))

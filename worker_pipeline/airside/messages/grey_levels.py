@@ -6,6 +6,7 @@ A camera with 12 bits publishes them in words of 16. Divided by 256, they would 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +23,9 @@ FULL_SCALES = (255, 1023, 4095, 16383, 65535)
 _OUTLIER_SHARE = 10_000
 # An image that uses less than this part of its sensor's scale is spread over all levels.
 _MIN_USE = 4
-# Of floats, so many values are enough to know their range.
-_SAMPLE = 1 << 18
+# So many values are enough to know their range: what is smaller than an outlier's share counts as
+# one in any case.
+_SAMPLE = 1 << 17
 _WORD_VALUES = 1 << 16
 
 
@@ -57,51 +59,62 @@ def value_range(values: Array) -> ValueRange:
 def to_levels(values: Array, dtype: Any, limits: ValueRange) -> Array:
     """Return values as levels of ``dtype``, uint8 or uint16, 0 at ``low``; NaN becomes 0."""
     top = int(np.iinfo(dtype).max)
-    if limits.is_full and values.dtype == np.uint16:
-        return _shifted(values, dtype, int(limits.high))
+    is_byte = dtype == np.uint8
+    if limits.is_full and values.dtype == np.uint16 and is_byte:
+        return _upper_bits(values, int(limits.high))
     span = limits.high - limits.low
     scale = top / span if span > 0 else 0.0
-    if values.dtype == np.uint16 and dtype == np.uint8:
-        levels = cv2.addWeighted(values, scale, values, 0.0, -limits.low * scale, dtype=cv2.CV_8U)
-        return np.asarray(levels).reshape(values.shape)
-    exact = np.float64 if values.dtype.itemsize > 2 and values.dtype.kind != 'f' else np.float32
+    if values.dtype == np.float32:
+        inside = np.clip(values, np.float32(limits.low), np.float32(limits.high))
+        cv2.patchNaNs(inside, limits.low)
+        return _scaled(inside, scale, limits.low, cv2.CV_8U if is_byte else cv2.CV_16U)
+    if values.dtype == np.uint16 and is_byte:
+        return _scaled(values, scale, limits.low, cv2.CV_8U)
     with np.errstate(invalid='ignore', over='ignore'):
-        spread = (values.astype(exact) - exact(limits.low)) * exact(scale)
+        spread = (values.astype(np.float64) - limits.low) * scale
     np.nan_to_num(spread, copy=False, nan=0.0, posinf=top, neginf=0.0)
     return np.asarray(np.rint(np.clip(spread, 0.0, top)).astype(dtype))
 
 
-def _shifted(values: Array, dtype: Any, full: int) -> Array:
-    """Return values of a sensor's whole scale: exactly their upper bits."""
-    bits, wanted = full.bit_length(), 8 * np.dtype(dtype).itemsize
-    inside = values if full == FULL_SCALES[-1] else np.minimum(values, full)
-    if bits >= wanted:
-        inside = inside >> (bits - wanted)
-    else:
-        inside = inside.astype(np.uint32) * np.iinfo(dtype).max // full
-    return np.asarray(inside.astype(dtype))
+def _upper_bits(values: Array, full: int) -> Array:
+    """Return the upper 8 bits of words with a sensor's whole scale; those beyond it are 255."""
+    unused = full.bit_length() - 8
+    # It rounds: this is the floor, as a fraction is 255/256 at most.
+    below = 1 / 512 - 0.5 if unused else 0.0
+    return np.asarray(cv2.convertScaleAbs(values, alpha=0.5**unused, beta=below))
+
+
+def _scaled(values: Array, scale: float, low: float, depth: int) -> Array:
+    """Return ``(values - low) * scale``, rounded, and limited to what ``depth`` holds."""
+    levels = cv2.addWeighted(values, scale, values, 0.0, -low * scale, dtype=depth)
+    return np.asarray(levels).reshape(values.shape)
 
 
 def _extremes(values: Array) -> tuple[float, float]:
-    """Return the least and the largest value, without outliers."""
+    """Return the least and the largest value, without outliers; of a part, if there are many."""
+    # An odd step, as it meets all colours of a mosaic.
+    every = math.isqrt(values.size // _SAMPLE) | 1
+    sample = np.ascontiguousarray(values[::every, ::every]).reshape(-1)
     if values.dtype == np.uint16:
-        flat = np.ascontiguousarray(values).reshape(1, -1)
-        counts = cv2.calcHist([flat], [0], None, [_WORD_VALUES], [0, _WORD_VALUES]).ravel()
-        below = np.cumsum(counts, dtype=np.float64)
-        outliers = values.size // _OUTLIER_SHARE
-        low = int(np.searchsorted(below, outliers, side='right'))
-        high = int(np.searchsorted(below, values.size - outliers, side='left'))
-        return float(low), float(high)
-    sample = values.reshape(-1)[:: max(1, values.size // _SAMPLE)]
+        return _extreme_words(sample)
     if values.dtype.kind == 'f':
         sample = sample[np.isfinite(sample)]
+        if not sample.size:
+            sample = values[np.isfinite(values)]
     if not sample.size:
-        finite = values[np.isfinite(values)]
-        if not finite.size:
-            raise UnreadableImageError(
-                'no number', 'image: found no value that is a number; allowed: at least one'
-            )
-        sample = finite
+        raise UnreadableImageError(
+            'no number', 'image: found no value that is a number; allowed: at least one'
+        )
     outliers = sample.size // _OUTLIER_SHARE
-    ordered = np.partition(sample, [outliers, sample.size - 1 - outliers])
-    return float(ordered[outliers]), float(ordered[sample.size - 1 - outliers])
+    last = sample.size - 1 - outliers
+    ordered = np.partition(sample, [outliers, last])
+    return float(ordered[outliers]), float(ordered[last])
+
+
+def _extreme_words(sample: Array) -> tuple[float, float]:
+    counts = cv2.calcHist([sample[np.newaxis]], [0], None, [_WORD_VALUES], [0, _WORD_VALUES])
+    below = np.cumsum(counts, dtype=np.float64)
+    outliers = sample.size // _OUTLIER_SHARE
+    low = np.searchsorted(below, outliers, side='right')
+    high = np.searchsorted(below, sample.size - outliers, side='left')
+    return float(low), float(high)

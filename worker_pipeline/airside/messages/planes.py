@@ -15,7 +15,10 @@ Array = npt.NDArray[Any]
 
 
 class YuvPlanes(NamedTuple):
-    """Brightness (H, W), and U and V side by side (h, w, 2), in the order of the encoding."""
+    """Brightness (H, W), and U and V in the order of the encoding.
+
+    These are side by side (h, w, 2), or planes of their own (2, h, w).
+    """
 
     brightness: Array
     colour: Array
@@ -32,7 +35,8 @@ def pixels_of(message: Any, encoding: Encoding) -> Array:
     _check_size(message, encoding)
     height, width, step = message.height, message.width, message.step
     if encoding.layout in (Layout.YUV_420, Layout.YUV_444):
-        return _stacked(yuv_planes(message, encoding), encoding)
+        brightness, colour = yuv_planes(message, encoding)
+        return np.concatenate([brightness, colour.reshape(-1, width)])
     row = width * encoding.bytes_per_pixel
     _check_bytes(message, row, (height - 1) * step + row)
     dtype = encoding.dtype
@@ -50,7 +54,7 @@ def pixels_of(message: Any, encoding: Encoding) -> Array:
 
 
 def yuv_planes(message: Any, encoding: Encoding) -> YuvPlanes:
-    """Return the planes of a YUV picture; views, unless U and V are planes of their own."""
+    """Return views of the planes of a YUV picture."""
     _check_size(message, encoding)
     height, width = message.height, message.width
     data = _bytes_of(message)
@@ -70,12 +74,9 @@ def yuv_planes(message: Any, encoding: Encoding) -> YuvPlanes:
             raise UnreadableImageError(
                 f'{encoding.name}: odd step', f'step: found {step}; allowed: an even one'
             )
-        plane, half = colour_height * step // 2, (colour_height, width // 2)
-        both = [
-            np.ndarray(half, np.uint8, data, start + offset, (step // 2, 1))
-            for offset in (0, plane)
-        ]
-        return YuvPlanes(brightness, np.stack(both, axis=-1))
+        shape: tuple[int, ...] = (2, colour_height, width // 2)
+        strides = (colour_height * step // 2, step // 2, 1)
+        return YuvPlanes(brightness, np.ndarray(shape, np.uint8, data, start, strides))
     colour_step, colour_width = (2 * step, width) if is_full else (step, width // 2)
     shape = (colour_height, colour_width, 2)
     return YuvPlanes(brightness, np.ndarray(shape, np.uint8, data, start, (colour_step, 2, 1)))
@@ -88,15 +89,6 @@ def _size(step: int, height: int, width: int, encoding: Encoding) -> int:
     if encoding.order in ('I420', 'YV12'):
         return height * step + (height - 1) * (step // 2) + width // 2
     return height * step + (height // 2 - 1) * step + width
-
-
-def _stacked(planes: YuvPlanes, encoding: Encoding) -> Array:
-    """Return the planes as one array of rows, in the order of the encoding."""
-    brightness, colour = planes
-    width = brightness.shape[1]
-    if encoding.order in ('I420', 'YV12'):
-        colour = np.moveaxis(colour, -1, 0)
-    return np.concatenate([brightness, colour.reshape(-1, width)])
 
 
 def _bytes_of(message: Any) -> Any:

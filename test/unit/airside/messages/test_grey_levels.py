@@ -126,9 +126,10 @@ def test_words_from_floats_fill_the_words():
 def test_levels_rise_with_the_values(low, span, dtype, top):
     whole = np.iinfo(dtype) if np.dtype(dtype).kind in 'iu' else np.finfo(dtype)
     values = np.clip(np.linspace(low, low + span, 300), whole.min, whole.max).astype(dtype)
+    values = values.reshape(15, 20)
     found = to_levels(values, top, value_range(values)).astype(int)
     assert found.shape == values.shape
-    assert (np.diff(found) >= 0).all()
+    assert (np.diff(found.ravel()) >= 0).all()
 
 
 def test_the_range_of_words_and_of_floats_is_found_alike():
@@ -143,3 +144,11 @@ def test_a_mosaic_of_twelve_bits_fills_the_levels():
     words = np.frombuffer(message.data, np.uint16) >> 4
     message.data = words.tobytes()
     assert image.from_message(message, 'rgb8')[8, 8].tolist() == [250, 120, 30]
+
+
+def test_all_colours_of_a_large_mosaic_count():
+    """Of a large image only a part is looked at."""
+    message = image_of('bayer_rggb16', np.full((800, 1200, 3), [3, 5, 250], np.uint8))
+    words = np.frombuffer(message.data, np.uint16) >> 4
+    message.data = words.tobytes()
+    assert image.from_message(message, 'rgb8')[8, 8].tolist() == [3, 5, 250]
