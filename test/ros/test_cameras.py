@@ -17,6 +17,7 @@ from support.encoded_images import ALL, compressed_image, image_of
 from support.observer import header
 
 from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.mission.watcher import Watcher
 from worker_pipeline.testing import wait_for
 
 MODULE = 'worker_pipeline.airside.detect_target'
@@ -30,7 +31,7 @@ SHARED = {
         'params': {**SIZE, 'detector': ['aruco']},
     }
     for name, plugin, topic in (
-        ('search', 'DetectTarget', '/camera/image_raw'),
+        ('detect_target', 'DetectTarget', '/camera/image_raw'),
         ('search_compressed', 'DetectTargetCompressed', '/camera/image_raw/compressed'),
         ('search_other', 'DetectTarget', '/other'),
     )
@@ -88,7 +89,7 @@ class Camera:
 
 @pytest.fixture(scope='module')
 def raw(shared):
-    made = Camera(shared.observer, 'search', '/camera/image_raw', Image)
+    made = Camera(shared.observer, 'detect_target', '/camera/image_raw', Image)
     yield made
     made.close()
 
@@ -145,18 +146,41 @@ def test_what_cannot_be_read_is_said_not_to_be_searched(shared, raw):
     message.encoding = 'jpeg2000'
     answers = [raw.searched(message, f'unreadable {number}') for number in range(3)]
     assert not any(point_cloud.is_searched(each) for each in answers)
-    worker = 'search/worker_0'
+    worker = 'detect_target/worker_0'
     wait_for(
         lambda: int(shared.observer.values(worker).get('unreadable_images', 0)) >= 3,
         'the counter',
         seen=lambda: shared.observer.values(worker),
     )
     assert 'refused' not in shared.observer.values(worker)
-    assert shared.observer.values('search')['refused'] == '0'
+    assert shared.observer.values('detect_target')['refused'] == '0'
     (told,) = (line for line in shared.manager.output.splitlines() if 'are not searched' in line)
     assert told.startswith('[WARN]')
     assert "images are not searched: encoding: found 'jpeg2000'; allowed: mono8, bgr8" in told
     check_found(raw.searched(image_of('rgb8', scene()), 'the next one'))
+
+
+def test_the_mission_knows_which_frames_were_not_searched(shared, raw, monkeypatch):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(shared.domain))
+    watcher = Watcher()
+    unreadable = image_of('rgb8', scene())
+    unreadable.encoding = 'jpeg2000'
+    numbers = itertools.count()
+
+    def are_seen():
+        number = next(numbers)
+        raw.searched(image_of('rgb8', scene()), f'watched {number}')
+        raw.searched(unreadable, f'watched, unreadable {number}')
+        watcher.spin(0.1)
+        records = watcher.observation.records.get('detect_target', {})
+        return watcher.observation.unsearched and 1 in records.values()
+
+    wait_for(are_seen, 'both kinds of frames', seen=lambda: watcher.observation.records)
+    records = watcher.observation.records['detect_target']
+    assert {records[each] for each in watcher.observation.unsearched} == {0}
+    searched = records.keys() - watcher.observation.unsearched
+    assert {records[each] for each in searched} == {1}
+    watcher.close()
 
 
 def test_a_compressed_camera_on_the_topic_of_an_image_is_told(shared):

@@ -79,11 +79,9 @@ class DetectTarget(Stage[Image, PointCloud2]):
 
     def process(self, item: Image) -> PointCloud2:
         """Return the detections of all detectors in one image."""
-        source = self.params['image_encoding']
+        source = '' if isinstance(item, CompressedImage) else self.params['image_encoding']
         try:
-            pixels = image.from_message(
-                item, image.BGR8, self.params['value_range'], '' if _is_compressed(item) else source
-            )
+            pixels = image.from_message(item, image.BGR8, self.params['value_range'], source)
         except image.UnreadableImageError as error:
             self.status.count('unreadable_images')
             self.status.warn(f'image not searched: {error}')
@@ -138,10 +136,6 @@ class DetectTargetCompressed(DetectTarget):
     """
 
     input_type = CompressedImage
-
-
-def _is_compressed(item: Any) -> bool:
-    return isinstance(item, CompressedImage)
 
 
 def _check_image_parameters(params: Mapping[str, Any]) -> None:
