@@ -61,9 +61,8 @@ def yuv_planes(message: Any, encoding: Encoding) -> YuvPlanes:
     is_full = encoding.layout is Layout.YUV_444
     colour_height = height if is_full else height // 2
     step = message.step
-    # Some drivers give a third of all bytes to each two rows: step is the bytes by the height.
-    whole = 3 * width if is_full else 3 * width // 2
-    if step == whole and len(data) < _size(step, height, width, encoding):
+    # Some drivers give another step than that of a plane, such as the bytes by the height.
+    if len(data) == _size(width, height, width, encoding) < _size(step, height, width, encoding):
         step = width
     size = _size(step, height, width, encoding)
     _check_bytes(message, width, size)

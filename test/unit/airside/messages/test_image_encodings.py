@@ -221,11 +221,13 @@ def test_an_odd_height_suits_what_does_not_share_rows(name):
     assert image.from_message(message).shape == (23, 32, 3)
 
 
-def test_a_step_of_one_and_a_half_widths_is_that_of_planes():
-    """As drivers give that divide the bytes by the height."""
-    message = image_of('nv21', blocks())
+@pytest.mark.parametrize('name', [*YUV_420, 'nv24'])
+@pytest.mark.parametrize('share', [1.5, 2, 3])
+def test_a_step_that_is_not_a_planes_does_not_matter(name, share):
+    """As drivers give that divide the bytes by the height, or count channels."""
+    message = image_of(name, blocks())
     expected = image.from_message(message)
-    message.step = 48
+    message.step = int(share * 32)
     np.testing.assert_array_equal(image.from_message(message), expected)
 
 
