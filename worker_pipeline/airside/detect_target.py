@@ -89,13 +89,13 @@ class DetectTarget(Stage[Image, PointCloud2]):
                 error.cause, f'images are not searched: {error}', time.monotonic()
             )
             return point_cloud.not_searched(DETECTION, item.header.frame_id)
-        self._check_image(pixels, has_colour=image.has_colour(item, source))
+        self._check_image(pixels)
         found = np.concatenate([each.detect(pixels) for each in self._detectors.values()])
         confident = found[found['confidence'] >= self.params['confidence']]
         self._show(item, pixels, confident)
         return point_cloud.to_message(confident, item.header.frame_id)
 
-    def _check_image(self, pixels: image.Pixels, *, has_colour: bool) -> None:
+    def _check_image(self, pixels: image.Pixels) -> None:
         """Report what makes detections wrong or impossible."""
         problems = []
         height, width = pixels.shape[:2]
@@ -107,7 +107,7 @@ class DetectTarget(Stage[Image, PointCloud2]):
                 ' (width, height): detections will be located wrongly'
             )
         blind = [name for name, each in self._detectors.items() if each.needs_colour]
-        if blind and not has_colour:
+        if blind and not image.has_colour(pixels):
             self.status.count('without_colour')
             text = f'image: has no colours; {", ".join(blind)} finds nothing in it'
             problems.append(text)

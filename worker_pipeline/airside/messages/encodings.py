@@ -19,6 +19,10 @@ ANY_TYPE = re.compile(r'(8|16|32|64)([USF])C(\d*)', re.IGNORECASE)
 _KINDS = {'U': 'u', 'S': 'i', 'F': 'f'}
 # The channels of a generic type such as 8UC3, in OpenCV's order.
 _GENERIC_ORDERS = {1: 'y', 3: 'bgr', 4: 'bgra'}
+_MAX_CHANNELS = 512  # OpenCV's limit
+_MIN_MOSAIC = 3  # pixels; OpenCV answers smaller ones with black
+# The orders that an image can be converted to.
+TARGET_ORDERS = ('y', 'bgr', 'rgb', 'bgra', 'rgba')
 
 
 class UnreadableImageError(ValueError):
@@ -60,11 +64,6 @@ class Encoding:
     channels: int = 1
 
     @property
-    def is_grey(self) -> bool:
-        """Return whether it has brightness only."""
-        return self.order == 'y'
-
-    @property
     def bytes_per_pixel(self) -> int:
         """Return the bytes of a pixel in a row; in its plane of brightness, if it has planes."""
         return 2 if self.layout is Layout.YUV_422 else self.channels * self.dtype.itemsize
@@ -80,7 +79,6 @@ class Encoding:
         return ''
 
 
-_MIN_MOSAIC = 3  # OpenCV answers smaller ones with black
 _BYTE, _WORD = np.dtype('u1'), np.dtype('u2')
 
 
@@ -138,13 +136,6 @@ def encoding_of(name: str) -> Encoding:
         f'encoding: found {name[:40]!r}; allowed: {", ".join(ENCODINGS)},'
         ' and types such as 8UC3, 16UC1, 32FC1',
     )
-
-
-_MAX_CHANNELS = 512  # OpenCV's limit
-
-
-# The orders that an image can be converted to.
-TARGET_ORDERS = ('y', 'bgr', 'rgb', 'bgra', 'rgba')
 
 
 def target_of(name: str) -> Encoding:

@@ -26,7 +26,8 @@ _MIN_USE = 4
 # So many values are enough to know their range: what is smaller than an outlier's share counts as
 # one in any case.
 _SAMPLE = 1 << 17
-_WORD_VALUES = 1 << 16
+# Of the histogram of words. All scales end with a bin.
+_BINS, _BIN = 1 << 14, 4
 
 
 class ValueRange(NamedTuple):
@@ -112,9 +113,10 @@ def _extremes(values: Array) -> tuple[float, float]:
 
 
 def _extreme_words(sample: Array) -> tuple[float, float]:
-    counts = cv2.calcHist([sample[np.newaxis]], [0], None, [_WORD_VALUES], [0, _WORD_VALUES])
+    """Return the extremes of words, extended to the ends of their bins of the histogram."""
+    counts = cv2.calcHist([sample[np.newaxis]], [0], None, [_BINS], [0, _BINS * _BIN])
     below = np.cumsum(counts, dtype=np.float64)
     outliers = sample.size // _OUTLIER_SHARE
     low = np.searchsorted(below, outliers, side='right')
     high = np.searchsorted(below, sample.size - outliers, side='left')
-    return float(low), float(high)
+    return float(low * _BIN), float(high * _BIN + _BIN - 1)

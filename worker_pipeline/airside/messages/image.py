@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image
 
-from worker_pipeline.airside.messages.compressed_format import format_of
 from worker_pipeline.airside.messages.encodings import (
     Encoding,
     Layout,
@@ -30,6 +29,7 @@ Pixels = npt.NDArray[np.uint8]
 
 BGR8 = 'bgr8'
 PASSTHROUGH = 'passthrough'
+_COLOUR_STEP = 16  # pixels
 _PLANES = (Layout.YUV_420, Layout.YUV_444)
 
 
@@ -115,12 +115,7 @@ def _is_same(found: Encoding, target: Encoding) -> bool:
     return (found.layout, found.order, found.dtype) == (target.layout, target.order, target.dtype)
 
 
-def has_colour(message: Any, source: str = '') -> bool:
-    """Return whether a readable image may have colours, by what its message says of it."""
-    name = source or (
-        format_of(message.format).encoding if hasattr(message, 'format') else message.encoding
-    )
-    try:
-        return not encoding_of(name).is_grey
-    except UnreadableImageError:
-        return True
+def has_colour(pixels: npt.NDArray[Any]) -> bool:
+    """Return whether pixels (H, W, 3) have colours, as far as every 16th of them shows."""
+    part = pixels[::_COLOUR_STEP, ::_COLOUR_STEP]
+    return bool((part[..., :1] != part[..., 1:]).any())

@@ -161,9 +161,3 @@ def test_any_bytes_are_read_or_refused(data, text):
             image.from_message(compressed_image(text, head + data))
         except image.UnreadableImageError:
             continue
-
-
-def test_the_colours_of_a_compressed_image_are_known_by_its_format():
-    assert not image.has_colour(compressed_image('mono16; png compressed ', b''))
-    assert image.has_colour(compressed_image('rgb8; jpeg compressed bgr8', b''))
-    assert image.has_colour(compressed_image('jpeg', b''))

@@ -283,6 +283,11 @@ def test_pixels_in_planes_become_no_message():
         image.to_message(np.zeros((6, 6), np.uint8), '', 'nv12')
 
 
-def test_an_image_is_said_to_have_colours_or_not():
-    for name, has in (('mono16', False), ('32FC1', False), ('rgb8', True), ('no', True)):
-        assert image.has_colour(Image(encoding=name)) is has
+@pytest.mark.parametrize('name', ALL)
+def test_pixels_are_said_to_have_colours_or_not(name):
+    """Also those of an encoding for colours may be grey, as of a thermal camera."""
+    rgb = np.kron(blocks(), np.ones((8, 8, 1), np.uint8))
+    assert image.has_colour(image.from_message(image_of(name, rgb))) is (name in COLOURS)
+    grey = np.stack([grey_of(rgb)] * 3, -1)
+    if not name.startswith('bayer_'):  # whose edges get colours
+        assert not image.has_colour(image.from_message(image_of(name, grey)))
