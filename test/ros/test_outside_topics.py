@@ -10,9 +10,10 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 from support.configuring import stage
-from support.observer import header, number_of
+from support.observer import Observer, header, number_of
 
 from worker_pipeline.testing import wait_for
 
@@ -29,7 +30,7 @@ SHARED = {
     for name in (
         *(f'{profile}_{comes}' for profile in PROFILES for comes in COMES),
         *('latched_before', 'latched_after', 'deserted', 'mixed'),
-        *('improved', 'alternating'),
+        *('improved', 'alternating', 'mistyped'),
     )
 } | {
     f'placed_{comes}': stage(
@@ -122,6 +123,24 @@ def test_an_input_that_nobody_publishes_any_more_is_told(shared):
         'has no publisher any more',
         'has a publisher again',
     ]
+
+
+def test_an_input_that_is_published_as_another_type_is_told(shared):
+    """DDS does not match it, and reports nothing. Gone again, all is well."""
+    observer = shared.observer
+    observer.wait_until_active('mistyped', 1)
+    other = Observer(shared.domain)  # no node may use one topic with two types
+    made = other.node.create_publisher(CompressedImage, '/mistyped', BEST_EFFORT)
+    told = '/mistyped is published as sensor_msgs/msg/CompressedImage, which is not received'
+    observer.wait_for_status('mistyped', DiagnosticStatus.WARN, told)
+    other.node.destroy_publisher(made)
+    observer.wait_for_status('mistyped', DiagnosticStatus.OK, 'active')
+    other.close()
+    (line,) = (line for line in shared.manager.output.splitlines() if '/mistyped: ' in line)
+    assert line.endswith(
+        '/mistyped: a publisher is not received: found messages of'
+        ' sensor_msgs/msg/CompressedImage; allowed: std_msgs/msg/Header'
+    )
 
 
 def test_one_that_offers_less_is_heard_beside_one_that_offers_more(shared):

@@ -106,7 +106,6 @@ class FakeStatus:
         self.lost = 0
         self.publishers = 0
         self.refused: Any = None
-        self.is_other_type = False
         self.is_destroyed = False
 
     def _take(self, name: str, empty: Any) -> Any:
@@ -120,9 +119,6 @@ class FakeStatus:
 
     def take_refused_policy(self) -> Any:
         return self._take('refused', None)
-
-    def has_publisher_of_other_type(self) -> bool:
-        return bool(self._take('is_other_type', False))
 
     def publisher_count(self) -> int:
         assert not self.is_destroyed

@@ -18,6 +18,7 @@ from worker_pipeline.manager import (
     diagnostics,
     pauses,
     rolling_update,
+    stage_inputs,
     stage_links,
     stage_statistics,
     stage_workers,
@@ -118,6 +119,7 @@ def test_the_quality_of_service_of_every_topic_is_documented():
 MESSAGES_FROM = (
     diagnostics,
     pauses,
+    stage_inputs,
     stage_links,
     stage_statistics,
     rolling_update,

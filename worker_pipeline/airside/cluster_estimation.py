@@ -76,7 +76,7 @@ class ClusterEstimation(Stage[PointCloud2, PointCloud2]):
 
     def _report_status(self, refused: int, total: int) -> None:
         if refused:
-            self.status.count('refused', refused)
+            self.status.count('unusable_locations', refused)
             self.status.warn(
                 f'locations: {refused} of {total} left out: not finite, or not on earth'
             )

@@ -127,7 +127,7 @@ class Communications(Stage[PointCloud2, PointCloud2]):
             refused = self._store.update(targets, stamp_ns(item.header.stamp))
             self._delivery.retain({each.number for each in self._store.reports})
         if refused:
-            self.status.count('refused', refused)
+            self.status.count('unusable_targets', refused)
             if not self._was_rejected:  # log only the first of a run; the counter has all
                 self.logger.warning(
                     f'targets: {refused} of {len(targets)} left out: not finite, or not on earth'

@@ -70,6 +70,8 @@ class DataMerge(Stage[PointCloud2, PointCloud2]):
 
     def process(self, item: PointCloud2) -> PointCloud2:
         """Return the detections of one image with the pose from which it was taken."""
+        if not point_cloud.is_searched(item):
+            return point_cloud.not_searched(OBSERVATION, item.header.frame_id)
         detections = point_cloud.as_type(point_cloud.from_message(item), DETECTION)
         observations = np.zeros(0, OBSERVATION)
         if len(detections):

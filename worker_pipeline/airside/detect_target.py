@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from worker_pipeline.airside.common.opencv import cv2
+from worker_pipeline.airside.common.refusal_log import RefusalLog
 from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector
 from worker_pipeline.airside.detectors.annotation import draw_detections
 from worker_pipeline.airside.geometry.pinhole import INTRINSICS
 from worker_pipeline.airside.messages import image, point_cloud
+from worker_pipeline.airside.messages.encodings import encoding_of
 from worker_pipeline.airside.messages.records import DETECTION
 from worker_pipeline.parameter import Parameter, did_you_mean
 from worker_pipeline.stage import Stage
@@ -22,12 +25,12 @@ from worker_pipeline.system.threads import thread_limit
 
 
 class DetectTarget(Stage[Image, PointCloud2]):
-    """Stage from an image (bgr8) to detections: a cloud of ``records.DETECTION``, in pixels.
+    """Stage from an image to detections: a cloud of ``records.DETECTION``, in pixels.
 
-    An image without targets gives an empty cloud, which differs from no answer. An invalid image
-    also gives an empty cloud and is counted as ``refused``. An image whose size is not the
-    calibrated one is searched, counted as ``of_another_size``, and warned about: its detections
-    will be located wrongly.
+    An image without targets gives an empty cloud, which differs from no answer. One that cannot be
+    read gives a cloud that says it was not searched (``point_cloud.not_searched``), is counted as
+    ``unreadable_images`` and logged. An image whose size is not the calibrated one is searched,
+    counted as ``of_another_size``, and warned about: its detections will be located wrongly.
     """
 
     input_type = Image
@@ -41,6 +44,13 @@ class DetectTarget(Stage[Image, PointCloud2]):
         'confidence': Parameter(0.5, 'smallest confidence of a detection', '', 0.0, 1.0),
         'annotated_scale': Parameter(
             0.5, 'scale of the picture on the topic annotated', '', 0.01, 1.0
+        ),
+        'image_encoding': Parameter(
+            '', 'encoding of the images if their messages have a wrong one; empty: as they say'
+        ),
+        'value_range': Parameter(
+            [0.0, 0.0],
+            'values of more than 8 bits that become black and white; equal: those of each image',
         ),
         'width': INTRINSICS['width'],
         'height': INTRINSICS['height'],
@@ -57,6 +67,8 @@ class DetectTarget(Stage[Image, PointCloud2]):
             hint = did_you_mean(unknown[0], list(DETECTORS)) if unknown else 'name at least one'
             allowed = ', '.join(DETECTORS)
             raise ValueError(f'detector: found {names}; allowed: some of {allowed}; {hint}')
+        _check_image_parameters(self.params)
+        self._unreadable = RefusalLog(self.logger)
         self._detectors = {name: DETECTORS[name](self.params) for name in names}
         _check_labels(self._detectors)
         self._label_names: dict[int, str] = {}
@@ -67,29 +79,43 @@ class DetectTarget(Stage[Image, PointCloud2]):
 
     def process(self, item: Image) -> PointCloud2:
         """Return the detections of all detectors in one image."""
+        source = '' if isinstance(item, CompressedImage) else self.params['image_encoding']
         try:
-            pixels = image.from_message(item)
-        except ValueError as error:
-            self.status.count('refused')
-            self.status.warn(f'image rejected: {error}')
-            return point_cloud.to_message(np.empty(0, DETECTION), item.header.frame_id)
-        self._check_size(pixels)
+            pixels = image.from_message(item, image.BGR8, self.params['value_range'], source)
+        except image.UnreadableImageError as error:
+            self.status.count('unreadable_images')
+            self.status.warn(f'image not searched: {error}')
+            self._unreadable.record(
+                error.cause, f'images are not searched: {error}', time.monotonic()
+            )
+            return point_cloud.not_searched(DETECTION, item.header.frame_id)
+        self._check_image(pixels)
         found = np.concatenate([each.detect(pixels) for each in self._detectors.values()])
         confident = found[found['confidence'] >= self.params['confidence']]
         self._show(item, pixels, confident)
         return point_cloud.to_message(confident, item.header.frame_id)
 
-    def _check_size(self, pixels: image.Pixels) -> None:
+    def _check_image(self, pixels: image.Pixels) -> None:
+        """Report what makes detections wrong or impossible."""
+        problems = []
         height, width = pixels.shape[:2]
         calibrated = self.params['width'], self.params['height']
-        if (width, height) == calibrated:
+        if (width, height) != calibrated:
+            self.status.count('of_another_size')
+            problems.append(
+                f'image: found {width}x{height} pixels; calibrated: {calibrated[0]}x{calibrated[1]}'
+                ' (width, height): detections will be located wrongly'
+            )
+        blind = [name for name, each in self._detectors.items() if each.needs_colour]
+        if blind and not image.has_colour(pixels):
+            self.status.count('without_colour')
+            text = f'image: has no colours; {", ".join(blind)} finds nothing in it'
+            problems.append(text)
+            self._unreadable.record('no colours', text, time.monotonic())
+        if problems:
+            self.status.warn('; '.join(problems))
+        else:
             self.status.ok()
-            return
-        self.status.count('of_another_size')
-        self.status.warn(
-            f'image: found {width}x{height} pixels; calibrated: {calibrated[0]}x{calibrated[1]}'
-            ' (width, height): detections will be located wrongly'
-        )
 
     def _show(self, item: Any, pixels: image.Pixels, detections: point_cloud.Records) -> None:
         """Publish the image with its detections if the topic has subscribers."""
@@ -101,6 +127,27 @@ class DetectTarget(Stage[Image, PointCloud2]):
             message = image.to_message(picture, item.header.frame_id)
             message.header.stamp = item.header.stamp
             topic.publish(message)
+
+
+class DetectTargetCompressed(DetectTarget):
+    """The same stage for a camera's ``CompressedImage``, such as ``/camera/image_raw/compressed``.
+
+    JPEG and PNG are read, and what else OpenCV reads; depth images and videos are not.
+    """
+
+    input_type = CompressedImage
+
+
+def _check_image_parameters(params: Mapping[str, Any]) -> None:
+    """Raise ValueError for an encoding or a range that there cannot be."""
+    if params['image_encoding']:
+        try:
+            encoding_of(params['image_encoding'])
+        except ValueError as error:
+            raise ValueError(f'image_encoding: {error}') from error
+    limits = list(params['value_range'])
+    if len(limits) != 2 or limits[0] > limits[1]:
+        raise ValueError(f'value_range: found {limits}; allowed: two values, the smaller one first')
 
 
 def _check_labels(detectors: Mapping[str, Detector]) -> None:

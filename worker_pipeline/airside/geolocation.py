@@ -100,6 +100,8 @@ class Geolocation(Stage[PointCloud2, PointCloud2]):
 
     def process(self, item: PointCloud2) -> PointCloud2:
         """Return the locations of the observations of one image."""
+        if not point_cloud.is_searched(item):
+            return point_cloud.not_searched(LOCATION, self.params['frame_id'])
         observations = point_cloud.as_type(point_cloud.from_message(item), OBSERVATION)
         placed, unplaced = [], Counter[str]()
         for observation in observations:

@@ -199,7 +199,7 @@ class VideoInput(Stage[TimeReference, Image]):
     def _accepts(self, frame: CameraFrame) -> bool:
         self._size_problem = self._size_error(frame.size)
         if self._size_problem:
-            self.status.count('refused')
+            self.status.count('unusable_images')
         return not self._size_problem
 
     def _to_message(self, frame: CameraFrame) -> Any:

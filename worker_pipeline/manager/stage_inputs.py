@@ -53,7 +53,7 @@ class StageInputs:
         self._outbox = outbox
         self._releases: list[Callable[[], object]] = []
         self.bad_messages = 0
-        self._matched: list[MatchedSubscription] = []
+        self._matched: dict[str, MatchedSubscription] = {}  # by topic
         # By input: returns how many messages DDS has lost since the last call.
         self._take_lost: dict[str, Callable[[], int]] = {}
         self._lost: Counter[str] = Counter()
@@ -126,7 +126,7 @@ class StageInputs:
         )
         self._take_lost[source] = subscription.take_lost
         self._subscriptions[source] = lambda: subscription.open
-        self._matched.append(subscription)
+        self._matched[topic] = subscription
         self._releases.append(subscription.destroy)
 
     def close(self) -> None:
@@ -161,13 +161,21 @@ class StageInputs:
         with self._outbox:
             self._stage.item_received(source, stamp, message, now)
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what is wrong with the inputs now: publishers that cannot be received."""
+        return tuple(
+            f'{topic} is published as {", ".join(sorted(each.other_types))}, which is not received'
+            for topic, each in self._matched.items()
+            if each.other_types
+        )
+
     def report_rejection(self, key: ItemKey, reason: Acceptance) -> None:
         """Log that an item was not accepted."""
         self._log.warning((key.source, reason), rejection_text, key.source, reason)
 
     def tick(self, now: float) -> None:
         """Follow the publishers, and count the messages lost since the last look. ``now``: s."""
-        for each in self._matched:
+        for each in self._matched.values():
             each.tick(now)
         if self._rate.look(now):
             self._turns.end()

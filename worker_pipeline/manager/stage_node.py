@@ -373,6 +373,7 @@ class StageNode(LateNode):
             separate_states=has_separate_states(self.config, self.plugin),
             notes=self.workers.notes(now)
             + self.links.notes()
+            + self.inputs.notes()
             + statistics.stage_notes(self.dispatcher, self._shared.ros_time, now),
         )
 

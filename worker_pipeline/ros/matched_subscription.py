@@ -22,6 +22,7 @@ from rclpy.qos import (
 )
 
 from worker_pipeline.core.matched_qos import Demand, MatchedQos, Offer
+from worker_pipeline.ros.message_types import name_of
 from worker_pipeline.ros.subscription_status import NO_CALLBACKS, SubscriptionStatus
 from worker_pipeline.ros.turn_reader import RawSubscription
 
@@ -57,6 +58,9 @@ class MatchedSubscription:
         raw: Whether messages are passed on serialised.
         status_of: Returns the status of a subscription.
         publishers: Called with the number of publishers when it changes.
+
+    ``other_types``: the message types by which others publish on the topic, which DDS does not
+    match. Fast DDS reports no event of it, and the graph lists them.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class MatchedSubscription:
         self._status_of = status_of
         self._publishers = publishers
         self._publisher_count = 0
+        self._type = name_of(message_type)
+        self.other_types: frozenset[str] = frozenset()
         self._lost_before = 0  # by former subscriptions, not taken yet
         self._former: _Open | None = None
         self._replaced_at = float('-inf')
@@ -90,14 +96,25 @@ class MatchedSubscription:
         self._current: _Open | None = self._create(self._qos.look(self._offers(), now))
 
     def _offers(self) -> list[Offer]:
+        found = self._node.get_publishers_info_by_topic(self._topic)
+        self._note_types(frozenset(each.topic_type for each in found) - {self._type})
         return [
             Offer(
                 tuple(each.endpoint_gid),
                 each.qos_profile.reliability is not _BEST_EFFORT,
                 each.qos_profile.durability is _TRANSIENT_LOCAL,
             )
-            for each in self._node.get_publishers_info_by_topic(self._topic)
+            for each in found
+            if each.topic_type == self._type
         ]
+
+    def _note_types(self, others: frozenset[str]) -> None:
+        for each in sorted(others - self.other_types):
+            self._node.get_logger().warning(
+                f'{self._topic}: a publisher is not received: found messages of {each};'
+                f' allowed: {self._type}'
+            )
+        self.other_types = others
 
     def _create(self, demand: Demand) -> _Open:
         profile = copy.copy(self._profile)
@@ -150,10 +167,6 @@ class MatchedSubscription:
         elif policy is not None:
             self._node.get_logger().warning(
                 f'{self._topic}: a publisher is not received, as its {policy.name} does not match'
-            )
-        if status.has_publisher_of_other_type():
-            self._node.get_logger().warning(
-                f'{self._topic}: a publisher is not received, as its messages are of another type'
             )
         count = status.publisher_count()
         if self._former is not None:  # the successor may not be matched yet

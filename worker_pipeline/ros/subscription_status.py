@@ -53,11 +53,6 @@ class SubscriptionStatus:
             return None
         return QoSPolicyKind(status.last_policy_kind)
 
-    def has_publisher_of_other_type(self) -> bool:
-        """Return whether one has appeared since the last call."""
-        status = self._take(QoSSubscriptionEventType.RCL_SUBSCRIPTION_INCOMPATIBLE_TYPE)
-        return status is not None and status.total_count_change > 0
-
     def publisher_count(self) -> int:
         """Return how many publishers it is matched with."""
         return int(self._subscription.get_publisher_count())

@@ -32,6 +32,7 @@ from worker_pipeline.airside.messages.records import (
 )
 
 NAN, INF = math.nan, math.inf
+UNUSABLE = {'cluster_estimation': 'locations', 'communications': 'targets'}
 # The stages that take a cloud, their records, and parameters that let one item report.
 STAGES = {
     'data_merge': (DataMerge, DETECTION, {}),
@@ -119,7 +120,7 @@ def test_a_non_finite_integer_field_is_an_error(name):
             stage.process(item(floats))
     else:
         stage.process(item(floats))
-        assert stage.status.values['refused'] == '1'
+        assert stage.status.values == {f'unusable_{UNUSABLE[name]}': '1'}
     assert len(answered(stage, record, 6.0)) == 1
 
 
@@ -130,14 +131,14 @@ NO_NUMBERS = [
     ('geolocation', {'pz': 1e30}, 'unplaced_too_far'),
     ('geolocation', {'pz': 3e5}, 'unplaced_too_far'),
     ('geolocation', {'var_px': 1e38}, 'unplaced_too_far'),
-    ('cluster_estimation', {'confidence': NAN}, 'refused'),
-    ('cluster_estimation', {'z': INF}, 'refused'),
-    ('cluster_estimation', {'latitude': 91.0}, 'refused'),
-    ('cluster_estimation', {'longitude': -180.1}, 'refused'),
-    ('communications', {'z': NAN}, 'refused'),
-    ('communications', {'var_east': INF}, 'refused'),
-    ('communications', {'latitude': 91.0}, 'refused'),
-    ('communications', {'longitude': 300.0}, 'refused'),
+    ('cluster_estimation', {'confidence': NAN}, 'unusable_locations'),
+    ('cluster_estimation', {'z': INF}, 'unusable_locations'),
+    ('cluster_estimation', {'latitude': 91.0}, 'unusable_locations'),
+    ('cluster_estimation', {'longitude': -180.1}, 'unusable_locations'),
+    ('communications', {'z': NAN}, 'unusable_targets'),
+    ('communications', {'var_east': INF}, 'unusable_targets'),
+    ('communications', {'latitude': 91.0}, 'unusable_targets'),
+    ('communications', {'longitude': 300.0}, 'unusable_targets'),
 ]
 
 
@@ -290,3 +291,15 @@ def test_non_finite_odometry_affects_only_its_own_time():
             assert all(math.isfinite(found[each]) for each in found.dtype.names)
         assert answered(stage, good('data_merge'), 5.0).size == 0
         assert stage.status.values == {'extrapolated': '2', 'unmerged_no_number': '1'}
+
+
+@pytest.mark.parametrize('name', ['data_merge', 'geolocation'])
+def test_an_image_that_was_not_searched_stays_one(name):
+    """It differs from one in which nothing was found, up to the targets."""
+    stage = made(name)
+    unsearched = point_cloud.not_searched(STAGES[name][1], 'camera')
+    answer = stage.process(unsearched)
+    assert not point_cloud.is_searched(answer)
+    assert len(point_cloud.from_message(answer)) == 0
+    found_nothing = point_cloud.to_message(np.empty(0, STAGES[name][1]), 'camera')
+    assert point_cloud.is_searched(stage.process(found_nothing))

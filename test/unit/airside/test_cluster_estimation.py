@@ -121,7 +121,7 @@ def test_a_non_finite_sighting_is_left_out():
     stage = configured(ClusterEstimation(), {'min_sightings': 1})
     answer = targets_after(stage, sightings((np.nan, 1.0), (2.0, 1.0)))
     assert answer['x'].tolist() == [2.0]
-    assert stage.status.values['refused'] == '1'
+    assert stage.status.values['unusable_locations'] == '1'
 
 
 @pytest.mark.parametrize('covariance', [(0, 0, 0), (-1, 1, 0), (1, 1, 2), (np.nan, 1, 0)])

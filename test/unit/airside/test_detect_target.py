@@ -6,12 +6,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from flown import CAMERA, MOUNTED, configured, reference_renderer
+from support.encoded_images import ALL, COLOURS, compressed_image, image_of
 
 from worker_pipeline import ParameterError
-from worker_pipeline.airside.detect_target import DetectTarget
+from worker_pipeline.airside.detect_target import DetectTarget, DetectTargetCompressed
 from worker_pipeline.airside.geometry.pinhole import CameraPose
 from worker_pipeline.airside.messages import image, point_cloud
 from worker_pipeline.airside.messages.records import NO_LABEL
@@ -141,19 +143,142 @@ def test_the_image_is_not_changed():
     assert message.data == before
 
 
-def test_an_invalid_image_is_rejected_and_the_next_one_accepted():
-    stage = configured(DetectTarget(), {'width': 320, 'height': 240})
+def broken_disc():
+    """Return an image that lacks a byte."""
     broken = disc(24)
     broken.header.frame_id = 'camera'
     broken._data = broken.data[:-1]
-    answer = stage.process(broken)
+    return broken
+
+
+def test_an_unreadable_image_is_said_not_to_be_searched_and_the_next_one_is():
+    stage = configured(DetectTarget(), {'width': 320, 'height': 240})
+    answer = stage.process(broken_disc())
     assert (answer.width, answer.header.frame_id) == (0, 'camera')
-    assert stage.status.values['refused'] == '1'
+    assert not point_cloud.is_searched(answer)
+    assert stage.status.values == {'unreadable_images': '1'}
     assert stage.status.level == 'warn'
-    assert 'allowed: at least 240 rows' in stage.status.message
-    assert len(detections(stage, disc(24))) == 1
+    assert 'image not searched: image: found' in stage.status.message
+    good = stage.process(disc(24))
+    assert point_cloud.is_searched(good)
+    assert len(point_cloud.from_message(good)) == 1
     assert stage.status.level == 'ok'
-    assert stage.status.values['refused'] == '1'
+    assert stage.status.values == {'unreadable_images': '1'}
+
+
+def test_nothing_found_differs_from_not_searched():
+    stage = configured(DetectTarget())
+    assert point_cloud.is_searched(stage.process(image.to_message(np.zeros((90, 90, 3), 'u1'), '')))
+
+
+def test_what_is_unreadable_is_logged_once_for_each_cause(caplog):
+    stage = configured(DetectTarget(), {'width': 320, 'height': 240})
+    unknown = disc(24)
+    unknown.encoding = 'jpeg2000'
+    for _ in range(5):
+        stage.process(broken_disc())
+        stage.process(unknown)
+    texts = [each.message for each in caplog.records if each.levelname == 'WARNING']
+    assert len(texts) == 2
+    assert 'images are not searched: image: found 230399 bytes' in texts[0]
+    assert "images are not searched: encoding: found 'jpeg2000'" in texts[1]
+    assert stage.status.values['unreadable_images'] == '10'
+
+
+@pytest.mark.parametrize('name', COLOURS)
+def test_a_disc_is_found_in_every_encoding_as_in_bgr8(name):
+    stage = configured(DetectTarget(), {'detector': ['contour'], 'width': 320, 'height': 240})
+    rgb = image.from_message(disc(24), 'rgb8')
+    (expected,) = detections(stage, disc(24))
+    (found,) = detections(stage, image_of(name, rgb, padding=8))
+    # The detector looks at every second pixel, and YUV has a colour for two or four.
+    for field, tolerance in (('u', 0.8), ('v', 0.8), ('x1', 2), ('x2', 2), ('y1', 2), ('y2', 2)):
+        assert found[field] == pytest.approx(expected[field], abs=tolerance), field
+    assert stage.status.level == 'ok'
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_a_marker_is_found_in_every_encoding_as_in_bgr8(name):
+    stage = configured(DetectTarget(), {'detector': ['aruco'], 'width': 320, 'height': 240})
+    rgb = marker()
+    (expected,) = detections(stage, image_of('bgr8', rgb))
+    (found,) = detections(stage, image_of(name, rgb))
+    assert found['label'] == expected['label'] == 23
+    assert [found['u'], found['v']] == pytest.approx([expected['u'], expected['v']], abs=0.3)
+
+
+def marker(number=23, levels=(40, 210)):
+    """Return pixels (240, 320, 3) with a marker on bright ground."""
+    dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
+    grey = np.full((240, 320), 255, np.uint8)
+    grey[60:160, 100:200] = cv2.aruco.generateImageMarker(dictionary, number, 100)
+    return np.stack([np.interp(grey, [0, 255], levels).astype(np.uint8)] * 3, -1)
+
+
+@pytest.mark.parametrize('limits', [(0, 4095), (7600, 8400), (27000, 30000)])
+def test_a_marker_is_found_in_a_thermal_image(limits):
+    """Twelve bits of sixteen, or a narrow range of them."""
+    grey = marker(levels=(0, 255))[..., 0] / 255
+    words = (limits[0] + grey * (limits[1] - limits[0])).astype(np.uint16)
+    stage = configured(DetectTarget(), {'detector': ['aruco']})
+    (found,) = detections(stage, image.to_message(words, 'camera', 'mono16'))
+    assert found['label'] == 23
+
+
+def test_a_range_may_be_given():
+    grey = marker(levels=(100, 120))[..., 0].astype(np.uint16)
+    params = {'detector': ['aruco'], 'value_range': [1000.0, 9000.0]}
+    message = image.to_message(grey, 'camera', 'mono16')
+    assert len(detections(configured(DetectTarget(), params), message)) == 0  # all is black
+    params['value_range'] = [100.0, 120.0]
+    assert len(detections(configured(DetectTarget(), params), message)) == 1
+
+
+def test_a_detector_that_needs_colours_says_that_there_are_none(caplog):
+    stage = configured(DetectTarget(), {'width': 320, 'height': 240})
+    message = image_of('mono16', marker())
+    for _ in range(3):
+        assert len(detections(stage, message)) == 1
+    assert stage.status.values['without_colour'] == '3'
+    assert stage.status.message == 'image: has no colours; contour finds nothing in it'
+    assert [each.message for each in caplog.records].count(stage.status.message) == 1
+    stage.process(disc(24))
+    assert stage.status.level == 'ok'
+
+
+def test_the_encoding_may_be_given_where_messages_have_a_wrong_one():
+    message = image_of('i420', marker())
+    message.encoding = 'something'
+    stage = configured(DetectTarget(), {'detector': ['aruco'], 'image_encoding': 'i420'})
+    assert len(detections(stage, message)) == 1
+    with pytest.raises(ValueError, match="image_encoding: encoding: found 'i421'; allowed: mono8"):
+        configured(DetectTarget(), {'image_encoding': 'i421'})
+    with pytest.raises(ValueError, match='value_range: found '):
+        configured(DetectTarget(), {'value_range': [5.0, 1.0]})
+
+
+@pytest.mark.parametrize(
+    ('text', 'kind'),
+    [
+        ('rgb8; jpeg compressed bgr8', '.jpg'),
+        ('bgr8; png compressed bgr8', '.png'),
+        ('jpeg', '.jpg'),
+    ],
+)
+def test_compressed_images_are_searched_as_others(text, kind):
+    params = {'detector': ['aruco', 'contour'], 'width': 320, 'height': 240}
+    stage = configured(DetectTargetCompressed(), params)
+    pixels = image.from_message(disc(24))
+    message = compressed_image(text, cv2.imencode(kind, pixels)[1].tobytes())
+    message.header.frame_id = 'camera'
+    (expected,) = detections(configured(DetectTarget(), params), disc(24))
+    answer = stage.process(message)
+    (found,) = point_cloud.from_message(answer)
+    assert [found['u'], found['v']] == pytest.approx([expected['u'], expected['v']], abs=0.5)
+    assert (answer.header.frame_id, stage.status.level) == ('camera', 'ok')
+    refused = stage.process(compressed_image('16UC1; compressedDepth png', bytes(30)))
+    assert not point_cloud.is_searched(refused)
+    assert 'a depth image' in stage.status.message
 
 
 def test_an_image_of_uncalibrated_size_is_searched_with_a_warning():

@@ -163,7 +163,7 @@ def test_only_an_image_of_another_size_is_rejected(tmp_path):
     assert stage.process(tick(0.1)) is None
     assert stage.status.level == 'error'
     assert 'found images of 32x16; allowed: 64x48' in stage.status.message
-    assert stage.status.values == {'refused': '1'}
+    assert stage.status.values == {'unusable_images': '1'}
     assert number_in(stage.process(tick(0.2))) == 2
     assert stage.status.level == 'ok'
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
+from std_msgs.msg import Header
 from support.dispatching import Flow, stage
 from support.fake_nodes import FakeNode
 from support.offline_pipeline import message
@@ -31,7 +33,7 @@ class Bench:
         self.open()
 
     def open(self, is_large=False):
-        self.inputs.open('type', ['before', TOPIC], ['before', 's'], is_large=is_large)
+        self.inputs.open(Header, ['before', TOPIC], ['before', 's'], is_large=is_large)
 
     def topic(self, name):
         return self.node.topics_subscribed[name]
@@ -228,3 +230,16 @@ def test_turns_end_when_the_inputs_are_closed(bench):
     bench.open()
     burst(bench)
     assert len(bench.node.withheld) == 3
+
+
+def test_a_topic_of_another_type_is_said_to_be_one(bench):
+    """Or one would look for a publisher that is there."""
+    assert bench.inputs.notes() == ()
+    other = SimpleNamespace(topic_type='sensor_msgs/msg/CompressedImage')
+    bench.node.get_publishers_info_by_topic = lambda topic: [other] if topic == TOPIC else []
+    bench.inputs.tick(time.monotonic() + 1.0)
+    assert bench.inputs.notes() == (
+        f'{TOPIC} is published as sensor_msgs/msg/CompressedImage, which is not received',
+    )
+    bench.inputs.close()
+    assert bench.inputs.notes() == ()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from rclpy.qos import QoSDurabilityPolicy, QoSPolicyKind, QoSReliabilityPolicy
+from std_msgs.msg import Header
 from support.fake_nodes import FakeClock, FakeNode
 
 from worker_pipeline.ros import qos
@@ -21,21 +22,25 @@ POOR = QoSReliabilityPolicy.BEST_EFFORT
 class Bench:
     def __init__(self):
         self.node = FakeNode('s', FakeClock())
-        self.offers = []
-        self.node.get_publishers_info_by_topic = lambda _: [
-            SimpleNamespace(
-                endpoint_gid=[number],
-                qos_profile=SimpleNamespace(
-                    reliability=each, durability=QoSDurabilityPolicy.VOLATILE
-                ),
-            )
-            for number, each in enumerate(self.offers)
-        ]
+        self.offers, self.others = [], []
+        self.node.get_publishers_info_by_topic = lambda _: (
+            [
+                SimpleNamespace(
+                    endpoint_gid=[number],
+                    topic_type='std_msgs/msg/Header',
+                    qos_profile=SimpleNamespace(
+                        reliability=each, durability=QoSDurabilityPolicy.VOLATILE
+                    ),
+                )
+                for number, each in enumerate(self.offers)
+            ]
+            + self.others
+        )
         self.messages, self.counts = [], []
         self.now = time.monotonic()
         self.subject = MatchedSubscription(
             self.node,
-            'type',
+            Header,
             TOPIC,
             self.messages.append,
             qos.keep_all(),
@@ -144,13 +149,30 @@ def test_messages_lost_by_both_are_counted(bench):
     assert bench.subject.take_lost() == 0
 
 
-def test_a_publisher_of_another_type_is_logged(bench):
-    bench.open.status.is_other_type = True
-    bench.tick()
-    bench.tick()
-    assert bench.node.logger.warnings == [
-        f'{TOPIC}: a publisher is not received, as its messages are of another type'
-    ]
+def of_type(name, reliability=POOR):
+    """Return what the graph lists of a publisher of another type."""
+    profile = SimpleNamespace(reliability=reliability, durability=QoSDurabilityPolicy.VOLATILE)
+    return SimpleNamespace(endpoint_gid=[name], topic_type=name, qos_profile=profile)
+
+
+def test_a_publisher_of_another_type_is_logged_once_with_its_type(bench):
+    """DDS reports no event of it, and takes no part of it."""
+    first = bench.open
+    bench.others = [of_type('sensor_msgs/msg/CompressedImage')] * 2
+    for _ in range(20):
+        bench.tick(1.0)
+    assert bench.subject.other_types == {'sensor_msgs/msg/CompressedImage'}
+    (warning,) = bench.node.logger.warnings
+    assert warning == (
+        f'{TOPIC}: a publisher is not received: found messages of sensor_msgs/msg/CompressedImage;'
+        ' allowed: std_msgs/msg/Header'
+    )
+    assert bench.open is first  # its quality of service does not count
+    assert bench.counts == []
+    bench.others = []
+    for _ in range(20):
+        bench.tick(1.0)
+    assert bench.subject.other_types == frozenset()
 
 
 def test_both_are_destroyed(bench):

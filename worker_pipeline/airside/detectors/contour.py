@@ -53,6 +53,8 @@ _ENOUGH_PIXELS = 20
 class ContourDetector(Detector):
     """Finds round outlines of the right size that differ in colour from the scene."""
 
+    needs_colour = True
+
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._contrast = float(params['contour_contrast'])
         self._circularity = float(params['contour_circularity'])

@@ -15,11 +15,13 @@ class Detector(abc.ABC):
 
     ``labels``: the labels of its detections, without ``NO_LABEL``. ``label_names``: names of
     labels, where there are any. ``status_values``: entries for the stage's status.
+    ``needs_colour``: it finds nothing in an image without colours.
     """
 
     labels: range = range(0)
     label_names: Mapping[int, str] = {}
     status_values: Mapping[str, str] = {}
+    needs_colour: bool = False
 
     @abc.abstractmethod
     def detect(self, pixels: Pixels) -> Records:

@@ -53,6 +53,22 @@ def to_message(records: Records, frame_id: str) -> Any:
     return message
 
 
+def not_searched(dtype: np.dtype[np.void], frame_id: str) -> Any:
+    """Return a cloud without points of an image that could not be searched.
+
+    It differs from that of an image in which nothing was found: ``is_dense`` is False. The stages
+    that follow pass it on.
+    """
+    message = to_message(np.empty(0, dtype), frame_id)
+    message.is_dense = False
+    return message
+
+
+def is_searched(message: Any) -> bool:
+    """Return whether a cloud is of an image that was searched."""
+    return bool(message.is_dense) or message.width * message.height > 0
+
+
 def from_message(message: Any) -> Records:
     """Return the points (N,) of a PointCloud2 as records, a view of the message's data.
 

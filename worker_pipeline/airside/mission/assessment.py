@@ -42,6 +42,7 @@ class Accounting:
     lost: int  # frames on an earlier topic that are missing on the last
     repeated: int  # received again on the last topic
     disordered: int  # received on the last topic after a later one
+    not_searched: int = 0  # frames whose image was unreadable: nothing found says nothing of them
 
     @property
     def missing(self) -> int:
@@ -90,6 +91,7 @@ def account(observation: Observation) -> Accounting:
         lost=len(observation.lost_frames()),
         repeated=last.repeated if last else 0,
         disordered=last.disordered if last else 0,
+        not_searched=len(observation.unsearched),
     )
 
 
@@ -165,6 +167,10 @@ def _accounting_problems(frames: Accounting) -> list[str]:
         problems.append(
             f'{frames.missing} of {frames.frames_in} frames are unaccounted for: {frames.answered} '
             f'answered, {frames.dropped} dropped, {frames.quarantined} quarantined'
+        )
+    if frames.not_searched:
+        problems.append(
+            f'{frames.not_searched} frames were not searched: their images were unreadable'
         )
     if frames.repeated or frames.disordered:
         problems.append(f'{frames.repeated} frames came twice, {frames.disordered} out of order')

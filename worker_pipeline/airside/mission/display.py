@@ -146,6 +146,8 @@ def flight_table(assessment: Assessment) -> Table:
     table.add_row('frames dropped', str(accounting.dropped))
     if accounting.quarantined:
         table.add_row('frames quarantined', str(accounting.quarantined))
+    if accounting.not_searched:
+        table.add_row('frames not searched', str(accounting.not_searched))
     table.add_row('frames without odometry', str(accounting.without_pose))
     table.add_row('frames given to another worker', str(accounting.redelivered))
     table.add_row('workers killed', str(assessment.kills))

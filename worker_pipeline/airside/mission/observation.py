@@ -52,8 +52,9 @@ class Observation:
     (``detect_target``, ``detect_target/worker_0``). ``process_ids``: of each worker, in the order
     of their appearance; ``items_held``: its items in flight at its last heartbeat. ``latencies``:
     s, from a frame's stamp to the arrival of its targets. ``records``: how many records the output
-    of a stage has, by the frame's stamp. ``track``: east, north (m) of the vehicle, in the order of
-    time.
+    of a stage has, by the frame's stamp. ``unsearched``: stamps of the frames in which nothing
+    could be detected, as their image was unreadable. ``track``: east, north (m) of the vehicle, in
+    the order of time.
     """
 
     stages: dict[str, Values] = attrs.field(factory=dict)
@@ -63,6 +64,7 @@ class Observation:
     outputs: dict[str, OutputCount] = attrs.field(factory=dict)
     latencies: list[float] = attrs.field(factory=list)
     records: dict[str, dict[int, int]] = attrs.field(factory=dict)
+    unsearched: set[int] = attrs.field(factory=set)
     track: list[tuple[float, float]] = attrs.field(factory=list)
 
     def record_heartbeat(self, worker: str, process_id: int, values: Values | None = None) -> None:
@@ -114,8 +116,9 @@ class Observation:
         return {stamp for stamp, size in detected.items() if merged.get(stamp, size) < size}
 
     def placed_frames(self) -> set[int]:
-        """Return the stamps of frames that have passed every stage with a pose."""
-        return self.outputs.get(LAST, OutputCount()).seen - self.frames_without_pose()
+        """Return the stamps of searched frames that have passed every stage with a pose."""
+        last = self.outputs.get(LAST, OutputCount()).seen
+        return last - self.frames_without_pose() - self.unsearched
 
     def counter(self, stage: str, key: str) -> int:
         """Return a stage's counter from its latest diagnostics, or 0."""

@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
 from worker_pipeline.airside.messages import point_cloud
-from worker_pipeline.airside.mission.observation import CHAIN, LAST, Observation
+from worker_pipeline.airside.mission.observation import CHAIN, DETECTIONS, LAST, Observation
 from worker_pipeline.context import NANOSECONDS, stamp_ns
 
 NAMESPACE = '/airside'
@@ -89,6 +89,8 @@ class Watcher:
         def on_cloud(message: Any) -> None:
             stamp = stamp_ns(message.header.stamp)
             self.observation.record_size(stage, stamp, message.width * message.height)
+            if stage == DETECTIONS and not point_cloud.is_searched(message):
+                self.observation.unsearched.add(stamp)
             if self.observation.record_output(stage, stamp) and stage == LAST:
                 self.observation.latencies.append(time.time() - stamp / NANOSECONDS)
                 self.targets = point_cloud.from_message(message)

@@ -49,10 +49,11 @@ def test_rows_may_be_padded():
     np.testing.assert_array_equal(image.from_message(message), checkered(2, 2))
 
 
-def test_another_encoding_is_rejected():
+def test_an_unknown_encoding_is_rejected_with_those_that_are_known():
     message = image.to_message(checkered(), '')
-    message.encoding = 'mono8'
-    with pytest.raises(ValueError, match="encoding: found 'mono8'; allowed: 'bgr8'"):
+    message.encoding = 'jpeg2000'
+    text = r"encoding: found 'jpeg2000'; allowed: mono8, bgr8"
+    with pytest.raises(image.UnreadableImageError, match=text):
         image.from_message(message)
 
 

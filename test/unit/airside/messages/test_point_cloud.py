@@ -59,3 +59,14 @@ def test_a_field_of_unknown_type_is_rejected():
         point_cloud.from_message(message)
     with pytest.raises(ValueError, match='name: found'):
         point_cloud.to_message(np.zeros(1, np.dtype([('name', 'U4')])), '')
+
+
+def test_a_cloud_says_whether_its_image_was_searched():
+    unsearched = point_cloud.not_searched(LOCATION, 'map')
+    assert not point_cloud.is_searched(unsearched)
+    assert len(point_cloud.from_message(unsearched)) == 0
+    assert (unsearched.header.frame_id, len(unsearched.fields)) == ('map', len(LOCATION))
+    assert point_cloud.is_searched(point_cloud.to_message(np.zeros(0, LOCATION), ''))
+    foreign = point_cloud.to_message(np.zeros(1, LOCATION), '')
+    foreign.is_dense = False  # it has invalid points
+    assert point_cloud.is_searched(foreign)

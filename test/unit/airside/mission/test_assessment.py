@@ -100,6 +100,15 @@ def test_every_broken_promise_is_a_problem(found, seen, kills, problem):
     assert any(problem in each for each in assess(PADS, found, seen, kills).problems)
 
 
+def test_frames_that_were_not_searched_are_a_problem():
+    """Nothing found in them says nothing of the ground."""
+    seen = flown()
+    seen.unsearched |= {3, 4}
+    result = assess(PADS, ALL_FOUND, seen, 1)
+    assert result.accounting.not_searched == 2
+    assert result.problems == ['2 frames were not searched: their images were unreadable']
+
+
 @pytest.mark.parametrize(('east', 'deviation'), [(1.0, 0.27), (2.9, 1.0)])
 def test_the_allowed_error_follows_from_the_covariance(east, deviation):
     assert not assess(PADS, beside(east, 0.0, deviation), flown(), kills=1).problems

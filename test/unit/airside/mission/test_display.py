@@ -70,6 +70,13 @@ def test_the_flight_table_has_kills_and_acknowledged_targets(result):
     assert row_of(lines, 'latency, median')[1] == '81 ms'
 
 
+def test_frames_that_were_not_searched_have_a_row_if_there_are_any(result):
+    assert 'not searched' not in ' '.join(printed(flight_table(result)))
+    books = attrs.evolve(result.accounting, not_searched=3)
+    lines = printed(flight_table(attrs.evolve(result, accounting=books)))
+    assert row_of(lines, 'frames not searched')[1] == '3'
+
+
 def test_without_a_ground_station_its_row_is_missing(result):
     lines = printed(flight_table(attrs.evolve(result, acknowledged=None)))
     assert 'ground' not in ' '.join(lines)

@@ -54,3 +54,14 @@ def test_a_frame_whose_detections_got_no_pose_is_not_placed():
         seen.record_output(LAST, stamp)
     assert seen.frames_without_pose() == {2}
     assert seen.placed_frames() == {1, 3}
+
+
+def test_a_frame_that_was_not_searched_is_not_placed():
+    """Nothing found in it says nothing of the ground."""
+    seen = Observation()
+    for stamp in (1, 2):
+        seen.record_size('detect_target', stamp, 0)
+        seen.record_size('data_merge', stamp, 0)
+        seen.record_output(LAST, stamp)
+    seen.unsearched.add(2)
+    assert seen.placed_frames() == {1}
