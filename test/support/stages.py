@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from sensor_msgs.msg import Image, TimeReference
+from sensor_msgs.msg import Image, Imu, TimeReference
 from std_msgs.msg import Header, String
 
 from worker_pipeline import EndOfStream, Latched, Stage
@@ -192,6 +192,16 @@ class Remembers(Stage):
 
     def restore_state(self, state: bytes) -> None:
         self.count, self.total = (int(each) for each in state.split())
+
+
+class PassImu(Stage):
+    """Passes a message of an ordinary type on."""
+
+    input_type = Imu
+    output_type = Imu
+
+    def process(self, item: Imu) -> Imu:
+        return item
 
 
 class Picture(Stage):

@@ -44,6 +44,8 @@ class StageConfig:
     queue_size: int
     overflow: Overflow
     accept_external: bool
+    stamps: str
+    stamp_offset: float
     ordered: bool
     task_timeout: float
     startup_timeout: float
