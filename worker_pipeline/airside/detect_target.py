@@ -11,8 +11,7 @@ import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
 
 from worker_pipeline.airside.common.opencv import cv2
-from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector
-from worker_pipeline.airside.detectors.annotation import draw_detections
+from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector, shown
 from worker_pipeline.airside.geometry.pinhole import INTRINSICS
 from worker_pipeline.airside.messages import image, point_cloud
 from worker_pipeline.airside.messages.records import DETECTION
@@ -32,16 +31,14 @@ class DetectTarget(Stage[Image, PointCloud2]):
 
     input_type = Image
     output_type = PointCloud2
-    topics: ClassVar[Mapping[str, Any]] = {'annotated': Image}
+    topics: ClassVar[Mapping[str, Any]] = shown.TOPICS
     parameters: ClassVar[Mapping[str, Any]] = {
         'detector': Parameter(
             ['aruco', 'contour'],
             f'detectors to use, of {", ".join(DETECTORS)}; their detections are combined',
         ),
         'confidence': Parameter(0.5, 'smallest confidence of a detection', '', 0.0, 1.0),
-        'annotated_scale': Parameter(
-            0.5, 'scale of the picture on the topic annotated', '', 0.01, 1.0
-        ),
+        **shown.PARAMETERS,
         'width': INTRINSICS['width'],
         'height': INTRINSICS['height'],
         **PARAMETERS,
@@ -59,11 +56,12 @@ class DetectTarget(Stage[Image, PointCloud2]):
             raise ValueError(f'detector: found {names}; allowed: some of {allowed}; {hint}')
         self._detectors = {name: DETECTORS[name](self.params) for name in names}
         _check_labels(self._detectors)
-        self._label_names: dict[int, str] = {}
+        label_names: dict[int, str] = {}
         for detector in self._detectors.values():
-            self._label_names.update(detector.label_names)
+            label_names.update(detector.label_names)
             for key, value in detector.status_values.items():
                 self.status.set(key, value)
+        self._shown = shown.ShownDetections(self.topic, self.params, label_names)
 
     def process(self, item: Image) -> PointCloud2:
         """Return the detections of all detectors in one image."""
@@ -76,7 +74,7 @@ class DetectTarget(Stage[Image, PointCloud2]):
         self._check_size(pixels)
         found = np.concatenate([each.detect(pixels) for each in self._detectors.values()])
         confident = found[found['confidence'] >= self.params['confidence']]
-        self._show(item, pixels, confident)
+        self._shown.publish(item.header, pixels, confident)
         return point_cloud.to_message(confident, item.header.frame_id)
 
     def _check_size(self, pixels: image.Pixels) -> None:
@@ -90,17 +88,6 @@ class DetectTarget(Stage[Image, PointCloud2]):
             f'image: found {width}x{height} pixels; calibrated: {calibrated[0]}x{calibrated[1]}'
             ' (width, height): detections will be located wrongly'
         )
-
-    def _show(self, item: Any, pixels: image.Pixels, detections: point_cloud.Records) -> None:
-        """Publish the image with its detections if the topic has subscribers."""
-        topic = self.topic['annotated']
-        if topic.has_subscribers:
-            picture = draw_detections(
-                pixels, detections, self._label_names, self.params['annotated_scale']
-            )
-            message = image.to_message(picture, item.header.frame_id)
-            message.header.stamp = item.header.stamp
-            topic.publish(message)
 
 
 def _check_labels(detectors: Mapping[str, Detector]) -> None:

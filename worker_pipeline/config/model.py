@@ -108,6 +108,7 @@ class PluginDescription:
         input_type: the type of its items, written ``std_msgs/msg/Header``.
         output_type: the type of its outputs.
         contexts: the message type of each context by its name.
+        optional_contexts: the names of those that need not be given.
         problems: errors of the class or its parameters, one line for each, without the
             stage's name.
         may_pass: whether these may pass by themselves, as when the machine is short of memory.
@@ -121,6 +122,7 @@ class PluginDescription:
     input_type: str = ''
     output_type: str = ''
     contexts: Mapping[str, str] = attrs.field(factory=dict)
+    optional_contexts: Sequence[str] = ()
     problems: Sequence[str] = ()
     may_pass: bool = False
     remembers: bool = False
