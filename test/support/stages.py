@@ -9,7 +9,7 @@ import time
 from sensor_msgs.msg import Image, Imu, TimeReference
 from std_msgs.msg import Header, String
 
-from worker_pipeline import EndOfStream, Latched, Stage
+from worker_pipeline import AbsoluteTopic, EndOfStream, Latched, Stage
 
 
 class Echo(Stage):
@@ -100,6 +100,24 @@ class Capturing(Stage):
         if self.topic['seen'].has_subscribers:
             self.topic['seen'].publish(output)
         return output
+
+
+class Announcing(Echo):
+    """Publishes each item on topics that are not simply below it."""
+
+    topics = {
+        'item/compressed': Header,
+        'frames': AbsoluteTopic('/frames', Header),
+        'fixed': AbsoluteTopic('/fixed_frames', Latched(Header)),
+    }
+    contexts = {'reference': Header}
+    optional_contexts = ('reference',)
+
+    def process(self, item: Header) -> Header:
+        for topic in self.topic.values():
+            topic.publish(item)
+        assert self.context['reference'].latest() is None
+        return item
 
 
 class Complains(Echo):

@@ -147,7 +147,7 @@ class FlightInterface(Stage[TimeReference, Odometry]):
         if home is not None:
             self.topic['home'].publish(home)
         if odometry is not None and self.params['publish_tf']:
-            transforms.publish_odometry(odometry, self.topic)
+            transforms.publish_odometry(odometry, self.topic, item.header.stamp)
         return odometry
 
     def save_state(self) -> bytes:

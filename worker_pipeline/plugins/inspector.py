@@ -39,7 +39,7 @@ from worker_pipeline.state_codec import BYTES, CODECS, JSON, is_available
 from worker_pipeline.system import processes
 from worker_pipeline.system.proc import is_stopped
 from worker_pipeline.system.processes import WorkerProcess
-from worker_pipeline.topic import message_type_of, topic_name_of
+from worker_pipeline.topic import AbsoluteTopic, message_type_of, topic_name_of
 from worker_pipeline.transient_errors import file_may_appear, is_transient
 
 # The names allowed for a stage's extra topics: not those that every stage has. With a slash, as in
@@ -122,7 +122,7 @@ def _describe_class(stage: StageConfig, found: type[Stage]) -> PluginDescription
                 "'input', 'output', 'transition_event' nor what begins with 'worker_'"
             )
         absolute = topic_name_of(name, declared_type)
-        if absolute != name and not TOPIC.match(str(absolute)):
+        if isinstance(declared_type, AbsoluteTopic) and not TOPIC.match(str(absolute)):
             problems.append(
                 f'{where}: found the name {short_repr(absolute)}; allowed: an absolute topic'
             )

@@ -19,6 +19,7 @@ from worker_pipeline.airside.geometry.pinhole import Mounting
 from worker_pipeline.airside.geometry.rotations import Vector, quaternion_from_matrix
 from worker_pipeline.airside.messages.odometry_pose import pose_of
 from worker_pipeline.airside.messages.optional import message_classes
+from worker_pipeline.context import stamp_ns
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.topic import AbsoluteTopic, Latched, Topic
 
@@ -44,12 +45,20 @@ def publish_tf_parameter(what: str, *, default: bool) -> dict[str, Parameter]:
     return {'publish_tf': Parameter(default, text)}
 
 
-def publish_odometry(odometry: Any, topics: Mapping[str, Topic]) -> None:
-    """Publish the pose of the vehicle on /tf, if anyone subscribes and it is one of two frames."""
+def publish_odometry(odometry: Any, topics: Mapping[str, Topic], stamp: Any = None) -> None:
+    """Publish the pose of the vehicle on /tf, if anyone subscribes.
+
+    Args:
+        odometry: The pose, between two frames; others are left out.
+        topics: The stage's.
+        stamp: That of the message if it has none yet.
+    """
     topic = topics.get(TF)
     if topic is not None and topic.has_subscribers:
         transform = of_odometry(odometry)
         if transform is not None:
+            if stamp is not None and not stamp_ns(transform.header.stamp):
+                transform.header.stamp = stamp
             topic.publish(TYPES.TFMessage(transforms=[transform]))
 
 
