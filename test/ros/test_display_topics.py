@@ -7,33 +7,35 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from support.configuring import stage
 from support.observer import header, number_of
 
-from worker_pipeline.airside.messages import markers
+from worker_pipeline.airside.messages import image, markers
 from worker_pipeline.testing import wait_for
 
 BEST_EFFORT = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 AIRSIDE = 'worker_pipeline.airside'
-SMALL = {
-    'width': 320,
-    'height': 240,
-    'focal_length': [475.8, 475.8],
-    'principal_point': [159.5, 119.5],
-}
+
+
+def small():
+    """Return the intrinsics of a small camera: new ones each time, as ROS reads no YAML aliases."""
+    centre = [159.5, 119.5]
+    return {
+        'width': 320,
+        'height': 240,
+        'focal_length': [475.8, 475.8],
+        'principal_point': centre,
+    }
+
+
 SHARED = {
     'announcing': stage('Announcing'),
-    'video_input': {
-        'plugin': f'{AIRSIDE}.video_input:VideoInput',
-        'period': 0.2,
-        'params': {'camera': 'simulated', **SMALL},
-    },
     'detect_target': {
         'plugin': f'{AIRSIDE}.detect_target:DetectTarget',
-        'input': 'video_input',
+        'input': '/camera/image_raw',
         'params': {'width': 320, 'height': 240, 'detector': ['contour']},
     },
     'flight_interface': {'plugin': f'{AIRSIDE}.flight_interface:FlightInterface', 'period': 0.05},
@@ -46,13 +48,32 @@ SHARED = {
         'plugin': f'{AIRSIDE}.geolocation:Geolocation',
         'input': 'data_merge',
         'context': {'odometry': 'flight_interface'},
-        'params': SMALL,
+        'params': small(),
     },
     'cluster_estimation': {
         'plugin': f'{AIRSIDE}.cluster_estimation:ClusterEstimation',
         'input': 'geolocation',
     },
 }
+
+
+@pytest.fixture
+def camera(shared):
+    """A plain node's camera, which sees an orange pad."""
+    node = shared.observer.node
+    pixels = np.full((240, 320, 3), (60, 110, 70), np.uint8)
+    cv2.circle(pixels, (160, 120), 20, (0, 140, 255), -1, cv2.LINE_AA)
+    message = image.to_message(pixels, 'camera')
+    publisher = node.create_publisher(Image, '/camera/image_raw', QoSProfile(depth=5))
+
+    def publish():
+        message.header.stamp = node.get_clock().now().to_msg()
+        publisher.publish(message)
+
+    timer = node.create_timer(0.1, publish)
+    yield
+    node.destroy_timer(timer)
+    node.destroy_publisher(publisher)
 
 
 def subscribed(observer, kind, topic, profile):
@@ -62,7 +83,7 @@ def subscribed(observer, kind, topic, profile):
 
 
 def test_topics_have_the_names_that_are_declared(shared):
-    """Below the stage, as a variant of a topic, or absolute; latched ones for those who come late."""
+    """Below the stage, as a variant of a topic, or absolute; latched for those who come late."""
     observer = shared.observer
     variant = subscribed(
         observer, Header, '/airside/announcing/item/compressed', QoSProfile(depth=9)
@@ -84,6 +105,7 @@ def test_topics_have_the_names_that_are_declared(shared):
     assert 0 <= number_of(late[0]) < number
 
 
+@pytest.mark.usefixtures('camera')
 def test_the_annotated_picture_is_compressed_as_image_transport_does(shared):
     observer = shared.observer
     observer.wait_until_active('detect_target', 1)
@@ -98,6 +120,7 @@ def test_the_annotated_picture_is_compressed_as_image_transport_does(shared):
     assert found.shape == (120, 160, 3)
 
 
+@pytest.mark.usefixtures('camera')
 def test_the_ground_in_view_and_targets_are_markers(shared):
     if markers.TYPES is None:
         pytest.skip('visualization_msgs is not installed')
@@ -117,6 +140,7 @@ def test_the_ground_in_view_and_targets_are_markers(shared):
     wait_for(lambda: targets, 'targets')
 
 
+@pytest.mark.usefixtures('camera')
 def test_frames_are_transforms(shared):
     message_types = pytest.importorskip('tf2_msgs.msg')
     observer = shared.observer
@@ -130,6 +154,7 @@ def test_frames_are_transforms(shared):
     assert (mounting.header.frame_id, mounting.child_frame_id) == ('base_link', 'camera')
 
 
+@pytest.mark.usefixtures('camera')
 def test_detections_are_vision_msgs(shared):
     types = pytest.importorskip('vision_msgs.msg')
     observer = shared.observer

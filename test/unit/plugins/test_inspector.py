@@ -283,7 +283,8 @@ def test_contexts_may_be_optional():
             Astray,
             [
                 "topics['picture/'] of *: found 'picture/'; allowed: small letters, digits and _*",
-                "topics['input/Raw'] of *: found 'input/Raw'; allowed: small letters, digits and _*",
+                "topics['input/Raw'] of *: found 'input/Raw'; allowed: small letters, digits *",
+                "topics['tf'] of *: found the name 'tf'; allowed: an absolute topic",
                 "topics['tf'] of *: found 5; allowed: a ROS message class",
                 "topics['other'] of *: found the name 'tf'; allowed: an absolute topic",
                 "topics['third'] of *: found the name 5; allowed: an absolute topic",
