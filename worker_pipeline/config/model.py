@@ -108,7 +108,6 @@ class PluginDescription:
         input_type: the type of its items, written ``std_msgs/msg/Header``.
         output_type: the type of its outputs.
         contexts: the message type of each context by its name.
-        optional_contexts: the names of those that need not be given.
         problems: errors of the class or its parameters, one line for each, without the
             stage's name.
         may_pass: whether these may pass by themselves, as when the machine is short of memory.
@@ -117,12 +116,12 @@ class PluginDescription:
         separate_states: whether it may have several workers, each with its own state.
         parameters: the stage's own parameters, as declared.
         files: those that its import has loaded: their paths, times of change, ns, and sizes.
+        optional_contexts: the names of contexts that need not be given.
     """
 
     input_type: str = ''
     output_type: str = ''
     contexts: Mapping[str, str] = attrs.field(factory=dict)
-    optional_contexts: Sequence[str] = ()
     problems: Sequence[str] = ()
     may_pass: bool = False
     remembers: bool = False
@@ -130,6 +129,7 @@ class PluginDescription:
     separate_states: bool = False
     parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
     files: Sequence[tuple[str, int, int]] = ()
+    optional_contexts: Sequence[str] = ()
 
 
 def has_separate_states(stage: StageConfig, plugin: PluginDescription) -> bool:
