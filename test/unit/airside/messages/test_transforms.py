@@ -26,9 +26,12 @@ pitches = st.floats(-1.5, 1.5)
 FORWARD, RIGHT, DOWN = np.eye(3)  # of a body in aviation: FRD
 
 
-@pytest.fixture(autouse=True)
-def tf2(monkeypatch):
-    monkeypatch.setattr(transforms, 'TYPES', tf2_msgs())
+@pytest.fixture(autouse=True, params=['fake', 'real'])
+def types(request, monkeypatch):
+    if request.param == 'real' and transforms.TYPES is None:
+        pytest.skip('tf2_msgs is not installed')
+    if request.param == 'fake':
+        monkeypatch.setattr(transforms, 'TYPES', tf2_msgs())
 
 
 def odometry_of(roll, pitch, yaw, ned=(0.0, 0.0, 0.0)):

@@ -17,9 +17,12 @@ from worker_pipeline.airside.messages.records import DETECTION, LOCATION, NO_LAB
 HEADER = Header(frame_id='camera', stamp=Time(sec=5))
 
 
-@pytest.fixture(autouse=True)
-def types(monkeypatch):
-    monkeypatch.setattr(vision, 'TYPES', vision_msgs())
+@pytest.fixture(autouse=True, params=['fake', 'real'])
+def types(request, monkeypatch):
+    if request.param == 'real' and vision.TYPES is None:
+        pytest.skip('vision_msgs is not installed')
+    if request.param == 'fake':
+        monkeypatch.setattr(vision, 'TYPES', vision_msgs())
 
 
 def test_a_detection_has_its_box_class_and_score():
