@@ -103,6 +103,7 @@ class StampCheck:
         # Of the last jumps: the number of the message, and by how much it jumped, ns.
         self._jumps: deque[tuple[int, int]] = deque(maxlen=JUMPS)
         self._zeros = 0  # since the last look
+        self._is_simulated: bool | None = None  # at the last look
         self._told: set[StampKind] = set()
 
     def note(self, stamp: int, arrived: int) -> None:
@@ -127,6 +128,13 @@ class StampCheck:
         else:
             self.rate.step(step)
 
+    def _restart(self) -> None:
+        """Forget the messages: those that follow arrive in another kind of time."""
+        self._offsets.clear()
+        self._jumps.clear()
+        self._last = None
+        self.finding = StampFinding(StampKind.UNKNOWN)
+
     @property
     def offset(self) -> float | None:
         """Return the median of arrival minus stamp, ns; None before there are enough messages."""
@@ -141,6 +149,9 @@ class StampCheck:
     def look(self, clocks: Clocks) -> StampFinding | None:
         """Find out what the stamps are; return it if it is to be told: each kind once."""
         self.rate.look()
+        if self._is_simulated not in (None, clocks.is_simulated):
+            self._restart()
+        self._is_simulated = clocks.is_simulated
         found = self._find(clocks)
         self._zeros = 0
         if found is None:
@@ -157,8 +168,8 @@ class StampCheck:
             return StampFinding(StampKind.ZERO, 'stamps are zero: their publisher sets none')
         if self.finding.kind is StampKind.ZERO:
             self.finding = StampFinding(StampKind.UNKNOWN)  # none has come since the last look
-        if len(self._jumps) == JUMPS and self._count - self._jumps[0][0] < AMONG:
-            return self._find_jumping()
+        if not clocks.is_simulated and (found := self._find_jumping()):
+            return found
         offset = self.offset
         if offset is None or self._last is None or self._is_spread(offset):
             return None
@@ -171,9 +182,15 @@ class StampCheck:
             )
         return self._find_offset(offset, self._last, clocks)
 
-    def _find_jumping(self) -> StampFinding:
+    def _find_jumping(self) -> StampFinding | None:
+        """Return what many jumps are, if there are many."""
+        if len(self._jumps) < JUMPS or self._count - self._jumps[0][0] >= AMONG:
+            return None
         shift = self._jumps[-1][1]
-        if all(each > 0 for _, each in self._jumps):
+        ahead = sum(each > 0 for _, each in self._jumps)
+        if not ahead:
+            return None  # a short recording that begins again and again
+        if ahead == JUMPS:
             # Further and further ahead, never back: no clock that is wrong in turns.
             return StampFinding(
                 StampKind.FAST,

@@ -213,6 +213,31 @@ def test_a_loop_of_simulated_time_is_no_jump():
     assert source.told == []
 
 
+@pytest.mark.parametrize('clocks', [OURS, SIMULATED])
+def test_a_short_recording_in_a_loop_is_not_jumping(clocks):
+    """Twenty messages, again and again; simulated time is set back a little later or earlier."""
+    source = Source(clocks=clocks)
+    for _ in range(20):
+        begin = source.now
+        source.publish(20, lambda now, begin=begin: NOW - 100 * SECOND + (now - begin))
+        if clocks is SIMULATED:
+            source.now = NOW
+    assert StampKind.JUMPING not in [each.kind for each in source.told]
+    assert not any(each.is_warning for each in source.told)
+
+
+def test_nothing_is_told_from_before_time_became_simulated():
+    source = Source()
+    source.publish(100, shifted(0))
+    source.clocks = SIMULATED
+    source.look()
+    assert source.kind is StampKind.UNKNOWN
+    source.now = 5 * SECOND  # /clock has begun
+    source.publish(100, shifted(0))
+    assert source.told == []
+    assert source.kind is StampKind.GOOD
+
+
 def test_a_corrected_source_is_good_again():
     source = Source()
     source.publish(100, shifted(400 * MS))
