@@ -49,7 +49,7 @@ STAGE_TABLES = {
         'string',
         '',
         'a stage or an absolute topic',
-        'must be given, for each of the class',
+        'must be given, for each of the class that is not optional',
         'no',
         'where a context of the class comes from',
     ),

@@ -6,9 +6,10 @@ from worker_pipeline.parameter import Parameter, ParameterError
 from worker_pipeline.pool import FixedWorkerPool, RefreshingWorkerPool, WorkerPool
 from worker_pipeline.stage import EndOfStream, Stage
 from worker_pipeline.status import StageStatus
-from worker_pipeline.topic import Latched, Topic, TopicRecorder
+from worker_pipeline.topic import AbsoluteTopic, Latched, Topic, TopicRecorder
 
 __all__ = [
+    'AbsoluteTopic',
     'ContextBuffer',
     'EndOfStream',
     'FixedWorkerPool',

@@ -9,7 +9,7 @@ from the main thread of its process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 import numpy as np
@@ -73,9 +73,12 @@ class Stage(Generic[In, Out]):
         also has a unit, limits and a description, by name. Read as ``self.params[name]``.
     ``contexts``
         Broadcast inputs: message class by name. Read as ``self.context[name].nearest(stamp)``.
+    ``optional_contexts``
+        The names of contexts that a configuration may leave out; they are then always empty.
     ``topics``
         Additional topics ``<stage>/<name>``: message class, or :class:`~worker_pipeline.Latched`
-        message class, by name. Published as ``self.topic[name].publish(message)``.
+        message class, by name; :class:`~worker_pipeline.AbsoluteTopic` for one that is not below
+        the stage, such as ``/tf``. Published as ``self.topic[name].publish(message)``.
     ``state_codec``
         The form of the state of ``save_state``: ``bytes``; or ``json`` or ``msgpack`` for a
         structure of dicts, lists, numbers and strings, msgpack also with bytes.
@@ -110,6 +113,7 @@ class Stage(Generic[In, Out]):
     output_type: type[Out] = cast(Any, None)
     parameters: ClassVar[Mapping[str, Any]] = {}
     contexts: ClassVar[Mapping[str, Any]] = {}
+    optional_contexts: ClassVar[Collection[str]] = ()
     topics: ClassVar[Mapping[str, Any]] = {}
     state_codec: ClassVar[str] = 'bytes'
     separate_states: ClassVar[bool] = False

@@ -19,6 +19,17 @@ class Latched:
     message_type: Any
 
 
+@attrs.frozen
+class AbsoluteTopic:
+    """In ``Stage.topics``: a topic whose name is not the stage's own, such as ``/tf``.
+
+    ``declared``: the message class, or :class:`Latched` message class.
+    """
+
+    name: str
+    declared: Any
+
+
 class Topic(Protocol):
     """One of a stage's ``topics``."""
 
@@ -57,4 +68,16 @@ class TopicRecorder(Topic):
 
 def message_type_of(declared: Any) -> Any:
     """Return the message class of an entry of ``Stage.topics``."""
+    if isinstance(declared, AbsoluteTopic):
+        return message_type_of(declared.declared)
     return declared.message_type if isinstance(declared, Latched) else declared
+
+
+def topic_name_of(name: str, declared: Any) -> str:
+    """Return the name in the graph of an entry of ``Stage.topics``: relative to the stage, or not.
+
+    Args:
+        name: The entry's name.
+        declared: Its value.
+    """
+    return declared.name if isinstance(declared, AbsoluteTopic) else name

@@ -86,6 +86,8 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     'overflow': st.sampled_from(['drop_oldest', 'block']),
     'ordered': st.booleans(),
     'accept_external': st.booleans(),
+    'stamps': st.sampled_from(['header', 'arrival']),
+    'stamp_offset': st.sampled_from([0, -0.25, 4e9]),
     'task_timeout': st.sampled_from([5, 604_800.0]),
     'startup_timeout': st.sampled_from([20.0, 604_800]),
     'max_attempts': st.sampled_from([1, 2, 2**62]),

@@ -9,6 +9,7 @@ from support.fake_nodes import FakeClock
 from worker_pipeline.manager import (
     action_runner,
     answer_handler,
+    input_stamps,
     node,
     output_publisher,
     pauses,
@@ -23,6 +24,7 @@ MODULES = (
     action_runner,
     answer_handler,
     clocks,
+    input_stamps,
     lifecycle,
     node,
     output_publisher,

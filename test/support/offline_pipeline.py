@@ -64,6 +64,8 @@ def stage_config(name: str, *inputs: str, **changes: Any) -> StageConfig:
         queue_size=10,
         overflow=Overflow.DROP_OLDEST,
         accept_external=False,
+        stamps='header',
+        stamp_offset=0.0,
         ordered=True,
         task_timeout=1.0,
         startup_timeout=5.0,

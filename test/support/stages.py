@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import time
 
-from sensor_msgs.msg import Image, TimeReference
+from sensor_msgs.msg import Image, Imu, TimeReference
 from std_msgs.msg import Header, String
 
-from worker_pipeline import EndOfStream, Latched, Stage
+from worker_pipeline import AbsoluteTopic, EndOfStream, Latched, Stage
 
 
 class Echo(Stage):
@@ -102,6 +102,24 @@ class Capturing(Stage):
         return output
 
 
+class Announcing(Echo):
+    """Publishes each item on topics that are not simply below it."""
+
+    topics = {
+        'item/compressed': Header,
+        'frames': AbsoluteTopic('/frames', Header),
+        'fixed': AbsoluteTopic('/fixed_frames', Latched(Header)),
+    }
+    contexts = {'reference': Header}
+    optional_contexts = ('reference',)
+
+    def process(self, item: Header) -> Header:
+        for topic in self.topic.values():
+            topic.publish(item)
+        assert self.context['reference'].latest() is None
+        return item
+
+
 class Complains(Echo):
     """Sets its status from its items."""
 
@@ -192,6 +210,16 @@ class Remembers(Stage):
 
     def restore_state(self, state: bytes) -> None:
         self.count, self.total = (int(each) for each in state.split())
+
+
+class PassImu(Stage):
+    """Passes a message of an ordinary type on."""
+
+    input_type = Imu
+    output_type = Imu
+
+    def process(self, item: Imu) -> Imu:
+        return item
 
 
 class Picture(Stage):

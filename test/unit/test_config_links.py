@@ -245,3 +245,16 @@ def test_a_class_that_cannot_be_checked_for_now_is_no_mistake():
         with pytest.raises(ConfigurationError) as caught:
             check_links(load(minimal()), {'camera': camera, 'detector': detector})
         assert (caught.value.may_pass, caught.value.problems) == (may_pass, problems)
+
+
+def test_an_optional_context_may_be_left_out_or_given():
+    """Of the right type if it is."""
+    wants = PluginDescription(
+        IMAGE, CLOUD, contexts={'odometry': ODOMETRY}, optional_contexts=('odometry',)
+    )
+    check_links(load(minimal()), {'camera': CAMERA, 'detector': wants})
+    given = load(minimal(detector__context__odometry='/o'))
+    assert not check_links(given, {'camera': CAMERA, 'detector': wants})
+    wrong = load(minimal(detector__context__odometry='camera'))
+    (problem,) = link_problems(wrong, detector=wants)
+    assert problem.startswith('detector.context.odometry: found camera, whose output is')

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sensor_msgs.msg import PointCloud2
 
-from worker_pipeline.airside.messages import point_cloud
+from worker_pipeline.airside.common.rate_limit import RateLimit
+from worker_pipeline.airside.messages import markers, point_cloud, vision
 from worker_pipeline.airside.tracking.target_estimate import TargetEstimates, TrackingRules
 from worker_pipeline.airside.tracking.target_filter import TargetFilter
 from worker_pipeline.context import stamp_ns
@@ -25,6 +27,7 @@ class ClusterEstimation(Stage[PointCloud2, PointCloud2]):
 
     input_type = PointCloud2
     output_type = PointCloud2
+    topics: ClassVar[Mapping[str, Any]] = {**markers.marker_topics(), **vision.topics_3d()}
     parameters: ClassVar[Mapping[str, Any]] = {
         'min_sightings': Parameter(3, 'number of sightings before a target is reported', minimum=1),
         'max_targets': Parameter(
@@ -45,6 +48,12 @@ class ClusterEstimation(Stage[PointCloud2, PointCloud2]):
         'deviation': Parameter(
             1.0, 'standard deviation of a location without a covariance', 'm', 0.001
         ),
+        'height_deviation': Parameter(
+            0.2, 'standard deviation of the height of a target, for detections_3d', 'm', 0.0
+        ),
+        'display_period': Parameter(
+            0.5, 'shortest time between two messages on markers and detections_3d', 's', 0.0
+        ),
         'min_deviation': Parameter(
             0.05, 'standard deviation whose square is added to every covariance', 'm', 0.001
         ),
@@ -63,6 +72,7 @@ class ClusterEstimation(Stage[PointCloud2, PointCloud2]):
         )
         target_filter = TargetFilter(params['correlated_share'], params['correlation_time'])
         self.estimates = TargetEstimates(rules, target_filter)
+        self._displayed = RateLimit(params['display_period'])
 
     def process(self, item: PointCloud2) -> PointCloud2:
         """Add the locations of one image and return all targets."""
@@ -72,7 +82,21 @@ class ClusterEstimation(Stage[PointCloud2, PointCloud2]):
             self._report_status(refused.sightings, len(locations))
             if refused.covariances:
                 self.status.count('without_covariance', refused.covariances)
-        return point_cloud.to_message(self.estimates.records(), item.header.frame_id)
+        records = self.estimates.records()
+        self._display(records, item.header)
+        return point_cloud.to_message(records, item.header.frame_id)
+
+    def _display(self, records: point_cloud.Records, header: Any) -> None:
+        """Publish the targets for displays and other nodes, if there are any, now and then."""
+        heard = [name for name, topic in self.topic.items() if topic.has_subscribers]
+        if not heard or not self._displayed.is_due(time.monotonic()):
+            return
+        if markers.MARKERS in heard:
+            self.topic[markers.MARKERS].publish(markers.targets(records, header))
+        if vision.DETECTIONS_3D in heard:
+            variance = self.params['height_deviation'] ** 2
+            message = vision.detections_3d(records, header, variance)
+            self.topic[vision.DETECTIONS_3D].publish(message)
 
     def _report_status(self, refused: int, total: int) -> None:
         if refused:

@@ -13,8 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.airside.common.refusal_log import RefusalLog
-from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector
-from worker_pipeline.airside.detectors.annotation import draw_detections
+from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector, shown
 from worker_pipeline.airside.geometry.pinhole import INTRINSICS
 from worker_pipeline.airside.messages import image, point_cloud
 from worker_pipeline.airside.messages.encodings import encoding_of
@@ -35,16 +34,13 @@ class DetectTarget(Stage[Image, PointCloud2]):
 
     input_type = Image
     output_type = PointCloud2
-    topics: ClassVar[Mapping[str, Any]] = {'annotated': Image}
+    topics: ClassVar[Mapping[str, Any]] = shown.TOPICS
     parameters: ClassVar[Mapping[str, Any]] = {
         'detector': Parameter(
             ['aruco', 'contour'],
             f'detectors to use, of {", ".join(DETECTORS)}; their detections are combined',
         ),
         'confidence': Parameter(0.5, 'smallest confidence of a detection', '', 0.0, 1.0),
-        'annotated_scale': Parameter(
-            0.5, 'scale of the picture on the topic annotated', '', 0.01, 1.0
-        ),
         'image_encoding': Parameter(
             '', 'encoding of the images if their messages have a wrong one; empty: as they say'
         ),
@@ -52,6 +48,7 @@ class DetectTarget(Stage[Image, PointCloud2]):
             [0.0, 0.0],
             'values of more than 8 bits that become black and white; equal: those of each image',
         ),
+        **shown.PARAMETERS,
         'width': INTRINSICS['width'],
         'height': INTRINSICS['height'],
         **PARAMETERS,
@@ -71,11 +68,12 @@ class DetectTarget(Stage[Image, PointCloud2]):
         self._unreadable = RefusalLog(self.logger)
         self._detectors = {name: DETECTORS[name](self.params) for name in names}
         _check_labels(self._detectors)
-        self._label_names: dict[int, str] = {}
+        label_names: dict[int, str] = {}
         for detector in self._detectors.values():
-            self._label_names.update(detector.label_names)
+            label_names.update(detector.label_names)
             for key, value in detector.status_values.items():
                 self.status.set(key, value)
+        self._shown = shown.ShownDetections(self.topic, self.params, label_names)
 
     def process(self, item: Image) -> PointCloud2:
         """Return the detections of all detectors in one image."""
@@ -92,7 +90,7 @@ class DetectTarget(Stage[Image, PointCloud2]):
         self._check_image(pixels)
         found = np.concatenate([each.detect(pixels) for each in self._detectors.values()])
         confident = found[found['confidence'] >= self.params['confidence']]
-        self._show(item, pixels, confident)
+        self._shown.publish(item.header, pixels, confident)
         return point_cloud.to_message(confident, item.header.frame_id)
 
     def _check_image(self, pixels: image.Pixels) -> None:
@@ -116,17 +114,6 @@ class DetectTarget(Stage[Image, PointCloud2]):
             self.status.warn('; '.join(problems))
         else:
             self.status.ok()
-
-    def _show(self, item: Any, pixels: image.Pixels, detections: point_cloud.Records) -> None:
-        """Publish the image with its detections if the topic has subscribers."""
-        topic = self.topic['annotated']
-        if topic.has_subscribers:
-            picture = draw_detections(
-                pixels, detections, self._label_names, self.params['annotated_scale']
-            )
-            message = image.to_message(picture, item.header.frame_id)
-            message.header.stamp = item.header.stamp
-            topic.publish(message)
 
 
 class DetectTargetCompressed(DetectTarget):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import NavSatFix, TimeReference
 
+from worker_pipeline.airside.messages import transforms
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.stage import Stage
 from worker_pipeline.topic import Latched
@@ -47,13 +48,17 @@ class FlightInterface(Stage[TimeReference, Odometry]):
 
     input_type = TimeReference
     output_type = Odometry
-    topics: ClassVar[Mapping[str, Any]] = {'home': Latched(NavSatFix)}
+    topics: ClassVar[Mapping[str, Any]] = {
+        'home': Latched(NavSatFix),
+        **transforms.tf_topics(),
+    }
     parameters: ClassVar[Mapping[str, Any]] = {
         'source': Parameter(
             'simulated', 'source of the odometry', choices=('simulated', 'mavlink')
         ),
         'frame_id': Parameter('map', 'local frame: east, north, up of the origin'),
         'child_frame_id': Parameter('base_link', 'frame of the body'),
+        **transforms.publish_tf_parameter('the pose of the body', default=True),
         'address': Parameter(
             'udpin:127.0.0.1:14550',
             'MAVLink: udpin, udpout, tcp or tcpin:HOST:PORT, or a serial device, as in pymavlink',
@@ -141,6 +146,8 @@ class FlightInterface(Stage[TimeReference, Odometry]):
         home = self._source.home()
         if home is not None:
             self.topic['home'].publish(home)
+        if odometry is not None and self.params['publish_tf']:
+            transforms.publish_odometry(odometry, self.topic, item.header.stamp)
         return odometry
 
     def save_state(self) -> bytes:

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from nav_msgs.msg import Odometry
 
+from worker_pipeline.airside.messages import transforms
 from worker_pipeline.airside.messages.odometry_pose import pose_of
 from worker_pipeline.context import NANOSECONDS, stamp_ns
 from worker_pipeline.stage import Stage
@@ -24,6 +28,10 @@ class OdometryRelay(Stage[Odometry, Odometry]):
 
     input_type = Odometry
     output_type = Odometry
+    topics: ClassVar[Mapping[str, Any]] = transforms.tf_topics()
+    parameters: ClassVar[Mapping[str, Any]] = transforms.publish_tf_parameter(
+        'the pose of the body', default=False
+    )
 
     _newest = 0
     _late = 0  # the stamp of the message before, if it was late; else 0
@@ -47,6 +55,8 @@ class OdometryRelay(Stage[Odometry, Odometry]):
             return None
         self.status.ok()
         self._newest, self._late = stamp, 0
+        if self.params['publish_tf']:
+            transforms.publish_odometry(item, self.topic)
         return item
 
     def _is_set_back(self, stamp: int) -> bool:

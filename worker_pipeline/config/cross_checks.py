@@ -119,6 +119,8 @@ def _context_problems(
     unknown = [name for name in stage.context if name not in plugin.contexts]
     for name, wanted in plugin.contexts.items():
         source = stage.context.get(name)
+        if source is None and name in plugin.optional_contexts:
+            continue
         if source is None:
             close = difflib.get_close_matches(name, unknown, n=1)
             hint = f'; found {close[0]!r} instead' if close else ''

@@ -44,6 +44,8 @@ class StageConfig:
     queue_size: int
     overflow: Overflow
     accept_external: bool
+    stamps: str
+    stamp_offset: float
     ordered: bool
     task_timeout: float
     startup_timeout: float
@@ -114,6 +116,7 @@ class PluginDescription:
         separate_states: whether it may have several workers, each with its own state.
         parameters: the stage's own parameters, as declared.
         files: those that its import has loaded: their paths, times of change, ns, and sizes.
+        optional_contexts: the names of contexts that need not be given.
     """
 
     input_type: str = ''
@@ -126,6 +129,7 @@ class PluginDescription:
     separate_states: bool = False
     parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
     files: Sequence[tuple[str, int, int]] = ()
+    optional_contexts: Sequence[str] = ()
 
 
 def has_separate_states(stage: StageConfig, plugin: PluginDescription) -> bool:

@@ -88,6 +88,18 @@ STAGE_KEYS: dict[str, Parameter] = {
         'whether other nodes may publish on the output topics of the stages in input and context; '
         'the topic input of the stage is open to all',
     ),
+    'stamps': Parameter(
+        'header',
+        'stamps of the messages that come by topics: those in their headers, or their arrival',
+        choices=('header', 'arrival'),
+    ),
+    'stamp_offset': Parameter(
+        0.0,
+        'added to these stamps, as for a clock that is behind, or the time from capture to arrival',
+        's',
+        minimum=-4e9,
+        maximum=4e9,
+    ),
     'ordered': Parameter(True, 'whether outputs leave in the order in which the items came'),
     'task_timeout': _seconds(5.0, 'the time one item may take', 0.01),
     'startup_timeout': _seconds(30.0, 'the time from process start to active', 0.1),

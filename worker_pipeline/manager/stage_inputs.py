@@ -14,6 +14,7 @@ from worker_pipeline.core.ledger import Acceptance
 from worker_pipeline.core.message_rate import MessageRate
 from worker_pipeline.core.stage_dispatcher import StageDispatcher
 from worker_pipeline.core.stage_policy import EXTERNAL_INPUT
+from worker_pipeline.manager.input_stamps import InputStamps
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.stage_statistics import rejection_text
 from worker_pipeline.ros import qos
@@ -36,6 +37,7 @@ class StageInputs:
         outbox: commits each message as an event.
         log: of the stage.
         own_subscriptions: counts the manager's own subscriptions, by the stage before.
+        stamps: reads the stamps of the messages that come by topics.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class StageInputs:
         outbox: Outbox,
         log: ThrottledLog,
         own_subscriptions: Counter[str],
+        stamps: InputStamps,
     ) -> None:
         self._node = node
+        self.stamps = stamps
         self._own_subscriptions = own_subscriptions
         self._log = log
         self._stage = stage
@@ -70,6 +74,10 @@ class StageInputs:
         """Return how many messages were lost on their way here."""
         return sum(self._lost.values())
 
+    def values(self) -> dict[str, Any]:
+        """Return the figures of the inputs for ``/diagnostics``."""
+        return {'lost': self.lost, **self.stamps.values()}
+
     def open(
         self, message_type: Any, inputs: Collection[str], stages: Collection[str], is_large: bool
     ) -> None:
@@ -83,6 +91,7 @@ class StageInputs:
         """
         if self._releases:
             return
+        self.stamps.open(is_image=is_large)
         profile = qos.reliable(qos.LARGE_INPUT_DEPTH) if is_large else qos.keep_all()
         for source in (*inputs, EXTERNAL_INPUT):
             if source in stages:
@@ -148,7 +157,7 @@ class StageInputs:
         if not self._rate.in_turns and self._rate.count():
             self._turns.begin()
         try:
-            stamp = stamp_of(message)
+            stamp, message = self._read_stamp(source, message)
         except BadMessageError as error:
             self.bad_messages += 1
             self._log.warning((source, 'bad'), _refusal_text, source, error)
@@ -162,12 +171,18 @@ class StageInputs:
             self._stage.item_received(source, stamp, message, now)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what is wrong with the inputs now: publishers that cannot be received."""
-        return tuple(
+        """Return what is wrong with the inputs now: other types, and stamps."""
+        other_types = tuple(
             f'{topic} is published as {", ".join(sorted(each.other_types))}, which is not received'
             for topic, each in self._matched.items()
             if each.other_types
         )
+        return other_types + self.stamps.notes()
+
+    def _read_stamp(self, source: str, message: bytes) -> tuple[int, bytes]:
+        if source == EXTERNAL_INPUT or source.startswith('/'):
+            return self.stamps.read(source, message)
+        return stamp_of(message), message  # of a stage, which has it from its own input
 
     def report_rejection(self, key: ItemKey, reason: Acceptance) -> None:
         """Log that an item was not accepted."""
@@ -182,6 +197,17 @@ class StageInputs:
         if now - self._looked_at >= LOSS_PERIOD:
             self._looked_at = now
             self._count_lost()
+            self._report_stamps()
+
+    def _report_stamps(self) -> None:
+        """Log what the stamps of an input were found to be, once."""
+        logger = self._node.get_logger()
+        for source, finding in self.stamps.look():
+            text = f'{source}: {finding.text}{self.stamps.remedy(finding)}'
+            if finding.is_warning:
+                self._log.warning((source, finding.kind), str, text)
+            else:
+                logger.info(text)
 
     def _count_lost(self) -> None:
         for source, take in self._take_lost.items():

@@ -19,6 +19,7 @@ from worker_pipeline.manager.answer_handler import AnswerHandler, makes_frames
 from worker_pipeline.manager.channel_server import PacketHandler
 from worker_pipeline.manager.drop_log import DropLog
 from worker_pipeline.manager.exit_reporter import ExitReporter
+from worker_pipeline.manager.input_stamps import InputStamps
 from worker_pipeline.manager.output_publisher import OutputPublisher, open_output
 from worker_pipeline.manager.policies import policy_of
 from worker_pipeline.manager.services import PipelineServices
@@ -62,8 +63,9 @@ class StageNode(LateNode):
         self.workers = StageWorkers(self, config, self.plugin, self.dispatcher.pool, services)
         self.slots = self.workers.slots
         self._log = ThrottledLog(self.get_logger())
+        stamps = InputStamps(config, services.ros_time)
         self.inputs = StageInputs(
-            self, self.dispatcher, services.outbox, self._log, services.own_subscriptions
+            self, self.dispatcher, services.outbox, self._log, services.own_subscriptions, stamps
         )
         self.links = StageLinks(self, services.own_subscriptions)
         self.output: OutputPublisher | None = None
@@ -214,19 +216,6 @@ class StageNode(LateNode):
             **output,
         }
 
-    # -- items -----------------------------------------------------------------------------------
-
-    def start_stream(self, epoch: int) -> None:
-        """Begin to ask a source for items. ``epoch``: ROS time, ns."""
-        with self._outbox:
-            self.dispatcher.stream_started(epoch)
-
-    def follow_time(self, *, is_simulated: bool) -> None:
-        """Change where the stage's node and its workers take ROS time from."""
-        self.set_sim_time(is_simulated=is_simulated)
-        for slot in self.slots.values():
-            slot.channel.set_sim_time(is_simulated=is_simulated)
-
     # -- workers ---------------------------------------------------------------------------------
 
     def worker_connected(
@@ -327,6 +316,17 @@ class StageNode(LateNode):
 
     # -- time and settings -----------------------------------------------------------------------
 
+    def start_stream(self, epoch: int) -> None:
+        """Begin to ask a source for items. ``epoch``: ROS time, ns."""
+        with self._outbox:
+            self.dispatcher.stream_started(epoch)
+
+    def follow_time(self, *, is_simulated: bool) -> None:
+        """Change where the stage's node and its workers take ROS time from."""
+        self.set_sim_time(is_simulated=is_simulated)
+        for slot in self.slots.values():
+            slot.channel.set_sim_time(is_simulated=is_simulated)
+
     def tick(self, now: float) -> None:
         """Supervise every slot, and publish what waited for its subscribers. ``now``: s."""
         self.workers.tick(now, self.dispatcher.ledger.held_by)
@@ -358,7 +358,7 @@ class StageNode(LateNode):
         """Return what the stage and its workers are doing now. ``now``: s."""
         values = statistics.dispatcher_values(self.dispatcher, now)
         values['refused'] += self.inputs.bad_messages
-        values |= {'lost': self.inputs.lost, 'by_socket': self.answers.frames_sent_inline}
+        values |= self.inputs.values() | {'by_socket': self.answers.frames_sent_inline}
         values |= self.workers.values() | {'workers': self.config.workers}
         values |= self.output.values() if self.output else {'listeners': 0, 'outputs_lost': 0}
         return StageStatistics(

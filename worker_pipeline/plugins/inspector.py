@@ -21,6 +21,7 @@ import attrs
 import rclpy
 
 from worker_pipeline.config import PluginDescription, StageConfig
+from worker_pipeline.config.schema import TOPIC
 from worker_pipeline.error_text import describe_error
 from worker_pipeline.parameter import (
     ParameterError,
@@ -38,11 +39,14 @@ from worker_pipeline.state_codec import BYTES, CODECS, JSON, is_available
 from worker_pipeline.system import processes
 from worker_pipeline.system.proc import is_stopped
 from worker_pipeline.system.processes import WorkerProcess
-from worker_pipeline.topic import message_type_of
+from worker_pipeline.topic import AbsoluteTopic, message_type_of, topic_name_of
 from worker_pipeline.transient_errors import file_may_appear, is_transient
 
-# The names allowed for a stage's extra topics: not those that every stage has.
-TOPIC_NAME = re.compile(r'(?!(input|output|transition_event)$|worker_)[a-z][a-z0-9_]*')
+# The names allowed for a stage's extra topics: not those that every stage has. With a slash, as in
+# picture/compressed, they are those of variants of a topic.
+TOPIC_NAME = re.compile(
+    r'(?!(input|output|transition_event)$|worker_)[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*'
+)
 # How often a wait for a plugin checks whether it was interrupted, s.
 POLL_PERIOD = 0.1
 # How often in a row a plugin's process is found stopped by a signal before it counts as killed.
@@ -117,10 +121,20 @@ def _describe_class(stage: StageConfig, found: type[Stage]) -> PluginDescription
                 f'{where}: found {short_repr(name)}; allowed: small letters, digits and _, but not '
                 "'input', 'output', 'transition_event' nor what begins with 'worker_'"
             )
+        absolute = topic_name_of(name, declared_type)
+        if isinstance(declared_type, AbsoluteTopic) and not TOPIC.match(str(absolute)):
+            problems.append(
+                f'{where}: found the name {short_repr(absolute)}; allowed: an absolute topic'
+            )
         try:
             _type_name(message_type_of(declared_type))
         except TypeError as error:
             problems.append(f'{where}: {error}')
+    if unknown := [each for each in found.optional_contexts if each not in found.contexts]:
+        problems.append(
+            f'plugin: optional_contexts of {stage.plugin}: found {short_repr(unknown[0])}; '
+            'allowed: names of its contexts'
+        )
     remembers = found.save_state is not Stage.save_state
     if remembers != (found.restore_state is not Stage.restore_state):
         pair = ('save_state', 'restore_state')
@@ -141,6 +155,7 @@ def _describe_class(stage: StageConfig, found: type[Stage]) -> PluginDescription
         input_type=names.get('input_type', ''),
         output_type=names.get('output_type', ''),
         contexts={name: names.get(f'contexts[{name!r}]', '') for name in found.contexts},
+        optional_contexts=tuple(found.optional_contexts),
         problems=[one_line(each) for each in problems],
         remembers=remembers,
         exclusive=found.exclusive is True,

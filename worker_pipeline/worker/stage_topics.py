@@ -12,7 +12,13 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from worker_pipeline.ros import qos
 from worker_pipeline.ros.message_fields import check_fields
 from worker_pipeline.ros.message_types import name_of
-from worker_pipeline.topic import Latched, Topic, message_type_of
+from worker_pipeline.topic import (
+    AbsoluteTopic,
+    Latched,
+    Topic,
+    message_type_of,
+    topic_name_of,
+)
 
 _DEPTH = 10
 
@@ -35,12 +41,16 @@ class _PublishedTopic(Topic):
 def make_topics(node: Node, topics: Mapping[str, Any]) -> dict[str, Topic]:
     """Return publishers of a stage's ``topics``, by name, in the node's namespace."""
     return {
-        name: _PublishedTopic(node, message_type_of(declared), name, _profile(declared))
+        name: _PublishedTopic(
+            node, message_type_of(declared), topic_name_of(name, declared), _profile(declared)
+        )
         for name, declared in topics.items()
     }
 
 
 def _profile(declared: Any) -> QoSProfile:
+    if isinstance(declared, AbsoluteTopic):
+        return _profile(declared.declared)
     if isinstance(declared, Latched):
         return qos.latched(1)
     profile = qos.reliable(_DEPTH)

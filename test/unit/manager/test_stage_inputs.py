@@ -11,12 +11,15 @@ import pytest
 from std_msgs.msg import Header
 from support.dispatching import Flow, stage
 from support.fake_nodes import FakeNode
-from support.offline_pipeline import message
+from support.offline_pipeline import message, stage_config
 
 from worker_pipeline.core.item import ItemKey
 from worker_pipeline.core.message_rate import CALM_TIME, MANY
+from worker_pipeline.core.ros_time import RosTime
+from worker_pipeline.manager.input_stamps import InputStamps
 from worker_pipeline.manager.outbox import Outbox
 from worker_pipeline.manager.stage_inputs import StageInputs
+from worker_pipeline.ros.cdr import stamp_of
 from worker_pipeline.ros.subscription_status import NO_CALLBACKS
 from worker_pipeline.ros.throttled_log import ThrottledLog
 
@@ -24,12 +27,14 @@ TOPIC = '/camera/image'
 
 
 class Bench:
-    def __init__(self, journal, clock):
+    def __init__(self, journal, clock, **settings):
         self.node = FakeNode('s', clock)
         self.flow = Flow(s=stage('before', TOPIC))
         self.own = Counter()
         log = ThrottledLog(self.node.logger)
-        self.inputs = StageInputs(self.node, self.flow.s, Outbox(journal, print), log, self.own)
+        outbox = Outbox(journal, print)
+        stamps = InputStamps(stage_config('s', **settings), RosTime(is_simulated=False, now=0.0))
+        self.inputs = StageInputs(self.node, self.flow.s, outbox, log, self.own, stamps)
         self.open()
 
     def open(self, is_large=False):
@@ -82,6 +87,39 @@ def test_what_is_no_message_is_refused_and_counted(bench):
     assert bench.inputs.bad_messages == 2
     assert bench.node.logger.warnings[0].startswith('input: refused a message: found 9 bytes')
     assert len(bench.node.logger.warnings) == 1  # the other one is counted
+
+
+def test_a_message_without_a_stamp_is_an_item_where_arrivals_are_stamps(journal, clock):
+    journal.checkpoint({})
+    bench = Bench(journal, clock, stamps='arrival')
+    for topic in (TOPIC, 's/input'):
+        bench.topic(topic).receive(bytes([0, 1, 0, 0]) + bytes(16))
+    bench.topic('before/output').receive(message(5))  # of a stage: as it is
+    assert (bench.accepted(), bench.inputs.bad_messages) == (3, 0)
+    (sent,) = [each.item for each in bench.flow.take()]
+    assert sent.key == ItemKey(TOPIC, 100 * 10**9)
+    assert stamp_of(sent.payload) == 100 * 10**9
+
+
+def test_what_stamps_are_is_logged_once_as_what_it_is(bench, clock):
+    for topic, ahead in ((TOPIC, 3), ('s/input', -3)):
+        for _ in range(40):
+            clock.now += 0.1
+            bench.topic(topic).receive(message(round((clock.now + ahead) * 10**9)))
+    for now in range(200, 210):
+        bench.inputs.tick(float(now))
+    (warning,) = bench.node.logger.warnings
+    assert warning == (
+        f'{TOPIC}: stamps are 3 s ahead of their arrival: another clock; synchronise the clocks, '
+        'or correct it by s.stamp_offset'
+    )
+    assert bench.node.logger.infos == [
+        'input: stamps are 3 s behind their arrival: another clock, or a recording'
+    ]
+    values = bench.inputs.values()
+    assert values['lost'] == 0
+    assert values[f'{TOPIC}.rate_hz'] == '10.00'
+    assert values['input.stamp_offset_ms'] == '3000.00'
 
 
 def test_a_repeated_message_is_refused_without_an_event(bench, journal):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from std_msgs.msg import Header
 
-from worker_pipeline import Latched, Stage
+from worker_pipeline import AbsoluteTopic, Latched, Stage
 from worker_pipeline.config import PluginDescription, load
 from worker_pipeline.plugins.inspector import describe
 
@@ -207,6 +207,34 @@ class Talkative(Plain):
     topics = {'output': Header, 'Seen': Header, 'seen': Latched(Header), 'late': Latched(5)}
 
 
+class Variants(Plain):
+    topics = {
+        'picture/compressed': Header,
+        'output/compressed': Header,
+        'tf': AbsoluteTopic('/tf', Header),
+        'tf_static': AbsoluteTopic('/tf_static', Latched(Header)),
+    }
+
+
+class Astray(Plain):
+    topics = {
+        'picture/': Header,
+        'input/Raw': Header,
+        'tf': AbsoluteTopic('tf', 5),
+        'other': AbsoluteTopic('tf', Header),
+        'third': AbsoluteTopic(5, Latched(Header)),
+    }
+
+
+class Optional(Plain):
+    contexts = {'odometry': Header, 'map': Header}
+    optional_contexts = ('map',)
+
+
+class Misnamed(Optional):
+    optional_contexts = ('mop',)
+
+
 class Hostile(type):
     def __getattribute__(cls, name):
         if name == 'contexts':
@@ -216,6 +244,15 @@ class Hostile(type):
 
 class Guarded(Plain, metaclass=Hostile):
     pass
+
+
+def test_topics_may_be_variants_of_others_and_have_absolute_names():
+    assert description_of(Variants).problems == []
+
+
+def test_contexts_may_be_optional():
+    assert description_of(Optional).problems == []
+    assert description_of(Optional).optional_contexts == ('map',)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +278,21 @@ class Guarded(Plain, metaclass=Hostile):
                 "topics['Seen'] of *: found 'Seen'; allowed: small letters, digits and _*",
                 "topics['late'] of *: found 5; allowed: a ROS message class",
             ],
+        ),
+        (
+            Astray,
+            [
+                "topics['picture/'] of *: found 'picture/'; allowed: small letters, digits and _*",
+                "topics['input/Raw'] of *: found 'input/Raw'; allowed: small letters, digits *",
+                "topics['tf'] of *: found the name 'tf'; allowed: an absolute topic",
+                "topics['tf'] of *: found 5; allowed: a ROS message class",
+                "topics['other'] of *: found the name 'tf'; allowed: an absolute topic",
+                "topics['third'] of *: found the name 5; allowed: an absolute topic",
+            ],
+        ),
+        (
+            Misnamed,
+            ["optional_contexts of *: found 'mop'; allowed: names of its contexts"],
         ),
         (Guarded, ['found *; inspecting it failed: RuntimeError: not today']),
     ],
