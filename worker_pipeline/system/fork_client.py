@@ -114,6 +114,7 @@ class ForkServerClient:
         path = json.dumps(sys.path)
         code = (
             f'import json, sys; sys.path[:] = json.loads({path!r}); '
+            'from worker_pipeline.system.malloc import use_one_arena; use_one_arena(); '
             f'from worker_pipeline.system.fork_server import main; '
             f'main({end.fileno()}, {self._preload!r})'
         )

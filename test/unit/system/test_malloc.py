@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from worker_pipeline.system.fork_client import ForkServerClient
+
 VARIABLES = ('MALLOC_ARENA_MAX', 'GLIBC_TUNABLES')
 # Allocates in many threads at once, outside Python's own pools, and prints the number of heaps.
 ALLOCATE = """
@@ -64,3 +66,19 @@ def test_threads_share_one_heap(limit):
 )
 def test_the_number_that_a_user_has_set_stays(name, value):
     assert 1 < heaps('one', **{name: value}) <= 3
+
+
+def test_threads_of_processes_from_a_fork_server_without_a_guardian_share_one(
+    tmp_path, monkeypatch
+):
+    """It is a new interpreter, which inherits no setting."""
+    for each in VARIABLES:
+        monkeypatch.delenv(each, raising=False)
+    found = tmp_path / 'found'
+    begin = f"import sys; sys.argv = ['', 'none']; sys.stdout = open({str(found)!r}, 'w')\n"
+    (tmp_path / 'counts_heaps.py').write_text(f'{begin}{ALLOCATE}sys.stdout.close()\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    client = ForkServerClient('counts_heaps')
+    client.open()
+    client.close()  # it imports all before it answers
+    assert found.read_text() == '1\n'
