@@ -10,7 +10,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from worker_pipeline.airside.detectors.annotation import draw_detections
 from worker_pipeline.airside.messages import image, vision
-from worker_pipeline.airside.messages.compressed import to_jpeg
+from worker_pipeline.airside.messages.jpeg import to_jpeg
 from worker_pipeline.airside.messages.point_cloud import Records
 from worker_pipeline.parameter import Parameter
 from worker_pipeline.topic import Topic

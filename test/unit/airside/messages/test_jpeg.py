@@ -11,7 +11,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from worker_pipeline.airside.messages.compressed import to_jpeg
+from worker_pipeline.airside.messages.jpeg import to_jpeg
 
 HEADER = Header(frame_id='camera', stamp=Time(sec=5))
 
