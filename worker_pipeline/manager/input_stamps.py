@@ -36,6 +36,7 @@ class InputStamps:
 
     def __init__(self, config: StageConfig, ros_time: RosTime) -> None:
         self._stage = config.name
+        self._topics = [each for each in config.inputs if each.startswith('/')]
         self._by_arrival = config.stamps == ARRIVAL
         self._offset = round(config.stamp_offset * NANOSECONDS)
         self._ros_time = ros_time
@@ -46,7 +47,10 @@ class InputStamps:
     def open(self, *, is_image: bool) -> None:
         """Begin anew, with messages that are images or not."""
         self._is_image = is_image
-        self._checks.clear()
+        self._checks = {topic: self._new_check() for topic in self._topics}
+
+    def _new_check(self) -> StampCheck:
+        return StampCheck(is_image=self._is_image)
 
     def read(self, source: str, message: bytes) -> tuple[int, bytes]:
         """Return the stamp of a message from outside, ns, and the message with it.
@@ -55,8 +59,8 @@ class InputStamps:
         """
         arrived = self._now()
         check = self._checks.get(source)
-        if check is None:
-            check = self._checks[source] = StampCheck(is_image=self._is_image)
+        if check is None:  # the first one on the stage's own topic, which few use
+            check = self._checks[source] = self._new_check()
         if self._by_arrival:
             stamp_of(message, zero_is_valid=True)
             stamp = self._next_arrival(source, arrived)

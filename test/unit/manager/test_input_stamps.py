@@ -135,8 +135,14 @@ def test_the_figures_of_each_input_are_in_the_diagnostics(clock):
     }
 
 
-def test_an_input_without_messages_has_no_figures(clock):
-    assert Inputs(clock).stamps.values() == {}
+def test_a_topic_has_figures_before_its_first_message():
+    """But not the stage's own, which few use."""
+    stamps = InputStamps(stage_config('s', TOPIC, 'before'), RosTime(is_simulated=False, now=0.0))
+    stamps.open(is_image=True)
+    values = stamps.values()
+    assert values[f'{TOPIC}.rate_hz'] == '0.00'
+    assert values[f'{TOPIC}.stamps'] == values[f'{TOPIC}.stamp_offset_ms'] == ''
+    assert {each.rpartition('.')[0] for each in values} == {TOPIC}
 
 
 def test_a_recording_is_told_and_is_no_warning(clock):

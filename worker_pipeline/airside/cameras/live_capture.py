@@ -16,10 +16,12 @@ from worker_pipeline.airside.common.backoff import Backoff
 from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.airside.messages.image import Pixels
 from worker_pipeline.context import NANOSECONDS
+from worker_pipeline.core.source_rate import SourceRate
 from worker_pipeline.status import StageStatus
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0  # s, between two attempts to reopen a camera
 _JOIN_TIMEOUT = 2.0  # s
+RATE_PERIOD = NANOSECONDS // 2  # between two reports of the camera's rate, ns
 
 
 @attrs.frozen(eq=False)
@@ -56,6 +58,8 @@ class LiveCapture:
         self._allocate = allocate
         self.error_message = '' if first else 'waiting for the camera'
         self._newest: Captured | None = None
+        self._rate = SourceRate()
+        self._last_time = self._rate_reported_at = 0  # steady time, ns; 0: none yet
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name='camera', daemon=True)
@@ -105,12 +109,27 @@ class LiveCapture:
             return False
         moment = now - self._latency if captured is None else captured
         self.error_message = ''
+        self._note_rate(moment)
         with self._changed:
             self._newest = Captured(np.asarray(pixels, dtype=np.uint8), moment)
             self._changed.notify()
         return True
 
+    def _note_rate(self, moment: int) -> None:
+        """Report the rate of the camera, and how many images are missing, now and then."""
+        if self._last_time:
+            self._rate.step(moment - self._last_time)
+        self._last_time = moment
+        if moment - self._rate_reported_at < RATE_PERIOD:
+            return
+        self._rate_reported_at = moment
+        self._rate.look()
+        self._status.set('camera_rate_hz', f'{self._rate.rate:.2f}')
+        self._status.set('camera_jitter_ms', f'{self._rate.jitter / 1e6:.2f}')
+        self._status.set('camera_missing', self._rate.missing)
+
     def _release(self) -> None:
         if self._capture is not None:
             self._capture.release()
             self._capture = None
+            self._last_time = 0  # the gap until it is open again is counted as a reconnect

@@ -69,6 +69,22 @@ def test_a_frame_is_stamped_on_arrival_not_on_request(start, device):
     assert capture.status.values['stamped_by'] == 'arrival'
 
 
+def test_the_rate_of_the_camera_and_missing_images_are_reported(start, device, monkeypatch):
+    """By the driver's times: 20 a second, and two images that never came."""
+    monkeypatch.setattr(live_capture, 'RATE_PERIOD', 0)
+    capture = start()
+    begin = time.monotonic_ns() // 1_000_000 - 2_000.0
+    for number in (*range(20), *range(22, 30)):
+        device.shoot(number % 10, begin + 50 * number)
+    wait_for(
+        lambda: capture.status.values.get('camera_missing') == '2',
+        'the figures',
+        seen=lambda: capture.status.values,
+    )
+    assert capture.status.values['camera_rate_hz'] == '20.00'
+    assert capture.status.values['camera_jitter_ms'] == '0.00'
+
+
 def test_the_drivers_time_is_preferred(start, device):
     """Implausible times, and values that are not times of capture, are ignored."""
     capture = start(latency=0.5)
