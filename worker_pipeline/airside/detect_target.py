@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector
 from worker_pipeline.airside.detectors.annotation import draw_detections
+from worker_pipeline.airside.detectors.plausibility import ImplausibleOutputError
 from worker_pipeline.airside.geometry.pinhole import INTRINSICS
 from worker_pipeline.airside.messages import image, point_cloud
 from worker_pipeline.airside.messages.records import DETECTION
@@ -74,10 +75,19 @@ class DetectTarget(Stage[Image, PointCloud2]):
             self.status.warn(f'image rejected: {error}')
             return point_cloud.to_message(np.empty(0, DETECTION), item.header.frame_id)
         self._check_size(pixels)
-        found = np.concatenate([each.detect(pixels) for each in self._detectors.values()])
+        found = np.concatenate([self._detect(each, pixels) for each in self._detectors.values()])
         confident = found[found['confidence'] >= self.params['confidence']]
         self._show(item, pixels, confident)
         return point_cloud.to_message(confident, item.header.frame_id)
+
+    def _detect(self, detector: Detector, pixels: image.Pixels) -> point_cloud.Records:
+        """Return a detector's detections; none, with a warning, if they cannot be right."""
+        try:
+            return detector.detect(pixels)
+        except ImplausibleOutputError as error:
+            self.status.count('implausible')
+            self.status.warn(f'onnx_model: output rejected: {error}')
+            return np.empty(0, DETECTION)
 
     def _check_size(self, pixels: image.Pixels) -> None:
         height, width = pixels.shape[:2]

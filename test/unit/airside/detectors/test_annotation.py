@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from worker_pipeline.airside.detectors.annotation import draw_detections
-from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL
+from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL, UPRIGHT
 
 SEEN = np.array(
-    [(100, 60, 140, 80, 120, 70, 7, 0.9), (200, 100, 240, 140, 220, 120, NO_LABEL, 0.8)], DETECTION
+    [
+        (100, 60, 140, 80, 120, 70, 7, 0.9, *UPRIGHT),
+        (200, 100, 240, 140, 220, 120, NO_LABEL, 0.8, *UPRIGHT),
+    ],
+    DETECTION,
 )
 
 
