@@ -59,9 +59,9 @@ class Letterbox:
         return left, top
 
     def put(self, pixels: Pixels) -> Pixels:
-        """Return the input (H, W, 3) with an image in it."""
+        """Return the input (H, W, 3) with an image in it, of the image's type."""
         (left, top), (width, height) = self.corner, self.scaled
-        framed = np.full((self.input[1], self.input[0], 3), _GREY, np.uint8)
+        framed = np.full((self.input[1], self.input[0], 3), _GREY, pixels.dtype)
         framed[top : top + height, left : left + width] = (
             pixels
             if pixels.shape[1::-1] == (width, height)
@@ -91,4 +91,7 @@ class Letterbox:
     @property
     def _stretch(self) -> npt.NDArray[np.float64]:
         """Return the pixels of the image per pixel of the input, in x and y."""
+        if self.placing is Placing.TOP_LEFT:
+            # YOLOX's labels and predictions have one scale, without the rounding of the size.
+            return np.full(2, max(np.array(self.image) / self.input))
         return np.array(self.image) / self.scaled

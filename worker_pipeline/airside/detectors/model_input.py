@@ -48,7 +48,10 @@ def tensor_of(frames: Sequence[Pixels], layout: str, kind: type[np.generic]) -> 
     if kind == np.uint8:
         return np.ascontiguousarray(np.stack(frames)[..., ::-1].transpose(0, 3, 1, 2))
     raw = layout in (YOLOX, YOLOX_DECODED)
-    blob = cv2.dnn.blobFromImages(list(frames), 1.0 if raw else 1 / 255, swapRB=not raw)
+    blob = cv2.dnn.blobFromImages(list(frames), swapRB=not raw)
+    if not raw:
+        # As the exporters do: a product with 1/255 rounds otherwise, which half models amplify.
+        blob /= np.float32(255)
     if layout in DETR_LIKE and layout != DETR_SIGMOID:
         blob = (blob - _MEAN[:, None, None]) / _DEVIATION[:, None, None]
     return np.asarray(blob, kind)

@@ -98,8 +98,9 @@ class OnnxDetector(Detector):
             tiles += tiles_of(image, self._tile, self._tile_overlap)
         letterboxes = [self._model.letterbox((tile.width, tile.height)) for tile in tiles]
         frames = [
-            letterbox.put(
-                pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+            self._model.frame(
+                letterbox,
+                pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width],
             )
             for tile, letterbox in zip(tiles, letterboxes, strict=True)
         ]

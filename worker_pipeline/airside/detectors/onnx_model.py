@@ -18,6 +18,7 @@ from worker_pipeline.airside.detectors.model_metadata import read_metadata
 from worker_pipeline.airside.detectors.onnx_session import open_session
 from worker_pipeline.airside.detectors.output_layout import (
     LAYOUTS,
+    RFDETR,
     SEGMENT,
     TASKS,
     Form,
@@ -94,6 +95,12 @@ class OnnxModel:
         stride = self.metadata.stride or 1
         width, height = (-(-side // stride) * stride for side in whole.scaled)
         return Letterbox(image, (width, height), placing)
+
+    def frame(self, letterbox: Letterbox, pixels: Pixels) -> Pixels:
+        """Return the input (H, W, 3), BGR, with an image in it."""
+        # RF-DETR resizes floats; rounded to bytes, an untrained one differs by hundredths.
+        exact = self.form.layout == RFDETR
+        return letterbox.put(pixels.astype(np.float32) if exact else pixels)
 
     def look(self, frames: Sequence[Pixels]) -> list[tuple[Candidates, Any]]:
         """Return the candidates in each input (H, W, 3), BGR, and the prototypes of its masks.

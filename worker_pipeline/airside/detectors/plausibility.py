@@ -19,8 +19,9 @@ _FARTHEST = 4.0
 _LARGEST = 12.0
 # So many of the most confident boxes are looked at, whatever their confidence.
 _LOOKED_AT = 100
-# Boxes as small as this, all of them, are shares of the image.
-_SHARE = 2.0  # pixels
+# Boxes within so many pixels of the first corner, all of them, are shares of the image or offsets in
+# cells: a few boxes of an image, and as many as a model without suppression gives.
+_FEW_WITHIN, _MANY_WITHIN = 2.0, 8.0
 
 
 class ImplausibleOutputError(ValueError):
@@ -63,13 +64,15 @@ def _check_boxes(likely: Candidates, input_size: tuple[int, int]) -> None:
     away = np.abs(middles - size / 2) / size - 0.5
     bad = (away > _FARTHEST).any(axis=1) | (sides > _LARGEST * size).any(axis=1)
     described = f'{input_size[0]}x{input_size[1]}'
-    if bad.any():
+    # Single wild ones come from half precision and from training.
+    if bad.sum() > len(bad) / 2:
         box = ', '.join(f'{value:.4g}' for value in likely.boxes[bad][0])
         raise ImplausibleOutputError(
             f'box: found x1 y1 x2 y2 {box}, far outside of the input; allowed: about {described}'
         )
-    if len(sides) > 1 and np.abs(likely.boxes).max() <= _SHARE:
+    farthest = np.abs(likely.boxes).max()
+    if len(sides) > 1 and farthest <= (_FEW_WITHIN if len(sides) < _LOOKED_AT else _MANY_WITHIN):
         raise ImplausibleOutputError(
-            f'box: found no coordinate above {np.abs(likely.boxes).max():.3g}, so they are shares'
-            f' of the image; allowed: pixels of an input of {described}'
+            f'box: found no coordinate above {farthest:.3g}, so they are shares of the image or of'
+            f' cells; allowed: pixels of an input of {described}'
         )
