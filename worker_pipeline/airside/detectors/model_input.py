@@ -48,7 +48,7 @@ def tensor_of(frames: Sequence[Pixels], layout: str, kind: type[np.generic]) -> 
     if kind == np.uint8:
         return np.ascontiguousarray(np.stack(frames)[..., ::-1].transpose(0, 3, 1, 2))
     raw = layout in (YOLOX, YOLOX_DECODED)
-    blob = cv2.dnn.blobFromImages(list(frames), swapRB=not raw)
+    blob = np.asarray(cv2.dnn.blobFromImages(list(frames), swapRB=not raw), np.float32)
     if not raw:
         # As the exporters do: a product with 1/255 rounds otherwise, which half models amplify.
         blob /= np.float32(255)

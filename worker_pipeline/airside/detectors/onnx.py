@@ -16,7 +16,7 @@ from worker_pipeline.airside.detectors.letterbox import Letterbox
 from worker_pipeline.airside.detectors.masks import mask_points
 from worker_pipeline.airside.detectors.onnx_model import OnnxModel
 from worker_pipeline.airside.detectors.oriented import bounds, outlines, suppress_oriented
-from worker_pipeline.airside.detectors.output_layout import FREE_OF_DUPLICATES, OBB, SEGMENT
+from worker_pipeline.airside.detectors.output_layout import FREE_OF_DUPLICATES, OBB, SEGMENT, V5
 from worker_pipeline.airside.detectors.suppression import suppress_overlaps
 from worker_pipeline.airside.detectors.tiles import Tile, is_cut, merge, tiles_of
 from worker_pipeline.airside.messages.image import Pixels
@@ -159,10 +159,11 @@ class OnnxDetector(Detector):
             points = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])
         if task == SEGMENT:
             masks = mask_points(prototypes, found.extras, found.boxes, letterbox.input)
-            inside &= np.isfinite(masks).all(axis=1)
-            points = letterbox.points_to_image(
-                masks[:, 2:] if self._point == FOOT else masks[:, :2]
-            )
+            seen = np.asarray(np.isfinite(masks[:, 0]))
+            ends = letterbox.points_to_image(masks.reshape(-1, 2, 2))
+            points = np.where(seen[:, None], ends[:, int(self._point == FOOT)], points)
+            # As the exporters do: YOLOv5 keeps a box without a mask, newer ones do not.
+            inside &= seen | (self._model.form.layout == V5)
         records = np.zeros(int(inside.sum()), DETECTION)
         values = np.column_stack([boxes, points, angles, sizes])[inside]
         names = ('x1', 'y1', 'x2', 'y2', 'u', 'v', 'angle', 'size_x', 'size_y')

@@ -49,6 +49,7 @@ GRIDS = ((8, 16, 32), (8, 16, 32, 64))
 _ANCHORS = 3
 # Models without duplicates give a few hundred candidates.
 _MOST_END_TO_END = 1000
+_MOST_KEYPOINTS = 500  # numbers per candidate
 
 
 @attrs.frozen
@@ -240,7 +241,7 @@ def _is_extra(extra: int, task: str, prototypes: int | None, known: Known) -> bo
     if task == POSE:
         if known.metadata.keypoints is not None:
             return extra == known.metadata.keypoints
-        return extra >= 2 and (extra % 2 == 0 or extra % 3 == 0)
+        return 2 <= extra <= _MOST_KEYPOINTS and (extra % 2 == 0 or extra % 3 == 0)
     return extra == {DETECT: 0, OBB: 1, SEGMENT: prototypes}[task]
 
 

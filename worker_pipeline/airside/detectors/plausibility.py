@@ -19,8 +19,8 @@ _FARTHEST = 4.0
 _LARGEST = 12.0
 # So many of the most confident boxes are looked at, whatever their confidence.
 _LOOKED_AT = 100
-# Boxes within so many pixels of the first corner, all of them, are shares of the image or offsets in
-# cells: a few boxes of an image, and as many as a model without suppression gives.
+# Boxes within so many pixels of the first corner, all of them, are shares of the image or offsets
+# in cells: a few boxes, and as many as a model without suppression gives.
 _FEW_WITHIN, _MANY_WITHIN = 2.0, 8.0
 
 
@@ -62,7 +62,7 @@ def _check_boxes(likely: Candidates, input_size: tuple[int, int]) -> None:
     middles = (likely.boxes[:, :2] + likely.boxes[:, 2:]) / 2
     sides = likely.boxes[:, 2:] - likely.boxes[:, :2]
     away = np.abs(middles - size / 2) / size - 0.5
-    bad = (away > _FARTHEST).any(axis=1) | (sides > _LARGEST * size).any(axis=1)
+    bad = np.asarray((away > _FARTHEST).any(axis=1) | (sides > _LARGEST * size).any(axis=1))
     described = f'{input_size[0]}x{input_size[1]}'
     # Single wild ones come from half precision and from training.
     if bad.sum() > len(bad) / 2:
