@@ -22,6 +22,7 @@ class ModelMetadata:
 
     ``size``: width and height of the input, pixels. ``end_to_end``: whether the output is already
     free of duplicates. ``keypoints``: numbers per candidate. ``batch``: the most images in one run.
+    ``is_elastic``: whether images keep a narrow border in an input of any size.
     """
 
     task: str = ''
@@ -33,6 +34,7 @@ class ModelMetadata:
     is_rtdetr: bool = False
     keypoints: int | None = None
     batch: int | None = None
+    is_elastic: bool = False
 
 
 def read_metadata(written: Mapping[str, str]) -> ModelMetadata:
@@ -51,6 +53,8 @@ def read_metadata(written: Mapping[str, str]) -> ModelMetadata:
         is_rtdetr=head == 'RTDETRDecoder' or (not head and 'rtdetr' in named),
         keypoints=_keypoints(values.get('kpt_shape')),
         batch=_positive(values.get('batch')),
+        # Versions without `args` put images into the whole input also if its size is dynamic.
+        is_elastic=_argument(values, 'dynamic') is True,
     )
 
 
@@ -80,11 +84,19 @@ def _size(sides: Any) -> tuple[int, int] | None:
 
 
 def _end_to_end(values: Mapping[str, Any]) -> bool | None:
-    """Return whether duplicates are gone, by the head or by a suppression in the file."""
+    """Return whether duplicates are gone, by the head or by a suppression in the file.
+
+    Versions before `end2end` do not write of which kind the head is: YOLOv10's needs none.
+    """
+    suppressed = _argument(values, 'nms') is True
+    head = values.get('end2end')
+    return (suppressed or head) if isinstance(head, bool) else (suppressed or None)
+
+
+def _argument(values: Mapping[str, Any], name: str) -> Any:
+    """Return one of the exporter's arguments."""
     arguments = values.get('args')
-    nms = arguments.get('nms') if isinstance(arguments, dict) else None
-    flags = [each for each in (values.get('end2end'), nms) if isinstance(each, bool)]
-    return any(flags) if flags else None
+    return arguments.get(name) if isinstance(arguments, dict) else None
 
 
 def _keypoints(shape: Any) -> int | None:

@@ -203,7 +203,7 @@ class OnnxModel:
         self._is_elastic = (
             not any(isinstance(side, int) for side in fixed)
             and not any(asked)
-            and self.metadata.stride is not None
+            and self.metadata.is_elastic
         )
         return width, height
 

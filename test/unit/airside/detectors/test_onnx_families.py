@@ -178,7 +178,7 @@ def test_the_models_own_size_is_that_of_a_dynamic_input(tmp_path):
     shape = ('batch', 3, 'height', 'width')
     table = np.zeros((7, 30))
     table[:, 0] = [64, 48, 10, 10, 0.9, 0.1, 0.1]
-    entries = exporter_entries(imgsz=[96, 128])
+    entries = exporter_entries(imgsz=[96, 128], args={'dynamic': True})
     path = save_tables(tmp_path / 'm.onnx', {'output0': table}, shape, entries)
     eye = detector(path)
     assert eye.status_values['onnx_input'] == '128x96'
@@ -186,6 +186,10 @@ def test_the_models_own_size_is_that_of_a_dynamic_input(tmp_path):
     assert eye._model.letterbox((384, 140)).input == (128, 64)
     fixed = detector(path, onnx_input_size=[128, 96])
     assert fixed._model.letterbox((384, 140)).input == (128, 96)
+    early = save_tables(
+        tmp_path / 'early.onnx', {'output0': table}, shape, exporter_entries(imgsz=[96, 128])
+    )
+    assert detector(early)._model.letterbox((384, 140)).input == (128, 96)
     assert detector(path, onnx_input_size=[64, 0]).status_values['onnx_input'] == '64x96'
 
 

@@ -47,6 +47,9 @@ def form(shape, written=None, *more, **known):
         # Earlier exporters: no head, no end2end; RT-DETR with all scores.
         ((1, 84, 8400), entries(head=None, end=None), [], 'v8', 'detect'),
         ((1, 300, 6), entries(head=None, end=None), [], 'end_to_end', 'detect'),
+        ((1, 300, 6), entries(head=None, end=None, args={'nms': False}), [], 'end_to_end',
+         'detect'),
+        ((1, 84, 8400), entries(head=None, end=None, args={'nms': False}), [], 'v8', 'detect'),
         ((1, 300, 84), entries(head=None, end=None, description='Ultralytics rt-detr-l'), [],
          'rtdetr_scores', 'detect'),
         ((1, 300, 6), entries(head=None, classes=2, description='rtdetr-l'), [], 'rtdetr_scores',
