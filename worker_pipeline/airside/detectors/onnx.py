@@ -53,8 +53,8 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 
 # With more candidates than this the model is broken; only the most confident are kept.
-_MAX_CANDIDATES = {OBB: 1000}
-_MAX_CANDIDATES_ELSE = 3000
+_MAX_CANDIDATES = 30_000
+_MAX_ORIENTED = 3000  # each is compared with each
 # The number of classes of a model that gives neither their names nor their number.
 _MAX_CLASSES = 1000
 
@@ -125,7 +125,7 @@ class OnnxDetector(Detector):
 
     def _suppressed(self, found: Candidates) -> Candidates:
         form = self._model.form
-        most = _MAX_CANDIDATES.get(form.task, _MAX_CANDIDATES_ELSE)
+        most = _MAX_ORIENTED if form.task == OBB else _MAX_CANDIDATES
         if len(found.confidences) > most:
             found = found.select(np.argsort(-found.confidences, kind='stable')[:most])
         if form.layout in FREE_OF_DUPLICATES:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _LITTLE = 1e-7
+_AT_ONCE = 256  # boxes compared with all before them: bounds the memory
 
 
 def outlines(boxes: Floats, angles: Floats) -> Floats:
@@ -41,26 +42,30 @@ def suppress_oriented(
     order = np.argsort(-confidences, kind='stable')
     if not len(order):
         return order
-    similar = _similarity(boxes[order], angles[order])
-    same = classes[order][:, None] == classes[order][None, :]
-    gone = np.triu((similar >= overlap) & same, k=1).any(axis=0)
+    boxes, angles, classes = boxes[order], angles[order], classes[order]
+    gone = np.zeros(len(order), bool)
+    for first in range(0, len(order), _AT_ONCE):
+        last = first + _AT_ONCE
+        similar = _similarity(boxes[:last], angles[:last], first)
+        same = classes[:last, None] == classes[None, first:last]
+        gone[first:last] = np.triu((similar >= overlap) & same, k=1 - first).any(axis=0)
     return np.asarray(order[~gone])
 
 
-def _similarity(boxes: Floats, angles: Floats) -> Floats:
-    """Return 1 less the Hellinger distance of each pair of boxes (N, N)."""
+def _similarity(boxes: Floats, angles: Floats, first: int) -> Floats:
+    """Return 1 less the Hellinger distance of boxes (N) and those from the first (N, N - first)."""
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     along, across = ((boxes[:, 2:] - boxes[:, :2]) ** 2 / 12).T  # variances of a uniform box
     cosine, sine = np.cos(angles), np.sin(angles)
     xx = along * cosine**2 + across * sine**2
     yy = along * sine**2 + across * cosine**2
     xy = (along - across) * cosine * sine
-    sum_xx, sum_yy, sum_xy = (each[:, None] + each[None, :] for each in (xx, yy, xy))
-    dx, dy = (each[:, None] - each[None, :] for each in middles.T)
+    sum_xx, sum_yy, sum_xy = (each[:, None] + each[None, first:] for each in (xx, yy, xy))
+    dx, dy = (each[:, None] - each[None, first:] for each in middles.T)
     determinant = sum_xx * sum_yy - sum_xy**2
     square = sum_yy * dx**2 + sum_xx * dy**2 - 2 * sum_xy * dx * dy
     own = np.maximum(along * across, 0.0)
-    spread = 4 * np.sqrt(own[:, None] * own[None, :]) + _LITTLE
+    spread = 4 * np.sqrt(own[:, None] * own[None, first:]) + _LITTLE
     apart = square / (determinant + _LITTLE) / 4
     apart += np.log(determinant / spread + _LITTLE) / 2
     return np.asarray(1 - np.sqrt(1 - np.exp(-np.clip(apart, _LITTLE, 100)) + _LITTLE))

@@ -53,3 +53,15 @@ def test_the_similarity_is_that_of_the_exporter():
     for overlap, kept in ((0.801, [0, 1]), (0.799, [0])):
         found = suppress_oriented(boxes, angles, sure, label, overlap)
         np.testing.assert_array_equal(found, kept)
+
+
+def test_many_boxes_are_compared_in_parts_with_the_same_result():
+    """Pairs of the same box, far from the other pairs: the less confident of each goes."""
+    count = 700
+    middles = np.repeat(np.arange(count) * 1000.0, 2)
+    boxes = boxes_of(*([each, 0, 40, 10] for each in middles))
+    confidences = np.random.default_rng(0).uniform(0.1, 1, 2 * count)
+    kept = suppress_oriented(boxes, np.full(2 * count, 0.3), confidences, np.zeros(2 * count), 0.5)
+    better = np.arange(0, 2 * count, 2) + (confidences[1::2] > confidences[::2])
+    np.testing.assert_array_equal(np.sort(kept), better)
+    assert (np.diff(confidences[kept]) <= 0).all()
