@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from worker_pipeline.airside.common.opencv import cv2
+from worker_pipeline.airside.detectors.antialiasing import resize_smoothly
 from worker_pipeline.airside.detectors.candidates import Candidates, candidates
 from worker_pipeline.airside.detectors.letterbox import Letterbox, Placing
 from worker_pipeline.airside.detectors.model_input import TYPES, placing_of, tensor_of
 from worker_pipeline.airside.detectors.model_metadata import read_metadata
 from worker_pipeline.airside.detectors.onnx_session import open_session
 from worker_pipeline.airside.detectors.output_layout import (
+    DETR_SIGMOID,
+    DETR_SOFTMAX,
     LAYOUTS,
     RFDETR,
     SEGMENT,
@@ -98,6 +101,8 @@ class OnnxModel:
 
     def frame(self, letterbox: Letterbox, pixels: Pixels) -> Pixels:
         """Return the input (H, W, 3), BGR, with an image in it."""
+        if self.form.layout in (DETR_SIGMOID, DETR_SOFTMAX):
+            return resize_smoothly(pixels, letterbox.input)
         # RF-DETR resizes floats; rounded to bytes, an untrained one differs by hundredths.
         exact = self.form.layout == RFDETR
         return letterbox.put(pixels.astype(np.float32) if exact else pixels)
