@@ -67,16 +67,17 @@ def candidates(outputs: Sequence[Any], form: Form, input_size: tuple[int, int]) 
         form: Their layout and task.
         input_size: Width and height of the input, pixels.
     """
-    table = np.asarray(outputs[form.table], np.float64)
+    # Most of a table is scores, which stay in single precision.
+    table: npt.NDArray[Any] = np.asarray(outputs[form.table], np.float32)
     layout = form.layout
     if layout in DETR_LIKE:
         assert form.second is not None
         logits = np.asarray(outputs[form.second], np.float64)
-        return _of_queries(table, logits, form, input_size)
+        return _of_queries(table.astype(np.float64), logits, form, input_size)
     if layout == V8:
         table = table.T
     if layout == YOLOX:
-        table = _from_grids(table, input_size)
+        table = _from_grids(table.astype(np.float64), input_size)
     if layout in (END_TO_END, RTDETR):
         boxes, confidences, classes = table[:, :4], table[:, 4], table[:, 5]
         extras = table[:, 6:]
@@ -87,12 +88,15 @@ def candidates(outputs: Sequence[Any], form: Form, input_size: tuple[int, int]) 
         if first == 5:
             scores = scores * table[:, 4:5]
         boxes, extras = table[:, :4], table[:, last:]
-        confidences, classes = scores.max(axis=1), scores.argmax(axis=1).astype(np.float64)
+        classes = scores.argmax(axis=1)
+        confidences = scores[np.arange(len(scores)), classes]
+    boxes = boxes.astype(np.float64)
     if layout != END_TO_END or form.task == OBB:
         boxes = _corners(boxes)
     if layout in (RTDETR, RTDETR_SCORES):
         boxes = boxes * np.tile(input_size, 2)
-    return Candidates(boxes, confidences, classes, extras)
+    rest = (each.astype(np.float64) for each in (confidences, classes, extras))
+    return Candidates(boxes, *rest)
 
 
 def _corners(boxes: Floats) -> Floats:

@@ -40,8 +40,11 @@ def check_plausible(found: Candidates, input_size: tuple[int, int], classes: int
     if confidences.size and not -_BEYOND <= confidences.min() <= confidences.max() <= 1 + _BEYOND:
         worst = max(confidences.min(), confidences.max(), key=lambda value: abs(value - 0.5))
         raise ImplausibleOutputError(f'confidence: found {worst:.6g}; allowed: 0 to 1')
-    likely = found.sure(np.finfo(float).tiny)
-    likely = likely.select(np.argsort(-likely.confidences, kind='stable')[:_LOOKED_AT])
+    likely = found
+    if len(confidences) > _LOOKED_AT:
+        ranked = np.nan_to_num(found.confidences, nan=-1.0)
+        likely = found.select(np.argpartition(ranked, -_LOOKED_AT)[-_LOOKED_AT:])
+    likely = likely.sure(np.finfo(float).tiny)
     if not len(likely.confidences):
         return
     _check_classes(likely, classes)
