@@ -56,6 +56,9 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 
 _USUAL_SIDE = 640  # pixels, of a dynamic input without metadata
+_CPU = 'CPUExecutionProvider'
+_PROVIDER_DIFFERENCE = 0.1  # of a confidence; half precision stays far below
+_COMPARED = 100  # confidences
 _MOST_AT_ONCE = 8  # images in one run: more need memory and are not faster
 
 
@@ -80,6 +83,7 @@ class OnnxModel:
             self._check()
         except ValueError as error:
             raise ValueError(f'onnx_model: {params["onnx_model"]}: {error}') from None
+        self._check_provider(params)
 
     @property
     def providers(self) -> list[str]:
@@ -167,9 +171,7 @@ class OnnxModel:
 
     def _check(self) -> None:
         """Raise ValueError if the output for an image of noise, or for none, is implausible."""
-        width, height = self.size
-        coarse = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
-        noise = np.asarray(cv2.resize(coarse, (width, height)), np.uint8)
+        noise = self._noise()
         try:
             for each in (np.zeros_like(noise), noise):
                 self.look([each])
@@ -178,6 +180,37 @@ class OnnxModel:
                 f'output: read as {self.form}, {error}; so it is of another kind: set onnx_layout'
                 ' and onnx_task, or choose another model'
             ) from None
+
+    def _noise(self) -> Pixels:
+        """Return an input with coarse noise, always the same."""
+        coarse = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+        return np.asarray(cv2.resize(coarse, self.size), np.uint8)
+
+    def _check_provider(self, params: Mapping[str, Any]) -> None:
+        """Raise ValueError if the provider computes otherwise than onnxruntime's own on the CPU.
+
+        Seen with a quantised model.
+        """
+        if self.providers[0] == _CPU:
+            return
+        accelerated, found = self._session, self._confidences()
+        self._session = open_session({**params, 'onnx_providers': [_CPU]})
+        try:
+            wanted = self._confidences()
+        finally:
+            self._session = accelerated
+        difference = float(np.abs(found - wanted).max(initial=0.0))
+        if difference > _PROVIDER_DIFFERENCE:
+            raise ValueError(
+                f'onnx_providers: found {self.providers[0]}, whose confidences differ by'
+                f' {difference:.3g} from those of {_CPU}; allowed: by {_PROVIDER_DIFFERENCE:g};'
+                ' leave it out'
+            )
+
+    def _confidences(self) -> Any:
+        """Return the highest confidences in noise, in order."""
+        ((found, _),) = self.look([self._noise()])
+        return np.sort(np.nan_to_num(found.confidences))[::-1][:_COMPARED]
 
     def _only_input(self) -> Any:
         inputs = self._session.get_inputs()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from worker_pipeline.airside.detect_target import DetectTarget
-from worker_pipeline.airside.detectors import onnx_session
+from worker_pipeline.airside.detectors import onnx_model, onnx_session
 from worker_pipeline.airside.detectors.onnx import OnnxDetector
 from worker_pipeline.airside.messages import image
 
@@ -215,6 +215,31 @@ def test_an_implausible_output_in_flight_is_a_warning_and_no_detection(tmp_path)
     assert message.width == 0
     assert stage.status.values['implausible'] == '1'
     assert 'confidence: found 288' in stage.status.message
+
+
+@pytest.mark.parametrize(('confidence', 'is_right'), [(0.9, True), (0.87, True), (0.5, False)])
+def test_a_provider_that_computes_otherwise_is_refused(tmp_path, monkeypatch, confidence, is_right):
+    def made(name, value):
+        table = np.zeros((7, 30))
+        table[:, 0] = [64, 48, 10, 10, value, 0.1, 0.1]
+        path = save_tables(tmp_path / name, {'output0': table}, metadata=exporter_entries())
+        return onnx_session.open_session(
+            {'onnx_model': path, 'onnx_providers': ['CPUExecutionProvider'], 'onnx_threads': 1}
+        )
+
+    plain, inner = made('plain.onnx', 0.9), made('fast.onnx', confidence)
+    fast = mock.Mock(wraps=inner)
+    fast.get_providers.side_effect = lambda: ['OpenVINOExecutionProvider', 'CPUExecutionProvider']
+
+    def opened(params):
+        return plain if params['onnx_providers'] == ['CPUExecutionProvider'] else fast
+
+    monkeypatch.setattr(onnx_model, 'open_session', opened)
+    if is_right:
+        assert detector('m').status_values['onnx_provider'] == 'OpenVINOExecutionProvider'
+        return
+    with pytest.raises(ValueError, match=r'onnx_providers: found OpenVINO.*differ by 0\.4.*leave'):
+        detector('m')
 
 
 def test_each_provider_has_its_options(tmp_path):
