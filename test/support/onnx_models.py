@@ -8,7 +8,7 @@ input correctly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def save(
     rows: list[list[float]],
     input_shape: Sequence[int | str] = (1, 3, 96, 128),
     kind: int = TensorProto.FLOAT,
-    names: str | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> str:
     """Save a model with these rows as output; the size of a dynamic input is that of its grids."""
     height, width = (side if isinstance(side, int) else 96 for side in input_shape[2:])
@@ -96,8 +96,52 @@ def save(
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
-    if names is not None:
-        helper.set_model_props(model, {'names': names})
+    if metadata:
+        helper.set_model_props(model, dict(metadata))
+    checker.check_model(model)
+    save_model(model, str(path))
+    return str(path)
+
+
+def exporter_entries(
+    layout: str = 'v8', names: Sequence[str] = ('pad', 'tent', 'car'), **others: object
+) -> dict[str, str]:
+    """Return the metadata that the exporters write for a layout."""
+    entries: dict[str, object] = {'names': dict(enumerate(names)), 'stride': 32}
+    if layout != 'v5':
+        entries.update(task='detect', head='Detect', end2end=layout == 'end_to_end')
+    entries.update(others)
+    return {key: str(value) for key, value in entries.items()}
+
+
+def save_tables(
+    path: Path,
+    tables: Mapping[str, np.ndarray],
+    input_shape: Sequence[int | str] = (1, 3, 96, 128),
+    metadata: Mapping[str, str] | None = None,
+) -> str:
+    """Save a model whose outputs are these arrays for every image of the batch."""
+    nodes = [
+        helper.make_node('Shape', ['images'], ['batch'], start=0, end=1),
+    ]
+    weights, outputs = [], []
+    for name, table in tables.items():
+        table = np.asarray(table, np.float32)
+        weights.append(numpy_helper.from_array(table[None], f'{name}_table'))
+        weights.append(numpy_helper.from_array(np.ones(table.ndim, np.int64), f'{name}_ones'))
+        nodes.append(helper.make_node('Concat', ['batch', f'{name}_ones'], [f'{name}_n'], axis=0))
+        nodes.append(helper.make_node('Tile', [f'{name}_table', f'{name}_n'], [name]))
+        shape = [input_shape[0], *table.shape]
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    graph = helper.make_graph(
+        nodes,
+        'tables',
+        [helper.make_tensor_value_info('images', TensorProto.FLOAT, input_shape)],
+        outputs,
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
+    helper.set_model_props(model, dict(metadata or {}))
     checker.check_model(model)
     save_model(model, str(path))
     return str(path)

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.airside.common.refusal_log import RefusalLog
 from worker_pipeline.airside.detectors import DETECTORS, PARAMETERS, Detector, shown
+from worker_pipeline.airside.detectors.plausibility import ImplausibleOutputError
 from worker_pipeline.airside.geometry.pinhole import INTRINSICS
 from worker_pipeline.airside.messages import image, point_cloud
 from worker_pipeline.airside.messages.encodings import encoding_of
@@ -88,10 +89,29 @@ class DetectTarget(Stage[Image, PointCloud2]):
             )
             return point_cloud.not_searched(DETECTION, item.header.frame_id)
         self._check_image(pixels)
-        found = np.concatenate([each.detect(pixels) for each in self._detectors.values()])
+        searched = [
+            found
+            for each in self._detectors.values()
+            if (found := self._detect(each, pixels)) is not None
+        ]
+        if not searched:
+            return point_cloud.not_searched(DETECTION, item.header.frame_id)
+        found = np.concatenate(searched)
         confident = found[found['confidence'] >= self.params['confidence']]
         self._shown.publish(item.header, pixels, confident)
         return point_cloud.to_message(confident, item.header.frame_id)
+
+    def _detect(self, detector: Detector, pixels: image.Pixels) -> point_cloud.Records | None:
+        """Return a detector's detections; None, with a warning, if they cannot be right."""
+        try:
+            return detector.detect(pixels)
+        except ImplausibleOutputError as error:
+            self.status.count('implausible')
+            self.status.warn(f'onnx_model: output rejected: {error}')
+            self._unreadable.record(
+                'implausible', f'onnx_model: output rejected: {error}', time.monotonic()
+            )
+            return None
 
     def _check_image(self, pixels: image.Pixels) -> None:
         """Report what makes detections wrong or impossible."""

@@ -310,7 +310,7 @@ def test_detectors_with_overlapping_labels_are_rejected(tmp_path):
     pytest.importorskip('onnxruntime')
     models = pytest.importorskip('support.onnx_models')
     path = models.save(tmp_path / 'm.onnx', 'v8', [models.row('v8', 0.0, 0, 3)] * 20)
-    params = {'detector': ['aruco', 'onnx'], 'onnx_model': path}
+    params = {'detector': ['aruco', 'onnx'], 'onnx_model': path, 'onnx_layout': 'v8'}
     with pytest.raises(ValueError, match=r'aruco with labels 0 to 49.*onnx.* 0 to 2.*allowed'):
         configured(DetectTarget(), params)
     both = configured(DetectTarget(), {**params, 'onnx_first_label': 50})

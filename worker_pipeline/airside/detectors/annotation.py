@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -35,12 +36,26 @@ def draw_detections(
         corners = [(float(each[name]) + 0.5) * scale - 0.5 for name in ('x1', 'y1', 'x2', 'y2')]
         left, top, right, bottom = map(round, corners)
         middle = [round((float(each[name]) + 0.5) * scale - 0.5) for name in ('u', 'v')]
-        cv2.rectangle(picture, (left, top), (right, bottom), _COLOUR)
+        if each['size_x'] > 0:
+            turned = np.rad2deg(float(each['angle']))
+            size = float(each['size_x']) * scale, float(each['size_y']) * scale
+            outline = cv2.boxPoints((_middle_of_box(each, scale), size, turned))
+            cv2.polylines(picture, [np.rint(outline).astype(np.int32)], True, _COLOUR)
+        else:
+            cv2.rectangle(picture, (left, top), (right, bottom), _COLOUR)
         cv2.drawMarker(picture, middle, _COLOUR, cv2.MARKER_CROSS, _CROSS)
         place = (left, max(top - _ABOVE, 12))
         text = f'{_name_of(int(each["label"]), names)} {float(each["confidence"]):.2f}'
         cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, _TEXT, _COLOUR, 1, cv2.LINE_AA)
     return picture
+
+
+def _middle_of_box(detection: Any, scale: float) -> tuple[float, float]:
+    u, v = (
+        ((float(detection[first]) + float(detection[last])) / 2 + 0.5) * scale - 0.5
+        for first, last in (('x1', 'x2'), ('y1', 'y2'))
+    )
+    return u, v
 
 
 def _name_of(label: int, names: Mapping[int, str]) -> str:

@@ -18,7 +18,7 @@ from worker_pipeline.airside.detectors.detector import Detector
 from worker_pipeline.airside.geometry.pinhole import INTRINSICS
 from worker_pipeline.airside.messages.image import Pixels
 from worker_pipeline.airside.messages.point_cloud import Records
-from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL
+from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL, UPRIGHT
 from worker_pipeline.parameter import Parameter
 
 PARAMETERS: Mapping[str, Parameter] = {
@@ -121,7 +121,7 @@ class BrightspotDetector(Detector):
                 [light['m10'] / light['m00'], light['m01'] / light['m00']],
             ]
         )
-        return (*(box_and_middle * step + [u, v]).ravel(), NO_LABEL, roundness)
+        return (*(box_and_middle * step + [u, v]).ravel(), NO_LABEL, roundness, *UPRIGHT)
 
 
 def _largest_blob(mask: Any) -> Any:

@@ -13,7 +13,7 @@ from worker_pipeline.airside.common.opencv import cv2
 from worker_pipeline.airside.detectors.detector import Detector
 from worker_pipeline.airside.messages.image import Pixels
 from worker_pipeline.airside.messages.point_cloud import Records
-from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL
+from worker_pipeline.airside.messages.records import DETECTION, NO_LABEL, UPRIGHT
 from worker_pipeline.parameter import Parameter
 
 PARAMETERS: Mapping[str, Parameter] = {
@@ -112,7 +112,7 @@ class ContourDetector(Detector):
         corners = [left - 0.5, top - 0.5, left + width - 0.5, top + height - 0.5]
         centre = [moments['m10'] / moments['m00'], moments['m01'] / moments['m00']]
         full = [(value + 0.5) / _SCALE - 0.5 for value in corners + centre]
-        return (*full, NO_LABEL, circularity)
+        return (*full, NO_LABEL, circularity, *UPRIGHT)
 
 
 def _is_within(disc: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -10,10 +10,11 @@ from worker_pipeline.airside.common.opencv import cv2
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.float64] | npt.NDArray[np.intp]
 
 
 def suppress_overlaps(
-    boxes: Floats, confidences: Floats, classes: Indices, overlap: float
+    boxes: Floats, confidences: Floats, classes: Numbers, overlap: float
 ) -> Indices:
     """Return the indices of the boxes that stay, the most confident first.
 

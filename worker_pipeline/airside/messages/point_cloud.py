@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import PointCloud2, PointField
 
+from worker_pipeline.airside.messages.records import OPTIONAL
+
 Records = npt.NDArray[np.void]
 
 _DATATYPES = {
@@ -98,16 +100,16 @@ def from_message(message: Any) -> Records:
 def as_type(records: Records, dtype: np.dtype[np.void]) -> Records:
     """Return a copy of records (N,) as ``dtype``, matched by field names; extra fields are ignored.
 
-    ValueError if fields are missing (allowed in an empty cloud), or if the value of an integer
-    field is not finite.
+    Those of ``records.OPTIONAL`` may be missing, and are then 0. ValueError if others are missing
+    (allowed in an empty cloud), or if the value of an integer field is not finite.
     """
     assert dtype.names is not None
     found = records.dtype.names or ()
-    missing = [name for name in dtype.names if name not in found]
+    missing = [name for name in dtype.names if name not in found and name not in OPTIONAL]
     if missing and len(records):
         raise ValueError(f'fields: found {", ".join(found)}; missing: {", ".join(missing)}')
-    made = np.empty(len(records), dtype)
-    for name in dtype.names if len(records) else ():
+    made = np.zeros(len(records), dtype)
+    for name in [name for name in dtype.names if name in found] if len(records) else ():
         if dtype[name].kind in 'iu' and not np.isfinite(records[name]).all():
             raise ValueError(f'{name}: found a value that is not finite; allowed: integers')
         made[name] = records[name]

@@ -11,7 +11,9 @@ import numpy as np
 NO_LABEL = -1
 
 # Detected in an image. x1 y1 x2 y2: the bounding box; u v: the centre, the point that is located
-# (under perspective it differs from the centre of the box); all in pixels.
+# (under perspective it differs from the centre of the box); all in pixels. An oriented box has the
+# sides size_x and size_y (pixels), turned by angle (rad) from the image's u towards v; an upright
+# one has zeros there.
 DETECTION = np.dtype(
     [
         ('x1', 'f4'),
@@ -22,8 +24,15 @@ DETECTION = np.dtype(
         ('v', 'f4'),
         ('label', 'i4'),
         ('confidence', 'f4'),
+        ('angle', 'f4'),
+        ('size_x', 'f4'),
+        ('size_y', 'f4'),
     ]
 )
+# The values of an upright box in the last fields.
+UPRIGHT = (0.0, 0.0, 0.0)
+# Fields that a cloud may lack, of a node or a recording without them; they are then 0.
+OPTIONAL = frozenset({'angle', 'size_x', 'size_y'})
 
 # A detection and the pose of the vehicle. px py pz: position, m, ENU; qx qy qz qw: attitude, world
 # from body (FLU). var_px var_py var_pz: m^2, of the position; var_roll var_pitch var_yaw: rad^2, of

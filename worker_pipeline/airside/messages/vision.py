@@ -60,7 +60,12 @@ def _detection_2d(record: Any, header: Any) -> Any:
     x1, y1, x2, y2 = (float(record[name]) for name in ('x1', 'y1', 'x2', 'y2'))
     centre = found.bbox.center.position
     centre.x, centre.y = (x1 + x2) / 2, (y1 + y2) / 2
-    found.bbox.size_x, found.bbox.size_y = x2 - x1, y2 - y1
+    sides = float(record['size_x']), float(record['size_y'])
+    if all(sides):  # an oriented box
+        found.bbox.size_x, found.bbox.size_y = sides
+        found.bbox.center.theta = float(record['angle'])
+    else:
+        found.bbox.size_x, found.bbox.size_y = x2 - x1, y2 - y1
     found.results = [_hypothesis(record)]
     return found
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_pipeline.airside.detectors.letterbox import Letterbox
+from worker_pipeline.airside.detectors.letterbox import Letterbox, Placing
 
 SIZES = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 LETTERBOXES = st.builds(Letterbox, SIZES, st.tuples(st.integers(16, 1500), st.integers(16, 1500)))
@@ -68,3 +68,38 @@ def test_the_image_is_centred_on_grey():
     assert (rows[12:20] == 255).all()
     assert (rows[:12] == 114).all()
     assert (rows[20:] == 114).all()
+
+
+@given(LETTERBOXES, SHARES, st.sampled_from(Placing))
+def test_a_box_is_converted_back_in_every_placing(letterbox, shares, placing):
+    placed = Letterbox(letterbox.image, letterbox.input, placing)
+    boxes = boxes_in(placed, shares)
+    np.testing.assert_allclose(placed.to_image(placed.to_input(boxes)), boxes, atol=1e-6)
+
+
+def test_each_placing_has_its_place():
+    image = np.full((10, 40, 3), 255, np.uint8)
+    white = {
+        placing: np.argwhere(Letterbox((40, 10), (32, 32), placing).put(image)[..., 0] == 255)
+        for placing in Placing
+    }
+    corners = {
+        placing: (each.min(axis=0).tolist(), each.max(axis=0).tolist())
+        for placing, each in white.items()
+    }
+    assert corners == {
+        Placing.CENTRED: ([12, 0], [19, 31]),
+        Placing.TOP_LEFT: ([0, 0], [7, 31]),
+        Placing.STRETCHED: ([0, 0], [31, 31]),
+    }
+
+
+def test_the_size_at_the_top_left_is_rounded_down_and_has_one_scale():
+    """As in YOLOX: 501 x 333 becomes 192 x 127.6."""
+    placed = Letterbox((501, 333), (192, 192), Placing.TOP_LEFT)
+    assert placed.scaled == (192, 127)
+    scale = 501 / 192
+    np.testing.assert_allclose(
+        placed.to_image(np.array([[10.0, 20.0, 30.0, 100.0]])) + 0.5,
+        [[10 * scale, 20 * scale, 30 * scale, 100 * scale]],
+    )

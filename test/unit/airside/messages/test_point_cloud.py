@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from worker_pipeline.airside.messages import point_cloud
-from worker_pipeline.airside.messages.records import DETECTION, LOCATION, OBSERVATION, TARGET
+from worker_pipeline.airside.messages.records import (
+    DETECTION,
+    LOCATION,
+    OBSERVATION,
+    OPTIONAL,
+    TARGET,
+)
 
 
 @pytest.mark.parametrize('dtype', [DETECTION, OBSERVATION, LOCATION, TARGET])
@@ -70,3 +76,15 @@ def test_a_cloud_says_whether_its_image_was_searched():
     foreign = point_cloud.to_message(np.zeros(1, LOCATION), '')
     foreign.is_dense = False  # it has invalid points
     assert point_cloud.is_searched(foreign)
+
+
+def test_a_cloud_without_the_fields_of_oriented_boxes_is_of_upright_ones():
+    """Such as a recording of an earlier version."""
+    earlier = np.ones(2, [(name, kind) for name, kind in DETECTION.descr if name not in OPTIONAL])
+    read = point_cloud.as_type(earlier, DETECTION)
+    assert (read['u'] == 1).all()
+    assert all((read[name] == 0).all() for name in OPTIONAL)
+    with pytest.raises(ValueError, match='missing: u'):
+        point_cloud.as_type(
+            earlier[['x1', 'y1', 'x2', 'y2', 'v', 'label', 'confidence']], DETECTION
+        )

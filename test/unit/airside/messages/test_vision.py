@@ -12,7 +12,7 @@ from support.fake_messages import vision_msgs
 from worker_pipeline import Latched
 from worker_pipeline.airside.messages import vision
 from worker_pipeline.airside.messages.optional import message_classes
-from worker_pipeline.airside.messages.records import DETECTION, LOCATION, NO_LABEL, TARGET
+from worker_pipeline.airside.messages.records import DETECTION, LOCATION, NO_LABEL, TARGET, UPRIGHT
 
 HEADER = Header(frame_id='camera', stamp=Time(sec=5))
 
@@ -27,7 +27,7 @@ def types(request, monkeypatch):
 
 def test_a_detection_has_its_box_class_and_score():
     records = np.zeros(2, DETECTION)
-    records[0] = (10.0, 20.0, 14.0, 30.0, 11.5, 27.0, 7, 0.75)
+    records[0] = (10.0, 20.0, 14.0, 30.0, 11.5, 27.0, 7, 0.75, *UPRIGHT)
     records['label'][1] = NO_LABEL
     found = vision.detections_2d(records, HEADER)
     assert found.header == HEADER
@@ -39,6 +39,15 @@ def test_a_detection_has_its_box_class_and_score():
     assert (result.hypothesis.class_id, result.hypothesis.score) == ('7', 0.75)
     assert first.header == HEADER
     assert second.results[0].hypothesis.class_id == '-1'
+
+
+def test_an_oriented_box_has_its_own_sides_and_angle():
+    records = np.zeros(1, DETECTION)
+    records[0] = (10.0, 20.0, 14.0, 30.0, 12.0, 25.0, 7, 0.75, 0.5, 8.0, 3.0)
+    (found,) = vision.detections_2d(records, HEADER).detections
+    assert (found.bbox.size_x, found.bbox.size_y) == (8.0, 3.0)
+    assert found.bbox.center.theta == 0.5
+    assert (found.bbox.center.position.x, found.bbox.center.position.y) == (12.0, 25.0)
 
 
 @pytest.mark.parametrize('kind', [LOCATION, TARGET])
