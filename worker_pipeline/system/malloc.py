@@ -20,7 +20,7 @@ def use_one_arena() -> bool:
 
     A number that the user has set in the environment stays.
     """
-    if 'MALLOC_ARENA_MAX' in os.environ or 'arena_max' in os.environ.get('GLIBC_TUNABLES', ''):
+    if os.environ.get('MALLOC_ARENA_MAX') or 'arena_max' in os.environ.get('GLIBC_TUNABLES', ''):
         return False
     with contextlib.suppress(OSError, AttributeError):  # another C library
         return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1))

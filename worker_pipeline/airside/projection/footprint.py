@@ -21,13 +21,17 @@ def footprint(locator: Locator, body: Pose) -> Vector | None:
 
     Args:
         locator: The camera and the ground.
-        body: The pose of the body that carries the camera.
+        body: The pose of the body that carries the camera, which may be of any numbers.
     """
     camera = locator.camera
     rays = camera.rays(_OUTLINE * [camera.width, camera.height] - 0.5)
-    pose = CameraPose.from_body(body, locator.mounting)
-    directions = pose.directions(rays)
-    if not (-directions[:, 2] > np.sin(locator.min_descent)).all():
-        return None  # also where the lens model ends, with NaN
-    points = np.array([locator.ground.intersect(pose.position, each) for each in directions])
+    with np.errstate(all='ignore'):  # what is not finite is not ground
+        try:
+            pose = CameraPose.from_body(body, locator.mounting)
+        except ValueError:  # no attitude
+            return None
+        directions = pose.directions(rays)
+        if not (-directions[:, 2] > np.sin(locator.min_descent)).all():
+            return None  # also where the lens model ends, with NaN
+        points = np.array([locator.ground.intersect(pose.position, each) for each in directions])
     return points if np.isfinite(points).all() else None

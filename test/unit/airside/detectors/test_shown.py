@@ -13,7 +13,7 @@ from support.fake_messages import vision_msgs
 from worker_pipeline import TopicRecorder
 from worker_pipeline.airside.detectors import shown
 from worker_pipeline.airside.messages import image, vision
-from worker_pipeline.airside.messages.records import DETECTION
+from worker_pipeline.airside.messages.records import DETECTION, UPRIGHT
 
 HEADER = Header(frame_id='camera', stamp=Time(sec=5))
 PIXELS = np.full((60, 80, 3), 90, np.uint8)
@@ -29,7 +29,7 @@ def types(monkeypatch):
 
 def detection():
     records = np.zeros(1, DETECTION)
-    records[0] = (10.0, 20.0, 50.0, 40.0, 30.0, 30.0, 7, 0.75)
+    records[0] = (10.0, 20.0, 50.0, 40.0, 30.0, 30.0, 7, 0.75, *UPRIGHT)
     return records
 
 

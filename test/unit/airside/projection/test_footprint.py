@@ -73,3 +73,11 @@ def test_its_points_are_seen_at_the_edge_of_the_image(roll, pitch, yaw, level):
 @pytest.mark.parametrize('pose', [body(pitch=-1.3), body(roll=3.0), body(up=-1.0)])
 def test_a_view_that_is_not_all_ground_has_none(pose):
     assert footprint(locator(), pose) is None
+
+
+@given(st.lists(st.floats(), min_size=7, max_size=7))
+def test_a_pose_of_any_numbers_gives_an_outline_of_finite_ones_or_none(numbers):
+    """A display subscribes, and a source has no fix yet."""
+    values = np.array(numbers)
+    found = footprint(locator(), Pose(values[:3], values[3:]))
+    assert found is None or np.isfinite(found).all()
