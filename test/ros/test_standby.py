@@ -164,3 +164,39 @@ def test_a_rolling_update_begins_with_the_standbys(start, observer):
     feed.publish(header(1))
     wait_for(lambda: answers, 'an answer')
     assert answers[-1].frame_id.split()[-1] == 'new'
+
+
+@pytest.mark.parametrize('standby', [0, 1])
+def test_the_last_worker_of_a_stage_is_replaced_without_the_delay(start, observer, standby):
+    """It has worked; the delay would be from 300 to 600 s."""
+    manager = start(
+        {
+            'stages': ['echo'],
+            'restart_limit': 0,
+            'restart_backoff_max': 600.0,
+            'echo': stage('Echo', workers=1, standby=standby, queue_size=1000),
+        }
+    )
+    answers = observer.collect('echo/output')
+    feed = observer.feeder('echo/input')
+
+    def active() -> list[int]:
+        names = [f'echo/worker_{index}' for index in range(1 + standby)]
+        found = [each for each in names if observer.values(each).get('state') == 'active']
+        return [observer.pid_of(each) for each in found]
+
+    killed: list[int] = []
+    for number in range(5):
+        wait_for(lambda: set(active()) - set(killed), 'another active worker', seen=manager.show)
+        (pid,) = set(active()) - set(killed)
+        age = float(observer.values('manager')['age_s'])
+        # It is at work for longer than a second.
+        wait_for(
+            lambda age=age: float(observer.values('manager')['age_s']) > age + 2.0,
+            'two seconds of diagnostics',
+        )
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+        feed.publish(header(number))
+        wait_for(lambda number=number: len(answers) > number, 'an answer', seen=manager.show)
+    assert [number_of(each) for each in answers] == list(range(5))

@@ -27,6 +27,10 @@ class Occupant(Protocol):
     def has_process(self) -> bool:
         """Return whether the slot has, or may have, a process."""
 
+    @property
+    def converged(self) -> bool:
+        """Return whether the slot is in its desired state."""
+
 
 class Admission(Protocol):
     """Decides for one slot."""
@@ -37,6 +41,9 @@ class Admission(Protocol):
     def may_activate(self, now: float) -> bool:
         """Return whether its worker may be asked to become active."""
 
+    def others_work(self) -> bool:
+        """Return whether the stage has another worker, at work or soon."""
+
 
 class Unrestricted:
     """Admits always."""
@@ -46,6 +53,10 @@ class Unrestricted:
         return True
 
     def may_activate(self, now: float) -> bool:  # noqa: ARG002 - a part of the protocol
+        """Return True."""
+        return True
+
+    def others_work(self) -> bool:
         """Return True."""
         return True
 
@@ -128,3 +139,14 @@ class SlotAdmission:
             if name != self._name
         )
         return active < self._stage.max_active
+
+    def others_work(self) -> bool:
+        """Return whether another one is active, ready to become active, or starting.
+
+        Not one that is starting after another one could not: it may not succeed either.
+        """
+        return any(
+            slot.converged or (slot.is_starting and not slot.failed_starts)
+            for name, slot in self._slots.items()
+            if name != self._name and slot.desired is not DesiredState.GONE
+        )

@@ -15,6 +15,9 @@ class RestartPolicy:
     0.5 to 1, so that workers that died together do not restart together. With more than ``limit``
     restarts within the window the slot is *failing*: it keeps trying at the longest delay.
 
+    The delay is for workers that die before they did anything. Where nobody else does the work, one
+    that was healthy for ``WORKED`` seconds is restarted at once, so at most so often.
+
     The window counts healthy time only, from :meth:`went_up` to :meth:`went_down`. By wall time,
     a slot's own long delays and start-ups would outlast the window and reset its backoff.
 
@@ -26,6 +29,7 @@ class RestartPolicy:
     """
 
     BASE = 0.1
+    WORKED = 1.0  # s
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class RestartPolicy:
         self._random = random_source or random.Random()
         self._healthy = 0.0  # s, without the present period
         self._up_since: float | None = None
+        self._last_period = 0.0  # the length of the last healthy period that has ended, s
         self._restarts: deque[float] = deque()  # the healthy time at each
 
     def went_up(self, now: float) -> None:
@@ -50,15 +55,22 @@ class RestartPolicy:
 
     def went_down(self, now: float) -> None:
         """End the healthy period, if there is one: the worker is not ready any more."""
+        if self._up_since is not None:
+            self._last_period = now - self._up_since
         self._healthy = self._healthy_at(now)
         self._up_since = None
 
-    def delay(self, now: float) -> float:
-        """Count a restart, and return its delay, s."""
+    def delay(self, now: float, *, is_last: bool = False) -> float:
+        """Count a restart, and return its delay, s.
+
+        Args:
+            now: s.
+            is_last: whether nobody else does the work meanwhile.
+        """
         self._forget(now)
         recent = len(self._restarts)
         self._restarts.append(self._healthy_at(now))
-        if recent == 0:
+        if recent == 0 or (is_last and self._last_period >= self.WORKED):
             return 0.0
         if self.failing(now):
             longest = self.backoff_max

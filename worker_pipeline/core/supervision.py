@@ -36,8 +36,7 @@ from worker_pipeline.core.supervision_table import (
 class Supervision:
     """The state machine of one slot: takes events and the time, and returns actions.
 
-    All times are in s of a monotonic clock. Until ``admission`` admits the slot, it stays empty, or
-    inactive.
+    Times are s of a monotonic clock. Until ``admission`` admits it, a slot stays empty or inactive.
     """
 
     def __init__(
@@ -342,7 +341,8 @@ class Supervision:
         else:
             self._move(Phase.BACKOFF, now)
             self.restarts += 1
-            self._due_at = now + self.policy.delay(now)
+            is_last = not (self.failed_starts or self._admission.others_work())
+            self._due_at = now + self.policy.delay(now, is_last=is_last)
             if self._due_at > now:
                 return actions
         return actions + self._start(now)
