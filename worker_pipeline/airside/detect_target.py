@@ -47,7 +47,7 @@ class DetectTarget(Stage[Image, PointCloud2]):
         ),
         'value_range': Parameter(
             [0.0, 0.0],
-            'values of more than 8 bits that become black and white; equal: those of each image',
+            'values of more than 8 bits that become black and white; equal: found for each image',
         ),
         **shown.PARAMETERS,
         'width': INTRINSICS['width'],

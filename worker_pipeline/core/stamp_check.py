@@ -212,11 +212,11 @@ class StampCheck:
         if stamp < EARLIEST <= arrived:
             if abs(clocks.boot - stamp) < BOOT_TOLERANCE:
                 return StampFinding(
-                    StampKind.BOOT, f'{behind}: time since the boot of this machine'
+                    StampKind.BOOT, 'stamps are the time since the boot of this machine'
                 )
             return StampFinding(
                 StampKind.SINCE_START,
-                f'{behind}: time since the boot of another device, or simulated time',
+                'stamps are the time since the boot of another device, or simulated time',
             )
         if offset < -(AHEAD_SIMULATED if clocks.is_simulated else AHEAD):
             return StampFinding(

@@ -21,7 +21,7 @@ REMEDIES = {
     StampKind.SINCE_START: '; use_sim_time if it is simulated, else {stage}.stamps: arrival',
     StampKind.AHEAD: '; synchronise the clocks, or correct it by {stage}.stamp_offset',
     StampKind.LATE: '; if it is no latency, {stage}.stamp_offset corrects it',
-    StampKind.AT_ARRIVAL: '; {stage}.stamp_offset may take the time since capture off',
+    StampKind.AT_ARRIVAL: '; set {stage}.stamp_offset to minus the time since capture: -0.03',
     StampKind.JUMPING: '; {stage}.stamps: arrival stamps them when they arrive',
 }
 

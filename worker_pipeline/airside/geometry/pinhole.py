@@ -33,8 +33,8 @@ _LEVEL_FROM_OPTICAL: Matrix = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0,
 # them. Default: 1920x1200 pixels over a field of view of 0.64889 x 0.41438 rad, looking straight
 # down.
 INTRINSICS: Mapping[str, Parameter] = {
-    'width': Parameter(1920, 'columns of the image', 'pixel', minimum=16),
-    'height': Parameter(1200, 'rows of the image', 'pixel', minimum=16),
+    'width': Parameter(1920, 'columns of the calibrated image', 'pixel', minimum=16),
+    'height': Parameter(1200, 'rows of the calibrated image', 'pixel', minimum=16),
     'focal_length': Parameter([2854.7, 2854.7], 'focal length in x and y', 'pixel', minimum=1.0),
     'principal_point': Parameter([959.5, 599.5], 'image point of the line of sight', 'pixel'),
     'distortion': Parameter(
