@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -161,3 +163,21 @@ def test_any_bytes_are_read_or_refused(data, text):
             image.from_message(compressed_image(text, head + data))
         except image.UnreadableImageError:
             continue
+
+
+def test_a_mosaic_that_is_too_small_is_refused():
+    png = encoded('.png', np.full((2, 2), 200, np.uint8))
+    with pytest.raises(image.UnreadableImageError, match='found 2x2 pixels of bayer_rggb8'):
+        image.from_message(compressed_image('bayer_rggb8; png compressed bayer_rggb8', png))
+
+
+def test_a_few_bytes_do_not_become_a_picture_of_gigabytes():
+    # The header of a PNG of 30000 x 30000 pixels of one bit, and the end.
+    head = b'IHDR' + struct.pack('>IIBBBBB', 30000, 30000, 1, 0, 0, 0, 0)
+    data = zlib.compress(bytes(30000 * 3751), 9)
+    png = b'\x89PNG\r\n\x1a\n'
+    for chunk in (head, b'IDAT' + data, b'IEND'):
+        png += struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
+    assert len(png) < 200_000
+    with pytest.raises(image.UnreadableImageError, match='more than 268435456 pixels'):
+        image.from_message(compressed_image('png', png))
