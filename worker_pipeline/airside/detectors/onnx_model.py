@@ -140,7 +140,11 @@ class OnnxModel:
                 some += [np.zeros_like(some[0])] * (self._input.shape[0] - count)
             tensor = tensor_of(some, self.form.layout, self._type)
             outputs = self._session.run(None, {self._input.name: tensor})
-            made += [[each[place] for each in outputs] for place in range(count)]
+            # An output that nothing is read from may have another shape, as a number of detections.
+            made += [
+                [each[place] if np.shape(each)[:1] == (len(some),) else each for each in outputs]
+                for place in range(count)
+            ]
         return made
 
     @property

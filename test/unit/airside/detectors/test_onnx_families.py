@@ -220,6 +220,20 @@ def test_an_infinite_confidence_is_no_detection(tmp_path):
     assert not len(detector(path).detect(GREY))
 
 
+def test_a_third_output_without_a_batch_is_left_alone(tmp_path):
+    import onnx
+
+    boxes, logits = np.full((20, 4), 0.3), np.full((20, 3), -4.0)
+    logits[0, 1] = 3.0
+    path = save_tables(tmp_path / 'm.onnx', {'dets': boxes, 'labels': logits})
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node('ReduceSum', ['images'], ['sum'], keepdims=0))
+    model.graph.output.append(onnx.helper.make_tensor_value_info('sum', 1, ()))
+    onnx.save_model(model, path)
+    found = detector(path).detect(GREY)
+    np.testing.assert_array_equal(found['label'], [1])
+
+
 @pytest.mark.parametrize('batch', ['n', 4])
 def test_a_model_that_answers_for_one_image_of_a_batch(tmp_path, batch):
     rows = [row('v8', 0.9, 0, 3)] + [row('v8', 0.0, 0, 3)] * 20
