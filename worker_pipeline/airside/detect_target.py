@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -22,6 +23,8 @@ from worker_pipeline.airside.messages.records import DETECTION
 from worker_pipeline.parameter import Parameter, did_you_mean
 from worker_pipeline.stage import Stage
 from worker_pipeline.system.threads import thread_limit
+
+_MIN_SIDE = 4  # pixels; detectors halve images, and hold nothing smaller against its surroundings
 
 
 class DetectTarget(Stage[Image, PointCloud2]):
@@ -81,6 +84,7 @@ class DetectTarget(Stage[Image, PointCloud2]):
         source = '' if isinstance(item, CompressedImage) else self.params['image_encoding']
         try:
             pixels = image.from_message(item, image.BGR8, self.params['value_range'], source)
+            _check_size(pixels)
         except image.UnreadableImageError as error:
             self.status.count('unreadable_images')
             self.status.warn(f'image not searched: {error}')
@@ -145,6 +149,16 @@ class DetectTargetCompressed(DetectTarget):
     input_type = CompressedImage
 
 
+def _check_size(pixels: image.Pixels) -> None:
+    """Raise UnreadableImageError for an image that detectors reduce to nothing."""
+    height, width = pixels.shape[:2]
+    if min(height, width) < _MIN_SIDE:
+        raise image.UnreadableImageError(
+            'size',
+            f'size: found {width}x{height} pixels; allowed: at least {_MIN_SIDE} each way',
+        )
+
+
 def _check_image_parameters(params: Mapping[str, Any]) -> None:
     """Raise ValueError for an encoding or a range that there cannot be."""
     if params['image_encoding']:
@@ -153,7 +167,7 @@ def _check_image_parameters(params: Mapping[str, Any]) -> None:
         except ValueError as error:
             raise ValueError(f'image_encoding: {error}') from error
     limits = list(params['value_range'])
-    if len(limits) != 2 or limits[0] > limits[1]:
+    if len(limits) != 2 or not -math.inf < limits[0] <= limits[1] < math.inf:
         raise ValueError(f'value_range: found {limits}; allowed: two values, the smaller one first')
 
 

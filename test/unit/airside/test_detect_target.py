@@ -255,6 +255,9 @@ def test_the_encoding_may_be_given_where_messages_have_a_wrong_one():
         configured(DetectTarget(), {'image_encoding': 'i421'})
     with pytest.raises(ValueError, match='value_range: found '):
         configured(DetectTarget(), {'value_range': [5.0, 1.0]})
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match='value_range: found '):
+            configured(DetectTarget(), {'value_range': [0.0, value]})
 
 
 @pytest.mark.parametrize(
@@ -326,3 +329,14 @@ def test_onnxruntime_is_not_imported_without_a_model():
         "sys.exit('onnxruntime' in sys.modules)"
     )
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize('detector', ['aruco', 'contour', 'brightspot'])
+@pytest.mark.parametrize('size', [(1, 50), (50, 1), (3, 3), (1, 2000), (4, 4), (5, 300)])
+def test_no_image_is_too_small_for_an_answer(detector, size):
+    stage = configured(DetectTarget(), {'detector': [detector]})
+    for level in (0, 255):
+        pixels = np.full((*size, 3), level, np.uint8)
+        pixels[: size[0] // 2 + 1, ::5] = 255
+        message = stage.process(image.to_message(pixels, 'camera'))
+        assert point_cloud.is_searched(message) == (min(size) >= 4)

@@ -102,7 +102,10 @@ class BrightspotDetector(Detector):
         ground = float(np.median(part))
         # The width at half brightness does not depend on brightness. Pixels below the threshold
         # belong to the scene.
-        blob = _largest_blob(part > max(threshold, (peak + ground) / 2))
+        wide = part > max(threshold, (peak + ground) / 2)
+        if not wide.any():  # its surroundings are as bright, or it is a line between the samples
+            return None
+        blob = _largest_blob(wide)
         moments = cv2.moments(blob, binaryImage=True)
         radius = math.sqrt(moments['m00'] / math.pi)
         most = self._max * (_SATURATION_FACTOR if peak >= _SATURATED else 1.0)

@@ -53,7 +53,8 @@ class Candidates:
 
         A model in half precision may overflow, so not every value is finite.
         """
-        good = (self.confidences >= confidence) & np.isfinite(self.classes)
+        good = (self.confidences >= confidence) & np.isfinite(self.confidences)
+        good &= np.isfinite(self.classes)
         good &= np.isfinite(self.boxes).all(axis=1) & np.isfinite(self.extras).all(axis=1)
         good &= (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
         return self.select(np.flatnonzero(good))

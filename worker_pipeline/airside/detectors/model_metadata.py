@@ -61,16 +61,20 @@ def read_metadata(written: Mapping[str, str]) -> ModelMetadata:
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return {'true': True, 'false': False}.get(text)
 
 
 def _names(names: Any) -> tuple[str, ...]:
     if isinstance(names, dict):
         try:
-            names = [names[key] for key in sorted(names, key=int)]
-        except (ValueError, TypeError):
+            numbered = {int(key): name for key, name in names.items()}
+        except (ValueError, TypeError, OverflowError):
             return ()
+        # With a gap, names would be those of other classes.
+        if sorted(numbered) != list(range(len(names))):
+            return ()
+        names = [numbered[number] for number in range(len(names))]
     return tuple(str(name) for name in names) if isinstance(names, (list, tuple)) else ()
 
 
@@ -106,4 +110,5 @@ def _keypoints(shape: Any) -> int | None:
 
 
 def _positive(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+    # True is an int.
+    return value if type(value) is int and value > 0 else None

@@ -55,6 +55,8 @@ PARAMETERS: Mapping[str, Parameter] = {
 # With more candidates than this the model is broken; only the most confident are kept.
 _MAX_CANDIDATES = 30_000
 _MAX_ORIENTED = 3000  # each is compared with each
+# pixels: the widest cells of the models' grids; with smaller tiles there are thousands.
+_MIN_TILE = 32
 # The number of classes of a model that gives neither their names nor their number.
 _MAX_CLASSES = 1000
 
@@ -73,6 +75,10 @@ class OnnxDetector(Detector):
         self._first_label = int(params['onnx_first_label'])
         self._point = str(params['onnx_point'])
         self._tile = int(params['onnx_tile'])
+        if 0 < self._tile < _MIN_TILE:
+            raise ValueError(
+                f'onnx_tile: found {self._tile}; allowed: 0, or {_MIN_TILE} pixels and more'
+            )
         self._tile_overlap = float(params['onnx_tile_overlap'])
         form, names = self._model.form, self._model.classes
         count = len(names) or form.classes or _MAX_CLASSES

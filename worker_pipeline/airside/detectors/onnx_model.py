@@ -75,12 +75,15 @@ class OnnxModel:
         self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map)
         self._input = self._only_input()
         self._type = TYPES[self._input.type]
+        self._takes_several = True
         self.size = self._input_size(params)
         asked = tuple(name for name in params['onnx_classes'] if name)
         self.classes = asked or self.metadata.names
         try:
             self.form = self._form(params)
             self._check()
+            if params['onnx_tile'] and not isinstance(self._input.shape[0], int):
+                self._takes_several = self._can_take_several()
         except ValueError as error:
             raise ValueError(f'onnx_model: {params["onnx_model"]}: {error}') from None
         self._check_provider(params)
@@ -122,6 +125,8 @@ class OnnxModel:
                 each = candidates(outputs, self.form, (width, height))
                 check_plausible(each, (width, height), self.form.classes)
                 masks = outputs[self.form.second] if self.form.task == SEGMENT else None  # type: ignore[index]
+                if masks is not None and not np.isfinite(masks[:, ::8, ::8]).any():
+                    raise ImplausibleOutputError(f'masks: found {masks.flat[0]}; allowed: numbers')
                 found.append((each, masks))
         return found
 
@@ -135,7 +140,11 @@ class OnnxModel:
                 some += [np.zeros_like(some[0])] * (self._input.shape[0] - count)
             tensor = tensor_of(some, self.form.layout, self._type)
             outputs = self._session.run(None, {self._input.name: tensor})
-            made += [[each[place] for each in outputs] for place in range(count)]
+            # An output that nothing is read from may have another shape, as a number of detections.
+            made += [
+                [each[place] if np.shape(each)[:1] == (len(some),) else each for each in outputs]
+                for place in range(count)
+            ]
         return made
 
     @property
@@ -144,14 +153,16 @@ class OnnxModel:
         fixed = self._input.shape[0]
         if isinstance(fixed, int):
             return fixed
+        if not self._takes_several:
+            return 1
         # A suppression in the file is written for as many images as its metadata says.
         return (self.metadata.batch or 1) if self.metadata.end_to_end else _MOST_AT_ONCE
 
     def _form(self, params: Mapping[str, Any]) -> Form:
         """Return the layout and task of the outputs, from a first run, which warms up as well."""
         count = self._input.shape[0] if isinstance(self._input.shape[0], int) else 1
-        tensor = np.zeros((count, 3, *self.size[::-1]), self._type)
         try:
+            tensor = np.zeros((count, 3, *self.size[::-1]), self._type)
             outputs = self._session.run(None, {self._input.name: tensor})
         except Exception as error:  # onnxruntime's own exceptions have no common base
             size = '{}x{}'.format(*self.size)
@@ -167,7 +178,21 @@ class OnnxModel:
             params['onnx_layout'].replace('auto', ''),
             params['onnx_task'].replace('auto', ''),
         )
-        return form_of(shapes, known)
+        form = form_of(shapes, known)
+        _check_batch(shapes, form, count)
+        return form
+
+    def _can_take_several(self) -> bool:
+        """Return whether a run with two images works and gives the outputs of both.
+
+        The number of images may be dynamic by its declaration alone.
+        """
+        tensor = np.zeros((2, 3, *self.size[::-1]), self._type)
+        try:
+            outputs = self._session.run(None, {self._input.name: tensor})
+        except Exception:  # onnxruntime's own exceptions have no common base
+            return False
+        return all(np.shape(each)[:1] == (2,) for each in outputs)
 
     def _check(self) -> None:
         """Raise ValueError if the output for an image of noise, or for none, is implausible."""
@@ -244,6 +269,17 @@ class OnnxModel:
             and self.metadata.is_elastic
         )
         return width, height
+
+
+def _check_batch(outputs: Sequence[Output], form: Form, count: int) -> None:
+    """Raise ValueError if the outputs that are used are not those of ``count`` images."""
+    for place in (form.table, form.second):
+        if place is not None and outputs[place].shape[0] != count:
+            found = outputs[place]
+            raise ValueError(
+                f'output: found {found.name} {found.shape} for a batch of {count}; allowed: {count}'
+                ' as its first dimension'
+            )
 
 
 def _allows(dimension: Any, size: int) -> bool:

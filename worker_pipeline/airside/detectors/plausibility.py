@@ -36,6 +36,7 @@ def check_plausible(found: Candidates, input_size: tuple[int, int], classes: int
         input_size: Width and height of the input, pixels.
         classes: The number of classes, if it is known.
     """
+    _check_numbers(found)
     confidences = found.confidences[np.isfinite(found.confidences)]
     if confidences.size and not -_BEYOND <= confidences.min() <= confidences.max() <= 1 + _BEYOND:
         worst = max(confidences.min(), confidences.max(), key=lambda value: abs(value - 0.5))
@@ -49,6 +50,18 @@ def check_plausible(found: Candidates, input_size: tuple[int, int], classes: int
         return
     _check_classes(likely, classes)
     _check_boxes(likely, input_size)
+
+
+def _check_numbers(found: Candidates) -> None:
+    """Raise ImplausibleOutputError if no candidate is finite: such a model sees nothing."""
+    if not len(found.confidences):
+        return
+    for name, values in (('confidence', found.confidences), ('box', found.boxes)):
+        if not np.isfinite(values).reshape(len(values), -1).all(axis=1).any():
+            raise ImplausibleOutputError(
+                f'{name}: found {values.flat[0]} as in all {len(values)} candidates;'
+                ' allowed: numbers'
+            )
 
 
 def _check_classes(likely: Candidates, classes: int | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from worker_pipeline.airside.common.opencv import cv2
+from worker_pipeline.airside.common.opencv import MAX_PIXELS, cv2
 from worker_pipeline.airside.messages.compressed_format import Format, format_of
 from worker_pipeline.airside.messages.encodings import (
     ENCODINGS,
@@ -48,10 +48,20 @@ def decode(message: Any) -> tuple[npt.NDArray[Any], Encoding]:
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise _broken(message, f'what OpenCV refuses: {error.err}') from error
+        what = f'what OpenCV refuses: {error.err}'
+        if 'MAX_IMAGE_PIXELS' in error.err:
+            what = f'more than {MAX_PIXELS} pixels'
+        raise _broken(message, what) from error
     if pixels is None:
         raise _broken(message, f'{data.size} bytes that begin with {head[:4].hex(" ")}')
-    return pixels, _encoding_of_decoded(pixels, found)
+    encoding = _encoding_of_decoded(pixels, found)
+    height, width = pixels.shape[:2]
+    if allowed := encoding.size_problem(width, height):
+        raise UnreadableImageError(
+            f'{encoding.name}: size',
+            f'size: found {width}x{height} pixels of {encoding.name}; allowed: {allowed}',
+        )
+    return pixels, encoding
 
 
 def _check_format(found: Format, text: str, head: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-ANY_TYPE = re.compile(r'(8|16|32|64)([USF])C(\d*)', re.IGNORECASE)
+ANY_TYPE = re.compile(r'(8|16|32|64)([USF])C([0-9]{0,3})', re.IGNORECASE | re.ASCII)
 _KINDS = {'U': 'u', 'S': 'i', 'F': 'f'}
 # The channels of a generic type such as 8UC3, in OpenCV's order.
 _GENERIC_ORDERS = {1: 'y', 3: 'bgr', 4: 'bgra'}

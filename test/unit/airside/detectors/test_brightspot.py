@@ -110,3 +110,11 @@ def test_an_invalid_range_is_named(name):
         detector(**{name: [3.0]})
     with pytest.raises(ValueError, match=rf'{name}: found \[3\.0, 1\.0\]; allowed: the smallest'):
         detector(**{name: [3.0, 1.0]})
+
+
+@pytest.mark.parametrize('row', range(200, 206))
+def test_a_line_that_lies_between_the_samples_is_no_spot(row):
+    # A long spot is measured by every n-th row of its surroundings: here it may be none of its own.
+    pixels = dark(noise=0.0)
+    pixels[row, 300:428] = 190
+    assert not len(detector().detect(pixels))

@@ -201,6 +201,82 @@ def test_a_model_read_in_the_wrong_layout_is_refused_at_the_start(tmp_path):
         detector(path, onnx_layout='v8')
 
 
+@pytest.mark.parametrize('output', ['output0', 'output1'])
+def test_a_model_whose_output_is_no_number_is_refused_at_the_start(tmp_path, output):
+    table = np.zeros((8, 30))
+    table[:, 0] = [64, 48, 10, 10, 0.9, 0.1, 1, 0]
+    tables = {'output0': table, 'output1': np.ones((2, 24, 32))}
+    tables[output] = tables[output] * np.nan
+    entries = exporter_entries(names='ab', task='segment', head='Segment')
+    path = save_tables(tmp_path / 'm.onnx', tables, metadata=entries)
+    with pytest.raises(ValueError, match=r'm\.onnx: output: .*found nan.*allowed: numbers'):
+        detector(path)
+
+
+def test_an_infinite_confidence_is_no_detection(tmp_path):
+    table = np.zeros((7, 30))
+    table[:, 0] = [64, 48, 10, 10, np.inf, 0.1, 0.1]
+    path = save_tables(tmp_path / 'm.onnx', {'output0': table}, metadata=exporter_entries())
+    assert not len(detector(path).detect(GREY))
+
+
+def test_a_third_output_without_a_batch_is_left_alone(tmp_path):
+    import onnx
+
+    boxes, logits = np.full((20, 4), 0.3), np.full((20, 3), -4.0)
+    logits[0, 1] = 3.0
+    path = save_tables(tmp_path / 'm.onnx', {'dets': boxes, 'labels': logits})
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node('ReduceSum', ['images'], ['sum'], keepdims=0))
+    model.graph.output.append(onnx.helper.make_tensor_value_info('sum', 1, ()))
+    onnx.save_model(model, path)
+    found = detector(path).detect(GREY)
+    np.testing.assert_array_equal(found['label'], [1])
+
+
+@pytest.mark.parametrize('batch', ['n', 4])
+def test_a_model_that_answers_for_one_image_of_a_batch(tmp_path, batch):
+    rows = [row('v8', 0.9, 0, 3)] + [row('v8', 0.0, 0, 3)] * 20
+    # Its input is declared for several images, and its output is of one.
+    path = save(tmp_path / 'm.onnx', 'v8', rows, (batch, 3, 96, 128), metadata=exporter_entries())
+    pixels = GREY.copy()
+    pixels[108:132, 180:204] = (0, 0, 255)
+    if batch == 4:
+        with pytest.raises(ValueError, match=r'found output0 \(1, 7, 21\) for a batch of 4;'):
+            detector(path, onnx_tile=128)
+        return
+    found = detector(path, onnx_tile=128).detect(pixels)
+    assert np.hypot(found['u'] - 191.5, found['v'] - 119.5).min() < 1.0
+
+
+@pytest.mark.parametrize(
+    'entries',
+    [{'names': '{[1]: 2}'}, {'stride': '{[1]: 2}'}, {'imgsz': 'True'}, {'args': '{[1]: 2}'}],
+)
+def test_metadata_that_cannot_be_read_counts_as_missing(tmp_path, entries):
+    written = {**exporter_entries(), **entries}
+    table = np.full((7, 30), 0.5)
+    path = save_tables(tmp_path / 'm.onnx', {'output0': table}, metadata=written)
+    with pytest.raises(ValueError, match='shares of the image'):
+        detector(path)
+
+
+def test_an_input_too_large_for_the_memory_is_named(tmp_path):
+    shape = (1, 3, 'height', 'width')
+    entries = exporter_entries(imgsz=[10**8, 10**8])
+    path = save_tables(tmp_path / 'm.onnx', {'output0': np.ones((7, 30))}, shape, entries)
+    with pytest.raises(ValueError, match='found no output for an input of 100000000x100000000'):
+        detector(path)
+
+
+def test_tiles_smaller_than_a_models_cells_are_refused(tmp_path):
+    path = save_tables(
+        tmp_path / 'm.onnx', {'output0': np.zeros((7, 30))}, metadata=exporter_entries()
+    )
+    with pytest.raises(ValueError, match='onnx_tile: found 1; allowed: 0, or 32 pixels and more'):
+        detector(path, onnx_tile=1)
+
+
 def test_an_implausible_output_in_flight_is_a_warning_and_no_detection(tmp_path):
     rows = [row('v8', 0.9, 0, 3)] + [row('v8', 0.0, 0, 3)] * 20
     path = save(tmp_path / 'm.onnx', 'v8', rows, metadata=exporter_entries())

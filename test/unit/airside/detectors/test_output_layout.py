@@ -152,5 +152,8 @@ def test_the_size_is_read_from_height_and_width(written, size):
 
 
 def test_broken_metadata_counts_as_missing():
+    # With a gap, the names would be those of other classes.
+    assert read_metadata({'names': "{0: 'a', 2: 'b'}"}).names == ()
+    assert read_metadata({'names': "{'1': 'b', '0': 'a'}"}).names == ('a', 'b')
     read = read_metadata({'names': '{"a": 1, 2: 3}', 'stride': '-3', 'args': 'x', 'end2end': '?'})
     assert read == read_metadata({})

@@ -40,6 +40,9 @@ def test_what_a_model_gives_is_plausible(rows):
     [
         ([[*BOX, 320.0, 0], [*BOX, 0.5, 0]], 'confidence: found 320; allowed: 0 to 1'),
         ([[*BOX, -0.5, 0]], 'confidence: found -0.5'),
+        ([[*BOX, np.nan, 0]] * 2, 'confidence: found nan as in all 2 candidates; allowed: numbers'),
+        ([[*BOX, np.inf, 0]], 'confidence: found inf'),
+        ([[30, 40, np.nan, 50, 0.9, 0]], 'box: found '),
         ([[*BOX, 0.9, 2]], 'class: found 2; allowed: whole numbers from 0 to 1'),
         ([[*BOX, 0.9, 0.37]], 'class: found 0.37'),
         ([[900, 900, 990, 990, 0.9, 0]], 'far outside of the input; allowed: about 128x96'),

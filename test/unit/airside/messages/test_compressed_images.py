@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import io
+import struct
+import subprocess
+import sys
+import zlib
 
 import cv2
 import numpy as np
@@ -161,3 +165,27 @@ def test_any_bytes_are_read_or_refused(data, text):
             image.from_message(compressed_image(text, head + data))
         except image.UnreadableImageError:
             continue
+
+
+def test_a_mosaic_that_is_too_small_is_refused():
+    png = encoded('.png', np.full((2, 2), 200, np.uint8))
+    with pytest.raises(image.UnreadableImageError, match='found 2x2 pixels of bayer_rggb8'):
+        image.from_message(compressed_image('bayer_rggb8; png compressed bayer_rggb8', png))
+
+
+def test_a_few_bytes_do_not_become_a_picture_of_gigabytes():
+    # The header of a PNG of 30000 x 30000 pixels of one bit, and the end.
+    head = b'IHDR' + struct.pack('>IIBBBBB', 30000, 30000, 1, 0, 0, 0, 0)
+    data = zlib.compress(bytes(30000 * 3751), 9)
+    png = b'\x89PNG\r\n\x1a\n'
+    for chunk in (head, b'IDAT' + data, b'IEND'):
+        png += struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
+    assert len(png) < 200_000
+    # In a process of its own: OpenCV reads its limit when it is loaded, here by other tests.
+    program = (
+        'import sys; from sensor_msgs.msg import CompressedImage;'
+        'from worker_pipeline.airside.messages import image;'
+        'image.from_message(CompressedImage(format="png", data=sys.stdin.buffer.read()))'
+    )
+    ended = subprocess.run([sys.executable, '-c', program], input=png, capture_output=True)
+    assert b'UnreadableImageError: data: found more than 268435456 pixels' in ended.stderr

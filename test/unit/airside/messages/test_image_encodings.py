@@ -291,3 +291,10 @@ def test_pixels_are_said_to_have_colours_or_not(name):
     grey = np.stack([grey_of(rgb)] * 3, -1)
     if not name.startswith('bayer_'):  # whose edges get colours
         assert not image.has_colour(image.from_message(image_of(name, grey)))
+
+
+def test_a_type_with_thousands_of_digits_is_an_unknown_encoding():
+    message = image_of('bgr8', blocks())
+    message.encoding = '8UC' + '1' * 5000
+    with pytest.raises(image.UnreadableImageError, match="found '8UC1111"):
+        image.from_message(message)
