@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import io
-import struct
+import os
 import subprocess
 import sys
-import zlib
 
 import cv2
 import numpy as np
@@ -173,19 +172,31 @@ def test_a_mosaic_that_is_too_small_is_refused():
         image.from_message(compressed_image('bayer_rggb8; png compressed bayer_rggb8', png))
 
 
-def test_a_few_bytes_do_not_become_a_picture_of_gigabytes():
-    # The header of a PNG of 30000 x 30000 pixels of one bit, and the end.
-    head = b'IHDR' + struct.pack('>IIBBBBB', 30000, 30000, 1, 0, 0, 0, 0)
-    data = zlib.compress(bytes(30000 * 3751), 9)
-    png = b'\x89PNG\r\n\x1a\n'
-    for chunk in (head, b'IDAT' + data, b'IEND'):
-        png += struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
-    assert len(png) < 200_000
-    # In a process of its own: OpenCV reads its limit when it is loaded, here by other tests.
+def test_a_picture_of_more_pixels_than_allowed_is_refused():
+    """In a process of its own, as OpenCV reads its limit when it is loaded."""
     program = (
         'import sys; from sensor_msgs.msg import CompressedImage;'
         'from worker_pipeline.airside.messages import image;'
         'image.from_message(CompressedImage(format="png", data=sys.stdin.buffer.read()))'
     )
-    ended = subprocess.run([sys.executable, '-c', program], input=png, capture_output=True)
-    assert b'UnreadableImageError: data: found more than 268435456 pixels' in ended.stderr
+    ended = subprocess.run(
+        [sys.executable, '-c', program],
+        input=encoded('.png', np.zeros((80, 60), np.uint8)),
+        env=os.environ | {'OPENCV_IO_MAX_IMAGE_PIXELS': '4000'},
+        capture_output=True,
+        check=False,
+    )
+    assert b'UnreadableImageError: data: found more than 4000 pixels' in ended.stderr
+
+
+def test_a_limit_of_pixels_is_set_where_there_is_none():
+    """A few bytes can be a picture of gigabytes."""
+    program = (
+        'import os; import worker_pipeline.airside.common.opencv;'
+        'print(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"])'
+    )
+    environment = {
+        key: value for key, value in os.environ.items() if key != 'OPENCV_IO_MAX_IMAGE_PIXELS'
+    }
+    found = subprocess.check_output([sys.executable, '-c', program], env=environment, text=True)
+    assert int(found) == 2**28
