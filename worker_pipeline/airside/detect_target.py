@@ -111,10 +111,9 @@ class DetectTarget(Stage[Image, PointCloud2]):
             return detector.detect(pixels)
         except ImplausibleOutputError as error:
             self.status.count('implausible')
-            self.status.warn(f'onnx_model: output rejected: {error}')
-            self._unreadable.record(
-                'implausible', f'onnx_model: output rejected: {error}', time.monotonic()
-            )
+            text = f'onnx_model: output rejected: {error}'
+            self.status.warn(text)
+            self._unreadable.record('implausible', text, time.monotonic())
             return None
 
     def _check_image(self, pixels: image.Pixels) -> None:

@@ -15,14 +15,15 @@ NANOSECONDS = 1_000_000_000
 ARRIVAL = 'arrival'
 # A clock that is set back by more is followed, and not bridged by stamps a nanosecond apart, ns.
 SET_BACK = 2 * NANOSECONDS
+_BY_ARRIVAL = '; {stage}.stamps: arrival stamps them when they arrive'
 REMEDIES = {
-    StampKind.ZERO: '; {stage}.stamps: arrival stamps them when they arrive',
-    StampKind.BOOT: '; {stage}.stamps: arrival stamps them when they arrive',
+    StampKind.ZERO: _BY_ARRIVAL,
+    StampKind.BOOT: _BY_ARRIVAL,
     StampKind.SINCE_START: '; use_sim_time if it is simulated, else {stage}.stamps: arrival',
     StampKind.AHEAD: '; synchronise the clocks, or correct it by {stage}.stamp_offset',
     StampKind.LATE: '; if it is no latency, {stage}.stamp_offset corrects it',
     StampKind.AT_ARRIVAL: '; set {stage}.stamp_offset to minus the time since capture: -0.03',
-    StampKind.JUMPING: '; {stage}.stamps: arrival stamps them when they arrive',
+    StampKind.JUMPING: _BY_ARRIVAL,
 }
 
 

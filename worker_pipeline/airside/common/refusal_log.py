@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections import Counter
+
+from worker_pipeline.airside.common.rate_limit import CountingLimit
 
 LOG_PERIOD = 60.0  # s, between two lines about the same cause
 _MAX_CAUSES = 20  # who sends nonsense may send it in any number of kinds
@@ -20,8 +20,7 @@ class RefusalLog:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._logged: dict[str, float] = {}  # s, by cause
-        self._unlogged: Counter[str] = Counter()
+        self._limit = CountingLimit(LOG_PERIOD)
 
     def record(self, cause: str, text: str, now: float) -> None:
         """Record an item.
@@ -31,12 +30,8 @@ class RefusalLog:
             text: What is logged of it.
             now: s, of a steady clock.
         """
-        if cause not in self._logged and len(self._logged) >= _MAX_CAUSES:
+        if cause not in self._limit.told and len(self._limit.told) >= _MAX_CAUSES:
             cause = 'others'
-        self._unlogged[cause] += 1
-        if now - self._logged.get(cause, -math.inf) < LOG_PERIOD:
-            return
-        count = self._unlogged.pop(cause)
-        is_first = cause not in self._logged
-        self._logged[cause] = now
-        self._logger.warning('%s', text if is_first else f'{text} ({count} in the last minute)')
+        is_first = cause not in self._limit.told
+        if count := self._limit.note(cause, now):
+            self._logger.warning('%s', text if is_first else f'{text} ({count} in the last minute)')

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 
+from worker_pipeline.airside.common.rate_limit import CountingLimit
 from worker_pipeline.status import StageStatus
 
 LOG_PERIOD = 5.0  # s, between two log lines for the same reason
@@ -28,8 +28,7 @@ class RejectionCounter:
         self._what = what
         self._status = status
         self._logger = logger
-        self._logged: dict[str, float] = {}  # s
-        self._unlogged: Counter[str] = Counter()
+        self._limit = CountingLimit(LOG_PERIOD)
 
     def record(self, counts: Counter[str], total: int, detail: str, now: float) -> None:
         """Record how many of an item's detections were rejected for each reason.
@@ -48,9 +47,6 @@ class RejectionCounter:
         self._status.warn(f'{self._what}: {dropped.total()} of {total}: {reasons}')
         for reason, count in dropped.items():
             self._status.count(f'{self._what}_{reason}', count)
-            self._unlogged[reason] += count
-            if now - self._logged.get(reason, -math.inf) >= LOG_PERIOD:
-                so_many = self._unlogged.pop(reason)
+            if so_many := self._limit.note(reason, now, count):
                 text = f'{self._what}: {so_many} detections: {reason}'
                 self._logger.warning('%s', f'{text}: {detail}' if detail else text)
-                self._logged[reason] = now
